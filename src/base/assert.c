@@ -1,0 +1,10 @@
+#include "base/assert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void assert_failed(const char *cond, const char *file, int line)
+{
+	fprintf(stderr, "<2>ev=assert cond=\"%s\" at=%s:%d\n", cond, file, line);
+	abort();
+}

@@ -1,0 +1,89 @@
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+void buf_init(struct buf *b, size_t max)
+{
+	*b = (struct buf){ .max = max };
+}
+
+void buf_fini(struct buf *b)
+{
+	free(b->mem);
+	*b = (struct buf){ .max = b->max };
+}
+
+int buf_reserve(struct buf *b, size_t len, uint8_t **ret_at)
+{
+	const size_t used = buf_len(b);
+
+	if (len > b->max || used > b->max - len)
+		return -ENOBUFS;
+	if (b->cap - b->end < len && b->start > 0) {
+		memmove(b->mem, b->mem + b->start, used);
+		b->start = 0;
+		b->end = used;
+	}
+	if (b->cap - b->end < len) {
+		size_t cap = b->cap ? b->cap : BUF_FIRST;
+
+		while (cap < used + len)
+			cap *= 2;
+		uint8_t *mem = realloc(b->mem, cap);
+		if (!mem)
+			return -ENOMEM;
+		b->mem = mem;
+		b->cap = cap;
+	}
+	*ret_at = b->mem + b->end;
+	return 0;
+}
+
+void buf_commit(struct buf *b, size_t len)
+{
+	ASSERT(len <= b->cap - b->end);
+	b->end += len;
+}
+
+int buf_append(struct buf *b, const void *data, size_t len)
+{
+	uint8_t *at;
+
+	if (len == 0)
+		return 0;
+	const int rc = buf_reserve(b, len, &at);
+	if (rc < 0)
+		return rc;
+	memcpy(at, data, len);
+	buf_commit(b, len);
+	return 0;
+}
+
+void buf_consume(struct buf *b, size_t len)
+{
+	ASSERT(len <= buf_len(b));
+	b->start += len;
+	if (b->start == b->end)
+		buf_clear(b);
+}
+
+void buf_truncate(struct buf *b, size_t len)
+{
+	ASSERT(len <= buf_len(b));
+	b->end = b->start + len;
+}
+
+void buf_clear(struct buf *b)
+{
+	b->start = 0;
+	b->end = 0;
+	if (b->cap > BUF_KEEP) {
+		free(b->mem);
+		b->mem = NULL;
+		b->cap = 0;
+	}
+}

@@ -1,0 +1,48 @@
+/* buf.h - a byte queue: append at the end, consume at the front.
+ *
+ * Grows by doubling up to `max` bytes and never beyond: an append that does not fit fails with
+ * -ENOBUFS (or -ENOMEM) and leaves the contents as they were.  A buffer that is empty gives memory
+ * above BUF_KEEP back, so that an idle connection costs little.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+
+enum {
+	BUF_FIRST = 512, /* bytes of the first allocation */
+	BUF_KEEP = 4096, /* bytes that an empty buffer may keep */
+};
+
+struct buf {
+	uint8_t *mem; /* owned */
+	size_t start;
+	size_t end;
+	size_t cap;
+	size_t max;
+};
+
+void buf_init(struct buf *b, size_t max);
+void buf_fini(struct buf *b);
+
+static inline size_t buf_len(const struct buf *b)
+{
+	return b->end - b->start;
+}
+
+static inline uint8_t *buf_data(const struct buf *b)
+{
+	return b->mem + b->start;
+}
+
+int buf_append(struct buf *b, const void *data, size_t len) MUST_CHECK;
+
+/* Makes room for len more bytes and returns where to write them; buf_commit() counts them in. */
+int buf_reserve(struct buf *b, size_t len, uint8_t **ret_at) MUST_CHECK;
+void buf_commit(struct buf *b, size_t len);
+
+void buf_consume(struct buf *b, size_t len);
+void buf_truncate(struct buf *b, size_t len); /* keeps the first len bytes */
+void buf_clear(struct buf *b);                /* empties it; may give memory back */

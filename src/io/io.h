@@ -1,0 +1,209 @@
+/* io.h - asynchronous I/O, the only clock, and the loop.
+ *
+ * Two implementations, chosen at link time: io_uring.c, and io_sim.c with a seed, a virtual clock
+ * and injected faults.  One thread, one ring.  Submission never fails for the caller: errors are
+ * results, and every result is a message to the owner's mailbox.  While an io_op is armed the
+ * implementation owns the struct and its buffer: neither may move, be re-armed or be freed before
+ * the message is handled.  Cancelled is not finished: wait for the message, then close.
+ *
+ * Blocking work goes to io_work() (worker threads) and io_spawn() (child processes).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/actor.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/strv.h"
+
+struct io;
+
+/* ---- the loop ---- */
+
+struct io_config {
+	uint32_t entries; /* submission queue length; 0: IO_ENTRIES */
+	uint32_t workers; /* threads for io_work(); 0: IO_WORKERS */
+};
+
+enum {
+	IO_ENTRIES = 256,
+	IO_WORKERS = 3,              /* lane 0 (the store) plus two */
+	IO_BUFS = 256,               /* provided receive buffers, shared by all streams */
+	IO_BUF_BYTES = 16384,        /* size of each */
+	IO_STREAM_OUT_MAX = 4 << 20, /* bytes that may wait to be sent on one stream */
+	IO_LISTEN_BACKLOG = 1024,
+	IO_ACCEPT_QUEUE = 64, /* accepted descriptors that may wait for their actor */
+};
+
+/* Fails with ERR_NO_IO_URING where the kernel refuses io_uring. */
+int io_create(const struct io_config *conf, struct actors *actors, struct io **ret_io,
+	      struct err *e);
+void io_destroy(struct io *io); /* everything must have been cancelled and have ended */
+
+/* One turn: flush what is to be sent, wait until something happens or the next timer is due (not at
+ * all while actors are runnable), move completions and due timers into mailboxes, run the actors.
+ * 0, or -errno when the ring itself is broken. */
+int io_turn(struct io *io);
+
+uint64_t io_now_us(const struct io *io);  /* monotonic, as of this turn */
+uint64_t io_wall_ms(const struct io *io); /* Unix time */
+void io_random(struct io *io, void *buf, size_t len);
+
+/* ---- operations ---- */
+
+struct io_op {
+	struct msg msg; /* .type and .token are the owner's to set before arming; .res the result */
+	struct actor_id owner; /* who gets the message */
+	bool armed;            /* from arming until the message is handed to the handler */
+	uint8_t kind;          /* private to the implementation, as all that follows */
+	uint64_t priv[4];
+};
+
+void io_op_init(struct io_op *op, const struct actor *owner, uint32_t msg_type);
+
+/* One-shot readiness (poll(2) events; a pidfd is readable once its process has exited). */
+void io_poll(struct io *io, struct io_op *op, int fd, uint32_t events);
+
+/* Connects to a unix socket at an absolute path of any length.  res: a connected descriptor, which
+ * now belongs to the receiver, or -errno. */
+void io_connect_unix(struct io *io, struct io_op *op, const char *path);
+
+/* It still ends by message: -ECANCELED, or its result where that came first. */
+void io_cancel(struct io *io, struct io_op *op);
+
+/* ---- timers ---- */
+
+struct io_timer {
+	struct msg msg;
+	struct actor_id owner;
+	uint64_t due_us;
+	uint32_t heap_at; /* 1-based place in the heap; 0: not set */
+};
+
+void io_timer_init(struct io_timer *t, const struct actor *owner, uint32_t msg_type);
+/* Posts t->msg once delay_ms have passed; replaces an earlier setting.  `token` is put into msg. */
+void io_timer_set(struct io *io, struct io_timer *t, uint64_t delay_ms, uint32_t token);
+/* After this no message comes, also when it was already queued. */
+void io_timer_cancel(struct io *io, struct io_timer *t);
+
+/* ---- streams: one connected stream socket ---- */
+
+/* Receives by multishot into shared buffers; what arrives is queued on the stream and announced by
+ * one message (res > 0: bytes wait; 0: the peer has closed; -errno).  Sending appends to a buffer
+ * that is flushed once per turn.  io_stream_close() ends by a last message with `closed` set, after
+ * which the struct may go; the descriptor is closed by then. */
+struct io_stream {
+	struct msg msg; /* "something to read, or the end", posted at most once at a time */
+	struct actor_id owner;
+	int fd;      /* owned */
+	bool closed; /* the last message: nothing in flight any more */
+	bool eof;    /* the peer sends no more */
+	int error;   /* -errno of a failed receive or send, else 0 */
+	void *impl;  /* owned by the implementation */
+};
+
+/* Takes the descriptor.  -ENOMEM leaves it with the caller. */
+int io_stream_open(struct io *io, struct io_stream *s, const struct actor *owner, uint32_t msg_type,
+		   int fd) MUST_CHECK;
+
+/* The oldest bytes received, contiguous; valid until consumed.  0 when nothing waits. */
+size_t io_stream_peek(struct io_stream *s, const uint8_t **ret_data);
+void io_stream_consume(struct io *io, struct io_stream *s, size_t len);
+
+/* Stops and resumes receiving: back-pressure for a peer that sends faster than we handle. */
+void io_stream_pause(struct io *io, struct io_stream *s, bool paused);
+
+/* The buffer to append frames to, and io_stream_flush() to have them sent at the end of this turn.
+ * Bounded by IO_STREAM_OUT_MAX: -ENOBUFS from buf_append() means that the peer does not read. */
+struct buf *io_stream_out(struct io_stream *s);
+void io_stream_flush(struct io *io, struct io_stream *s);
+size_t
+io_stream_unsent(const struct io_stream *s); /* bytes appended and not yet taken by the kernel */
+/* Ask for one message (msg.res = 0 bytes to read possible) once unsent falls to low or less. */
+void io_stream_notify_drained(struct io_stream *s, size_t low);
+
+/* Sends what is waiting for at most linger_ms, then closes.  Always ends by message. */
+void io_stream_close(struct io *io, struct io_stream *s, uint32_t linger_ms);
+
+/* ---- listeners ---- */
+
+struct io_listener {
+	struct msg msg; /* "descriptors wait": io_listener_next() until it returns -EAGAIN */
+	struct actor_id owner;
+	int fd;      /* owned */
+	bool closed; /* the last message */
+	void *impl;
+};
+
+/* Takes a listening descriptor. */
+int io_listener_open(struct io *io, struct io_listener *l, const struct actor *owner,
+		     uint32_t msg_type, int fd) MUST_CHECK;
+int io_listener_next(struct io *io,
+		     struct io_listener *l); /* a descriptor, or -EAGAIN, or -errno */
+void io_listener_close(struct io *io, struct io_listener *l);
+
+/* ---- blocking work ---- */
+
+/* Runs fn(arg) on a worker thread; msg.res is what it returned.  Lane 0 is one thread and keeps its
+ * order (the store); IO_LANE_ANY is whichever is free.  A job that has not begun when cancelled
+ * ends in -ECANCELED; one that has runs on, so it should look at *cancelled at its leisure. */
+typedef int io_work_fn(void *arg, const bool *cancelled);
+
+enum io_lane {
+	IO_LANE_STORE,
+	IO_LANE_ANY,
+};
+
+void io_work(struct io *io, struct io_op *op, enum io_lane lane, io_work_fn *fn, void *arg);
+
+/* ---- child processes ---- */
+
+enum {
+	IO_SPAWN_FDS = 8,
+};
+
+struct io_spawn_fd {
+	int fd;     /* ours, stays ours: borrowed until the message */
+	int target; /* its number in the child: 0, 1, 2, or 3 + index as the driver wrote it in argv
+		     */
+};
+
+struct io_spawn {
+	const struct strv *argv; /* borrowed until the message; argv[0] is an absolute path */
+	const struct strv *envp; /* borrowed; NULL: empty environment */
+	struct io_spawn_fd fds[IO_SPAWN_FDS];
+	uint32_t nfds;    /* targets 0..2 that are not named become /dev/null */
+	int cgroup_fd;    /* CLONE_INTO_CGROUP, or -EBADF */
+	bool new_session; /* setsid(): outlives our terminal and process group */
+	uint64_t nofile;  /* RLIMIT_NOFILE soft limit, 0: as ours */
+	/* results, set before the message */
+	pid_t pid;
+	int pidfd;            /* belongs to the receiver */
+	uint64_t start_ticks; /* field 22 of /proc/PID/stat: tells a reused pid */
+	struct err err;       /* why, when res < 0 */
+};
+
+/* clone3(CLONE_PIDFD) + execve on a worker thread.  Signals reset, every other descriptor closed.
+ * res 0, or -errno of what failed, exec included.  io.c's child is reaped with io_reap(). */
+void io_spawn(struct io *io, struct io_op *op, struct io_spawn *sp);
+
+/* waitid(P_PIDFD, WNOHANG): exit status as wait(2) encodes it in *ret_status.  -EAGAIN while it
+ * runs; -ECHILD for an adopted one, whose parent reaps it. */
+int io_reap(struct io *io, int pidfd, int *ret_status);
+
+/* pidfd_send_signal(2); -ESRCH when it has exited. */
+int io_kill(struct io *io, int pidfd, int signo);
+
+/* A pidfd for a process that was started before us, only if it is still the same one.  -ESRCH. */
+int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks);
+
+/* Closes a descriptor that came out of this interface and is not in use by any operation. */
+void io_close(struct io *io, int fd);
+
+/* A listening unix socket at an absolute path of any length, mode 0600 from birth, replacing a
+ * stale one.  Synchronous: bind(2) and listen(2) on a local path do not wait. */
+int io_listen_unix(struct io *io, const char *path, struct err *e);

@@ -1,0 +1,369 @@
+/* client.h - what client and daemon say to each other: methods, their arguments and results.
+ *
+ * The structs are filled and written by the schemas of the same name (vm_spec_schema ...).  What a
+ * struct owns is released by schema_fini() with its schema.  docs/protocol.md is written from the
+ * same tables.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/strv.h"
+#include "proto/schema.h"
+
+enum {
+	VM_NAME_MAX = 63,     /* a DNS label, RFC 1123 section 2.1 */
+	REF_MAX = 63,         /* a name, an id, or a prefix of an id */
+	OBJECT_NAME_MAX = 63, /* images and kernels: [A-Za-z0-9._:-], not beginning with . or - */
+	PATH_BYTES_MAX = 4095,
+	LABELS_MAX = 32,
+	ENV_MAX = 256,
+	ARGV_MAX = 4096,
+	PUBLISH_MAX = 32,
+	TARGETS_MAX = 4096, /* references in one request */
+	COUNT_MAX = 4096,   /* VMs that one create may ask for */
+	VCPU_MAX = 64,
+	WIRE_METHOD_MAX = 24,
+	LIST_PAGE_MAX = 500, /* rows of one vm.list reply */
+	STEPS_MAX = 16,      /* timed steps kept of an operation */
+	DEADLINE_MS_MAX = 24 * 60 * 60 * 1000,
+};
+#define MEMORY_MIN_BYTES (UINT64_C(16) << 20)
+#define MEMORY_MAX_BYTES (UINT64_C(1) << 40)
+#define DISK_MIN_BYTES   (UINT64_C(1) << 20)
+#define DISK_MAX_BYTES   (UINT64_C(64) << 40)
+
+/* ---- the methods: METHOD(symbol, "name", args schema, result schema, one line) ---- */
+/* clang-format off */
+#define CLIENT_METHODS(METHOD)                                                                                            \
+	METHOD(PING,         "ping",          none_schema,        none_schema,          "answers at once")                \
+	METHOD(INFO,         "info",          none_schema,        info_result_schema,   "version, capacity, defaults")    \
+	METHOD(SHUTDOWN,     "daemon.stop",   none_schema,        none_schema,          "ends the daemon; VMs run on")    \
+	METHOD(WATCH,        "watch",         watch_args_schema,  none_schema,          "streams `vm` events until cancelled") \
+	METHOD(VM_CREATE,    "vm.create",     create_args_schema, targets_result_schema,"creates, and starts unless told not to") \
+	METHOD(VM_START,     "vm.start",      targets_args_schema,targets_result_schema,"starts stopped VMs")             \
+	METHOD(VM_STOP,      "vm.stop",       targets_args_schema,targets_result_schema,"powers off, then kills")         \
+	METHOD(VM_RESTART,   "vm.restart",    targets_args_schema,targets_result_schema,"stop, then start")               \
+	METHOD(VM_KILL,      "vm.kill",       targets_args_schema,targets_result_schema,"signals the VMM")                \
+	METHOD(VM_DELETE,    "vm.delete",     targets_args_schema,targets_result_schema,"removes every trace")            \
+	METHOD(VM_WAIT,      "vm.wait",       targets_args_schema,targets_result_schema,"answers when all are in a state")\
+	METHOD(VM_LIST,      "vm.list",       list_args_schema,   list_result_schema,   "one page of VMs")                \
+	METHOD(VM_SHOW,      "vm.show",       ref_args_schema,    vm_view_schema,       "one VM")                         \
+	METHOD(VM_EXEC,      "vm.exec",       exec_args_schema,   exec_result_schema,   "runs a command; streams")        \
+	METHOD(OP_SHOW,      "op.show",       op_args_schema,     op_view_schema,       "one operation with its steps")   \
+	METHOD(OP_LIST,      "op.list",       none_schema,        op_list_result_schema,"operations under way, and the latest") \
+	METHOD(OP_CANCEL,    "op.cancel",     op_args_schema,     none_schema,          "cancels and undoes an operation")\
+	METHOD(IMAGE_IMPORT, "image.import",  image_import_args_schema, image_view_schema, "a tar or ext4 becomes an image") \
+	METHOD(IMAGE_BUILD,  "image.build",   image_build_args_schema,  image_view_schema, "an image from Debian's packages") \
+	METHOD(IMAGE_LIST,   "image.list",    none_schema,        image_list_result_schema, "all images")                 \
+	METHOD(IMAGE_SHOW,   "image.show",    name_args_schema,   image_view_schema,    "one image")                      \
+	METHOD(IMAGE_RM,     "image.rm",      name_args_schema,   none_schema,          "removes an unused image")        \
+	METHOD(KERNEL_IMPORT,"kernel.import", kernel_import_args_schema, kernel_view_schema, "a package or file becomes a kernel") \
+	METHOD(KERNEL_LIST,  "kernel.list",   none_schema,        kernel_list_result_schema, "all kernels")               \
+	METHOD(KERNEL_SHOW,  "kernel.show",   name_args_schema,   kernel_view_schema,   "one kernel")                     \
+	METHOD(KERNEL_RM,    "kernel.rm",     name_args_schema,   none_schema,          "removes an unused kernel")
+/* clang-format on */
+
+enum client_method {
+#define METHOD(sym, name, args, result, doc) METHOD_##sym,
+	CLIENT_METHODS(METHOD)
+#undef METHOD
+		METHOD_NMETHODS,
+};
+
+struct client_method_row {
+	const char *name;
+	const struct schema *args;
+	const struct schema *result;
+	const char *doc;
+};
+
+extern const struct client_method_row client_methods[METHOD_NMETHODS];
+int client_method_find(const char *name, enum client_method *ret_method); /* -ENOSYS */
+
+/* ---- arguments and results ---- */
+
+struct none {
+	bool unused; /* no fields on the wire */
+};
+extern const struct schema none_schema;
+
+/* A published port: 127.0.0.1:host on the host reaches guest on the guest. */
+struct publish {
+	uint32_t host;  /* 1..65535 */
+	uint32_t guest; /* 1..65535 */
+};
+extern const struct schema publish_schema;
+
+/* What the owner wants. */
+struct vm_spec {
+	char name[VM_NAME_MAX + 1];       /* "": generated */
+	char image[OBJECT_NAME_MAX + 1];  /* "": the default one */
+	char kernel[OBJECT_NAME_MAX + 1]; /* "": the image's, else the newest */
+	char vmm[16];                     /* "": chosen by the host; "qemu", "null" */
+	uint32_t vcpu;                    /* 0: default */
+	uint64_t memory_bytes;            /* 0: default */
+	uint64_t disk_bytes;              /* 0: default; never smaller than the image */
+	bool nat;                         /* system mode */
+	struct strv labels;               /* "k=v" */
+	struct strv env;                  /* "k=v": of every command run in the guest */
+	struct seq publish;               /* struct publish */
+};
+extern const struct schema vm_spec_schema;
+
+struct create_args {
+	struct vm_spec spec;
+	uint32_t count; /* 0 or 1: one; else names get "-1".."-N" */
+	bool no_start;
+	bool lease;                /* delete the VMs when this connection closes */
+	uint32_t boot_deadline_ms; /* 0: default */
+};
+extern const struct schema create_args_schema;
+
+/* One or many VMs: by reference, by label, or all. */
+struct targets_args {
+	struct strv refs;
+	struct strv labels; /* every "k=v" must match */
+	bool all;
+	bool force;           /* stop, delete: kill at once */
+	uint32_t signo;       /* kill: 0 is SIGKILL */
+	uint32_t deadline_ms; /* stop: before the kill; start: for the boot; wait: give up */
+	char state[16];       /* wait: "" is "stopped" (or gone) */
+};
+extern const struct schema targets_args_schema;
+
+struct target_result {
+	char ref[REF_MAX + 1]; /* as asked, or the name */
+	vm_id id;              /* 0 where none was found or made */
+	char name[VM_NAME_MAX + 1];
+	char state[16];
+	char code[48]; /* "" is success */
+	char message[ERR_TEXT_MAX];
+	char step[24];        /* the plan's step that failed */
+	uint64_t duration_us; /* admission to end */
+	uint64_t ready_us; /* create, start: begin of the VMM to the guest's word that it is up */
+};
+extern const struct schema target_result_schema;
+
+struct targets_result {
+	struct seq targets; /* struct target_result, in the order asked */
+	uint32_t failed;
+};
+extern const struct schema targets_result_schema;
+
+/* Body of the event "progress": one VM's stage (id and name set), or a whole's count. */
+struct progress_event {
+	vm_id id;
+	char name[VM_NAME_MAX + 1];
+	char stage[24]; /* a plan's step, "ready", "failed", or a job's stage */
+	char message[ERR_TEXT_MAX];
+	uint64_t done;  /* of total; bytes or VMs */
+	uint64_t total; /* 0: not known */
+	uint32_t failed;
+};
+extern const struct schema progress_event_schema;
+
+/* Body of the event "vm": something about a VM changed. */
+struct vm_event {
+	vm_id id;
+	char name[VM_NAME_MAX + 1];
+	char state[16];
+	uint64_t wall_ms;
+	uint64_t lost; /* events that were dropped before this one because you read too slowly */
+};
+extern const struct schema vm_event_schema;
+
+struct watch_args {
+	struct strv labels;
+};
+extern const struct schema watch_args_schema;
+
+struct ref_args {
+	char ref[REF_MAX + 1];
+};
+extern const struct schema ref_args_schema;
+
+struct list_args {
+	bool all; /* also those that do not run */
+	struct strv labels;
+	char after[VM_ID_CHARS + 1]; /* the last id of the page before */
+	uint32_t limit;              /* 0: LIST_PAGE_MAX */
+};
+extern const struct schema list_args_schema;
+
+/* A VM as a client sees it. */
+struct vm_view {
+	vm_id id;
+	char state[16];
+	struct vm_spec spec; /* as resolved: defaults filled in */
+	uint64_t created_ms; /* Unix time */
+	uint64_t started_ms; /* 0 unless it runs */
+	char boot_id[40];    /* of the guest; "" unless known */
+	char address[48];    /* of the guest; "" in user networking */
+	uint32_t pid;        /* of the VMM; 0 unless it runs */
+	char vmm[16];
+	char accel[8]; /* "kvm" or "tcg" */
+	char console_log[PATH_BYTES_MAX + 1];
+	char failure[ERR_TEXT_MAX]; /* why the last start or run failed */
+	int32_t exit_status;        /* of the last VMM, as a shell shows it; -1: not known */
+};
+extern const struct schema vm_view_schema;
+
+struct list_result {
+	struct seq vms;             /* struct vm_view */
+	char next[VM_ID_CHARS + 1]; /* "" on the last page */
+	uint64_t total;             /* records in all */
+};
+extern const struct schema list_result_schema;
+
+struct exec_args {
+	char ref[REF_MAX + 1];
+	struct strv argv; /* empty: a login shell */
+	struct strv env;  /* "k=v" */
+	char cwd[1024];   /* "": /root, or / where there is none */
+	bool tty;
+	bool stdin_open;     /* data frames of stream 0 will follow */
+	uint32_t rows, cols; /* with tty */
+	uint32_t window;     /* credit for stdout and stderr each; 0: WIRE_STREAM_WINDOW */
+};
+extern const struct schema exec_args_schema;
+
+struct exec_result {
+	int32_t status; /* 0..255; 128 + n for a signal; 126, 127 as a shell */
+	uint32_t signo; /* that ended it, or 0 */
+};
+extern const struct schema exec_result_schema;
+
+struct op_args {
+	struct op_id op_id;
+};
+extern const struct schema op_args_schema;
+
+struct op_step {
+	char name[24];
+	uint64_t begin_us; /* since the operation's admission */
+	uint64_t duration_us;
+	int32_t result; /* 0 or -errno */
+	bool undo;
+};
+extern const struct schema op_step_schema;
+
+struct op_view {
+	struct op_id op_id;
+	char method[WIRE_METHOD_MAX];
+	char state[16];   /* "running", "done", "failed", "cancelled" */
+	vm_id vm;         /* 0 unless it is about one VM */
+	uint64_t wall_ms; /* of its admission */
+	uint64_t duration_us;
+	char code[48];
+	char message[ERR_TEXT_MAX];
+	struct seq steps; /* struct op_step */
+};
+extern const struct schema op_view_schema;
+
+struct op_list_result {
+	struct seq ops; /* struct op_view without steps, newest first */
+};
+extern const struct schema op_list_result_schema;
+
+struct name_args {
+	char name[OBJECT_NAME_MAX + 1];
+};
+extern const struct schema name_args_schema;
+
+struct image_import_args {
+	char name[OBJECT_NAME_MAX + 1];
+	char path[PATH_BYTES_MAX +
+		  1];        /* absolute; read by the daemon, which has its owner's rights */
+	uint64_t disk_bytes; /* of the file system made; 0: what it needs and some room */
+	char kernel[OBJECT_NAME_MAX + 1]; /* default kernel of VMs of this image */
+	bool force;
+};
+extern const struct schema image_import_args_schema;
+
+struct image_build_args {
+	char name[OBJECT_NAME_MAX + 1];   /* "": as the source */
+	char source[OBJECT_NAME_MAX + 1]; /* "debian:bookworm" */
+	struct strv packages;             /* besides the minimal set */
+	uint64_t disk_bytes;
+	bool force;
+};
+extern const struct schema image_build_args_schema;
+
+struct image_view {
+	char name[OBJECT_NAME_MAX + 1];
+	char kind[16]; /* "disk", "probe" or "null" */
+	char source[256];
+	char path[PATH_BYTES_MAX + 1];
+	char kernel[OBJECT_NAME_MAX + 1];
+	char sha256[65]; /* of what was imported, "" when built in */
+	uint64_t bytes;  /* of the file system */
+	uint64_t created_ms;
+};
+extern const struct schema image_view_schema;
+
+struct image_list_result {
+	struct seq images; /* struct image_view */
+};
+extern const struct schema image_list_result_schema;
+
+struct kernel_import_args {
+	char name[OBJECT_NAME_MAX + 1];   /* "": from the package or file name */
+	char path[PATH_BYTES_MAX + 1];    /* a .deb, vmlinuz or vmlinux; "": Debian's cloud kernel
+					   * package,    fetched by apt */
+	char initrd[PATH_BYTES_MAX + 1];  /* optional, for a bare vmlinuz */
+	char modules[PATH_BYTES_MAX + 1]; /* optional directory lib/modules/VERSION */
+	bool force;
+};
+extern const struct schema kernel_import_args_schema;
+
+struct kernel_view {
+	char name[OBJECT_NAME_MAX + 1];
+	char version[128];
+	char path[PATH_BYTES_MAX + 1]; /* what a VMM boots: vmlinux where it could be extracted */
+	char initrd[PATH_BYTES_MAX + 1];
+	char sha256[65];
+	uint64_t bytes;
+	uint64_t created_ms;
+};
+extern const struct schema kernel_view_schema;
+
+struct kernel_list_result {
+	struct seq kernels; /* struct kernel_view */
+};
+extern const struct schema kernel_list_result_schema;
+
+struct info_result {
+	char version[32];
+	uint64_t started_ms;
+	uint32_t pid;
+	char state_dir[PATH_BYTES_MAX + 1];
+	char runtime_dir[PATH_BYTES_MAX + 1];
+	char vmm[16]; /* that a new VM gets */
+	char accel[8];
+	char accel_reason[160]; /* why */
+	uint32_t vms, running;
+	uint32_t images, kernels;
+	uint32_t cpus;
+	uint64_t memory_bytes; /* of the host */
+	uint32_t starts_max;   /* admitted at once */
+	uint32_t starting, waiting;
+	uint32_t vcpu; /* defaults of a new VM */
+	uint64_t vm_memory_bytes;
+	uint64_t vm_disk_bytes;
+	uint64_t leaks;   /* undo steps that failed and are being retried */
+	char limits[160]; /* cgroup limits: what is enforced */
+};
+extern const struct schema info_result_schema;
+
+/* ---- checks that CLI and daemon share ---- */
+
+/* ERR_VM_NAME, naming the offending character or length. */
+int vm_name_check(const char *name, struct err *e);
+/* ERR_BAD_REQUEST. */
+int object_name_check(const char *what, const char *name, struct err *e);
+/* "4G", "4GiB", "512M", "512MiB", "512" (MiB) -> bytes; ERR_VM_SIZE with the word. */
+int size_parse(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *ret_bytes,
+	       struct err *e);

@@ -1,0 +1,67 @@
+/* guest.h - what daemon and guest agent say to each other, over virtio-serial or vsock.
+ *
+ * The channel outlives conversations: QEMU's port stays open when the daemon goes, and bytes of a
+ * frame cut in two may wait in it.  So a conversation begins with GUEST_SYNC from the daemon, then
+ * its hello with a random session number; the agent drops what it was doing for the old session,
+ * answers GUEST_SYNC and a hello with the same number, and each side throws away everything before
+ * the other's GUEST_SYNC.  GUEST_SYNC begins with a length that no frame may have, so it cannot be
+ * part of one's head; a daemon that sees a hello of another session goes on looking.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/client.h"
+#include "proto/schema.h"
+
+#define GUEST_SYNC                                                                                 \
+	"\xff\xff\xff\xff"                                                                         \
+	"bangersync\r\n"
+#define GUEST_SYNC_BYTES 16
+#define GUEST_PORT_NAME  "banger.agent.0" /* of the virtio-serial port */
+#define GUEST_VSOCK_PORT 1023
+
+enum {
+	GUEST_FRAME_MAX = 128 * 1024,
+	GUEST_EXECS_MAX = 256, /* at once in one VM */
+};
+
+/* clang-format off */
+#define GUEST_METHODS(METHOD)                                                                        \
+	METHOD(STATUS,   "status",   none_schema,           guest_status_schema, "who and how are you") \
+	METHOD(EXEC,     "exec",     guest_exec_args_schema, exec_result_schema,  "runs a command; streams") \
+	METHOD(SYNC,     "sync",     none_schema,           none_schema,         "sync(2) has returned")   \
+	METHOD(POWEROFF, "poweroff", none_schema,           none_schema,         "answered, then powers off")
+/* clang-format on */
+
+enum guest_method {
+#define METHOD(sym, name, args, result, doc) GUEST_METHOD_##sym,
+	GUEST_METHODS(METHOD)
+#undef METHOD
+		GUEST_METHOD_NMETHODS,
+};
+
+extern const struct client_method_row guest_methods[GUEST_METHOD_NMETHODS];
+int guest_method_find(const char *name, enum guest_method *ret_method); /* -ENOSYS */
+
+struct guest_exec_args {
+	struct strv argv; /* empty: a login shell */
+	struct strv env;
+	char cwd[1024];
+	bool tty;
+	bool stdin_open;
+	uint32_t rows, cols;
+	uint32_t window; /* credit for stdout and stderr each */
+};
+extern const struct schema guest_exec_args_schema;
+
+struct guest_status {
+	char boot_id[40]; /* /proc/sys/kernel/random/boot_id */
+	char hostname[64];
+	char kernel[128]; /* uname release */
+	char os[128];     /* PRETTY_NAME of os-release */
+	char agent[32];   /* version */
+	uint64_t uptime_ms;
+};
+extern const struct schema guest_status_schema;

@@ -1,0 +1,92 @@
+/* schema.h - msgpack maps <-> C structs, by table.
+ *
+ * A schema is a table of fields.  Decoding checks everything in one place: unknown and missing
+ * fields, types, bounds, string lengths, UTF-8; the error names the field by its path
+ * ("spec.vcpu").  What a decoded struct owns (strings in vectors, bytes, lists) is released by
+ * schema_fini(). Pure: no I/O, no clock.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/strv.h"
+
+enum field_kind {
+	FIELD_BOOL,   /* bool */
+	FIELD_I32,    /* int32_t */
+	FIELD_U32,    /* uint32_t; min..max */
+	FIELD_U64,    /* uint64_t; min..max */
+	FIELD_STR,    /* char[size], no NUL inside; min..size-1 bytes of UTF-8 */
+	FIELD_BYTES,  /* struct bytes, owned; at most max bytes */
+	FIELD_OP_ID,  /* struct op_id; 16 bytes of bin */
+	FIELD_VM_ID,  /* vm_id; a str of 12 characters */
+	FIELD_STRV,   /* struct strv; array of str; at most max of them */
+	FIELD_PAIRS,  /* struct strv of "key=value"; map of str to str; at most max of them */
+	FIELD_STRUCT, /* a struct of its own in place, by sub-schema */
+	FIELD_LIST,   /* struct seq of structs by sub-schema; at most max of them */
+};
+
+struct bytes {
+	uint8_t *data; /* owned */
+	size_t len;
+};
+
+struct seq {
+	void *items; /* owned array of `n` structs */
+	uint32_t n;
+};
+
+struct schema;
+
+struct field {
+	const char *name;
+	enum field_kind kind;
+	bool required;
+	uint16_t offset;
+	uint16_t size; /* of the member */
+	uint64_t min;
+	uint64_t max;
+	const struct schema *sub; /* FIELD_STRUCT, FIELD_LIST */
+	const char *doc;          /* one phrase for docs/protocol.md */
+};
+
+struct schema {
+	const char *name;
+	size_t size; /* of the struct */
+	const struct field *fields;
+	uint32_t nfields;
+	bool open; /* unknown fields are skipped: records and results, so that a newer peer may add
+		      some */
+};
+
+/* Rows for tables: FIELD(struct, member, kind, required, min, max, doc).  The wire name is the
+ * member's. */
+#define FIELD(type, member, k, req, lo, hi, text)                                                  \
+	{                                                                                          \
+		.name = #member, .kind = (k), .required = (req), .offset = offsetof(type, member), \
+		.size = sizeof(((type *)0)->member), .min = (lo), .max = (hi), .doc = (text)       \
+	}
+#define FIELD_SUB(type, member, k, req, lo, hi, schema_, text)                                     \
+	{                                                                                          \
+		.name = #member, .kind = (k), .required = (req), .offset = offsetof(type, member), \
+		.size = sizeof(((type *)0)->member), .min = (lo), .max = (hi), .sub = (schema_),   \
+		.doc = (text)                                                                      \
+	}
+#define SCHEMA(name_, type, table)                                                                 \
+	{                                                                                          \
+		.name = (name_), .size = sizeof(type), .fields = (table),                          \
+		.nfields = ARRAY_LEN(table)                                                        \
+	}
+
+/* One msgpack map of `len` bytes into *out (zeroed first).  On failure *out owns nothing. */
+int schema_decode(const struct schema *s, const uint8_t *data, size_t len, void *out,
+		  struct err *e);
+/* Appends one msgpack map.  Fields that are not required and hold their zero value are left out. */
+int schema_encode(const struct schema *s, const void *in, struct buf *out) MUST_CHECK;
+void schema_fini(const struct schema *s, void *obj);
+bool schema_equal(const struct schema *s, const void *a, const void *b);

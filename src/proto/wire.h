@@ -1,0 +1,99 @@
+/* wire.h - the envelope that both conversations share: client <-> daemon and daemon <-> agent.
+ *
+ *   hello    {type, version, agent|client|server text, ...}     first frame, each way
+ *   request  {type, id, method, op_id?, detach?, args}          asker -> answerer
+ *   cancel   {type, id}
+ *   data     {type, id, stream, bytes}     empty bytes: end of that stream
+ *   credit   {type, id, stream, bytes}     "you may send me so many more bytes"
+ *   signal   {type, id, signo}             resize {type, id, rows, cols}
+ *   event    {type, id, event, body}       zero or more before the reply
+ *   reply    {type, id, op_id, result} or {type, id, op_id, error}     exactly one
+ *
+ * Pure.  A decoded `struct wire` borrows from the payload that it was decoded from.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "proto/schema.h"
+
+enum {
+	WIRE_VERSION = 1,     /* highest spoken */
+	WIRE_VERSION_MIN = 1, /* lowest spoken */
+	WIRE_NAME_MAX = 64,
+	WIRE_STREAM_WINDOW = 256 * 1024, /* credit that a receiver opens a stream with */
+	WIRE_CHUNK_MAX = 32 * 1024,      /* bytes of one data frame that we send */
+};
+
+enum wire_type {
+	WIRE_HELLO,
+	WIRE_REQUEST,
+	WIRE_CANCEL,
+	WIRE_DATA,
+	WIRE_CREDIT,
+	WIRE_SIGNAL,
+	WIRE_RESIZE,
+	WIRE_EVENT,
+	WIRE_REPLY,
+	WIRE_NTYPES,
+};
+
+enum wire_stream {
+	WIRE_STDIN,
+	WIRE_STDOUT,
+	WIRE_STDERR,
+	WIRE_NSTREAMS,
+};
+
+struct wire_span {
+	const uint8_t *data;
+	size_t len;
+};
+
+struct wire {
+	enum wire_type type;
+	uint32_t id;
+	char name[WIRE_NAME_MAX]; /* hello: the peer; request: the method; event: its name */
+	uint32_t version;         /* hello: highest spoken by the peer */
+	uint32_t version_min;     /* hello: lowest spoken by the peer */
+	uint64_t session;         /* hello: of the guest conversation, else 0 */
+	struct op_id op_id;       /* request, reply; zero when absent */
+	bool detach;              /* request: goes on when the connection closes */
+	uint32_t stream;          /* data, credit */
+	uint32_t credit;          /* credit: bytes */
+	uint32_t signo, rows, cols;
+	struct wire_span bytes; /* data */
+	struct wire_span
+		body; /* the msgpack map of args, event body or result, for schema_decode() */
+	bool failed;  /* reply: error instead of result */
+	struct wire_error {
+		char code[WIRE_NAME_MAX];
+		char message[ERR_TEXT_MAX];
+		char step[WIRE_NAME_MAX]; /* of the plan, or "" */
+		char hint[ERR_TEXT_MAX];
+		bool retryable;
+		int32_t sys; /* errno or 0 */
+	} error;
+};
+
+/* The payload must have passed frame_check(); every field is checked. */
+int wire_decode(const uint8_t *payload, size_t len, struct wire *ret_wire, struct err *e);
+
+/* Appends a whole frame (length and map).  w->body must be one encoded map or empty (written as
+ * {}). -ENOBUFS / -ENOMEM from the buffer, which is then unchanged. */
+int wire_encode(const struct wire *w, struct buf *out) MUST_CHECK;
+
+/* Takes the next whole frame off the front of `in`: > 0 its payload length with *ret_payload set
+ * (the caller consumes FRAME_HEAD + that many bytes when done), 0 when more bytes are needed,
+ * -errno. */
+int wire_next(const uint8_t *in, size_t have, size_t max, const uint8_t **ret_payload,
+	      struct err *e);
+
+/* struct err <-> error of a reply. */
+void wire_error_set(struct wire *w, const struct err *e, const char *step);
+void wire_error_get(const struct wire *w, struct err *ret_err);

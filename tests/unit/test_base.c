@@ -1,0 +1,272 @@
+/* test_base.c - the small pieces that everything else stands on. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/actor.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/strv.h"
+
+Test(buf, keeps_order_and_refuses_beyond_its_bound)
+{
+	struct buf b;
+
+	buf_init(&b, 1000);
+	char chunk[300];
+	memset(chunk, 'x', sizeof(chunk));
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(buf_append(&b, chunk, sizeof(chunk)), 0);
+	cr_assert_eq(buf_append(&b, chunk, sizeof(chunk)), -ENOBUFS);
+	cr_assert_eq(buf_len(&b), 900);
+	buf_consume(&b, 500);
+	cr_assert_eq(buf_append(&b, "tail", 4), 0);
+	cr_assert_eq(memcmp(buf_data(&b) + 400, "tail", 4), 0);
+	buf_fini(&b);
+}
+
+Test(buf, gives_memory_back_when_empty)
+{
+	struct buf b;
+	char chunk[BUF_KEEP + 1] = { 0 };
+
+	buf_init(&b, 1 << 20);
+	cr_assert_eq(buf_append(&b, chunk, sizeof(chunk)), 0);
+	buf_consume(&b, sizeof(chunk));
+	cr_assert_eq(b.cap, 0);
+	buf_fini(&b);
+}
+
+Test(id, op_ids_round_trip_and_sort_by_time)
+{
+	const uint8_t random[10] = { 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+	const struct op_id a = op_id_make(1700000000000, random);
+	const struct op_id b = op_id_make(1700000000001, random);
+	struct op_id back;
+	char text[OP_ID_CHARS + 1];
+	char later[OP_ID_CHARS + 1];
+
+	op_id_text(&a, text);
+	op_id_text(&b, later);
+	cr_assert_eq(strlen(text), OP_ID_CHARS);
+	cr_assert_eq(op_id_parse(text, &back), 0);
+	cr_assert(op_id_equal(&a, &back));
+	cr_assert_lt(strcmp(text, later), 0);
+	cr_assert_eq(op_id_wall_ms(&a), 1700000000000);
+	/* the ULID specification's own example of a maximum, and one beyond it */
+	cr_assert_eq(op_id_parse("7ZZZZZZZZZZZZZZZZZZZZZZZZZ", &back), 0);
+	cr_assert_eq(op_id_parse("8ZZZZZZZZZZZZZZZZZZZZZZZZZ", &back), -EINVAL);
+	cr_assert_eq(op_id_parse("short", &back), -EINVAL);
+	cr_assert_eq(op_id_parse("7ZZZZZZZZZZZZZZZZZZZZZZZZU", &back), -EINVAL, "U is no digit");
+}
+
+Test(id, vm_ids_round_trip)
+{
+	char text[VM_ID_CHARS + 1];
+	vm_id back = 0;
+
+	vm_id_text(VM_ID_MAX, text);
+	cr_assert_str_eq(text, "zzzzzzzzzzzz");
+	cr_assert_eq(vm_id_parse(text, &back), 0);
+	cr_assert_eq(back, VM_ID_MAX);
+	vm_id_text(1, text);
+	cr_assert_str_eq(text, "000000000001");
+	cr_assert_eq(vm_id_parse("000000000u01", &back), -EINVAL);
+}
+
+struct item {
+	struct map_node node;
+	uint64_t key;
+};
+
+Test(map, finds_what_was_put_in_and_not_what_was_removed)
+{
+	static struct item items[1000];
+	struct map m;
+	size_t seen = 0;
+
+	map_init(&m);
+	for (uint64_t i = 0; i < 1000; i++) {
+		items[i].key = i;
+		cr_assert_eq(map_insert(&m, &items[i].node, map_hash_u64(i)), 0);
+	}
+	for (uint64_t i = 0; i < 1000; i += 2)
+		map_remove(&m, &items[i].node);
+	map_remove(&m, &items[0].node);
+	cr_assert_eq(m.count, 500);
+	for (uint64_t i = 0; i < 1000; i++) {
+		const struct map_node *n = map_find(&m, map_hash_u64(i));
+
+		cr_assert_eq(n != NULL, i % 2 == 1, "key %lu", i);
+	}
+	map_for_each (n, &m)
+		seen++;
+	cr_assert_eq(seen, 500);
+	map_fini(&m);
+}
+
+Test(map, keeps_members_that_share_a_hash_apart)
+{
+	struct item a = { .key = 1 };
+	struct item b = { .key = 2 };
+	struct map m;
+
+	map_init(&m);
+	cr_assert_eq(map_insert(&m, &a.node, 7), 0);
+	cr_assert_eq(map_insert(&m, &b.node, 7), 0);
+	struct map_node *n = map_find(&m, 7);
+	cr_assert_not_null(n);
+	cr_assert_not_null(map_find_next(n));
+	cr_assert_null(map_find_next(map_find_next(n)));
+	map_fini(&m);
+}
+
+Test(err, says_cause_context_and_number)
+{
+	struct err e = { 0 };
+
+	errno = EBUSY;
+	cr_assert_eq(err_sys(&e, ERR_HOST_IO, "tap: TUNSETIFF %s", "bg-1"), -EBUSY);
+	err_ctx(&e, "vm %s", "web-1");
+	cr_assert_str_eq(e.text, "vm web-1: tap: TUNSETIFF bg-1: Device or resource busy");
+	cr_assert_eq(err_errno(&e), -EBUSY);
+	cr_assert_eq(err_set(NULL, ERR_VM_NOT_FOUND, "nobody listens"), -ENOENT);
+}
+
+Test(err, every_row_has_a_cause_and_a_name_that_leads_back)
+{
+	for (int i = ERR_NONE + 1; i < ERR_NCODES; i++) {
+		const enum err_code code = (enum err_code)i;
+
+		cr_assert_eq(err_by_name(err_name(code)), code, "%s", err_name(code));
+		cr_assert_gt(strlen(err_cause(code)), 0, "%s", err_name(code));
+	}
+	cr_assert_eq(err_by_name("no.such"), ERR_INTERNAL);
+}
+
+Test(err, later_failures_do_not_hide_the_first)
+{
+	struct err first = { 0 };
+	struct err later = { 0 };
+
+	err_set(&first, ERR_VMM_START, "qemu: no");
+	err_set(&later, ERR_HOST_IO, "disk: no");
+	err_join(&first, &later);
+	cr_assert_eq(first.code, ERR_VMM_START);
+	cr_assert_str_eq(first.text, "qemu: no; then: disk: no");
+}
+
+Test(list, catches_double_insertion, .signal = SIGABRT)
+{
+	struct list l;
+	struct list_node n = { 0 };
+
+	list_init(&l);
+	list_append(&l, &n);
+	list_append(&l, &n);
+}
+
+Test(strv, grows_and_finds_values)
+{
+	struct strv s = { 0 };
+
+	for (int i = 0; i < 100; i++)
+		cr_assert_eq(strv_addf(&s, "k%d=v%d", i, i), 0);
+	cr_assert_eq(s.n, 100);
+	cr_assert_null(s.v[100]);
+	cr_assert_str_eq(strv_value(&s, "k7"), "v7");
+	cr_assert_null(strv_value(&s, "k"));
+	strv_fini(&s);
+}
+
+struct counter {
+	struct actor actor;
+	int seen;
+	bool end;
+};
+
+static void counter_handle(struct actor *a, struct msg *m)
+{
+	struct counter *c = container_of(a, struct counter, actor);
+
+	(void)m;
+	c->seen++;
+	if (c->end)
+		actor_fini(a);
+}
+
+static int drops;
+
+static void count_drop(struct msg *m)
+{
+	(void)m;
+	drops++;
+}
+
+Test(actor, mail_to_the_dead_is_a_counted_drop)
+{
+	struct actors s;
+	struct counter c = { .end = true };
+	struct msg m[3] = { { .drop = count_drop },
+			    { .drop = count_drop },
+			    { .drop = count_drop } };
+
+	actors_init(&s);
+	cr_assert_eq(actor_init(&c.actor, &s, counter_handle), 0);
+	const struct actor_id id = c.actor.id;
+
+	cr_assert(actor_post(&s, id, &m[0]));
+	cr_assert(actor_post(&s, id, &m[1]));
+	cr_assert_not(actors_run(&s));
+	cr_assert_eq(c.seen, 1);
+	cr_assert_eq(drops, 1, "what waited when it ended");
+	cr_assert_not(actor_post(&s, id, &m[2]));
+	cr_assert_eq(drops, 2);
+	cr_assert_eq(s.dropped, 2);
+	actors_fini(&s);
+}
+
+Test(actor, a_busy_one_lets_others_run)
+{
+	struct actors s;
+	struct counter c = { 0 };
+	static struct msg m[ACTOR_TURN_MAX + 5];
+
+	actors_init(&s);
+	cr_assert_eq(actor_init(&c.actor, &s, counter_handle), 0);
+	for (size_t i = 0; i < ARRAY_LEN(m); i++)
+		actor_post(&s, c.actor.id, &m[i]);
+	cr_assert(actors_run(&s));
+	cr_assert_eq(c.seen, ACTOR_TURN_MAX);
+	cr_assert_not(actors_run(&s));
+	cr_assert_eq(c.seen, ACTOR_TURN_MAX + 5);
+	actor_fini(&c.actor);
+	actors_fini(&s);
+}
+
+static char logged[LOG_LINE_MAX];
+
+static void keep_line(void *arg, enum log_level level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	snprintf(logged, sizeof(logged), "%s", line);
+}
+
+Test(log, quotes_what_is_not_plain)
+{
+	const struct log_ctx ctx = { "vm/web-1" };
+
+	log_set_sink(keep_line, NULL);
+	LOG_INFO(&ctx, NULL, "step.done", K("step", "tap"), K("dur_us", 812),
+		 K("why", "a \"b\"\n"));
+	cr_assert_str_eq(
+		logged, "actor=vm/web-1 ev=step.done step=tap dur_us=812 why=\"a \\\"b\\\"\\x0a\"");
+	log_set_sink(NULL, NULL);
+}
