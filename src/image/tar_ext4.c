@@ -9,6 +9,10 @@
 #include "image/ext4.h"
 #include "image/tree.h"
 
+enum {
+	NAME_SHOWN = 120, /* bytes of an entry's name in a message: the reason must fit as well */
+};
+
 struct flatten {
 	struct source *src; /* borrowed */
 	struct archive *in; /* owned */
@@ -301,7 +305,7 @@ static int entry_add(struct flatten *f, struct archive_entry *entry, struct err 
 	if (rc == 0)
 		rc = link ? hardlink_add(f, &place, link, e) : object_add(f, entry, &place, e);
 	if (rc < 0)
-		err_ctx(e, "%s", path);
+		err_ctx(e, "%.*s%s", NAME_SHOWN, path, strlen(path) > NAME_SHOWN ? "..." : "");
 	return rc;
 }
 

@@ -88,14 +88,21 @@ int bzimage_parse(const void *data, size_t len, struct bzimage *ret_image, struc
 	return 0;
 }
 
-/* Reads the announced number of bytes and stops: what follows in the payload is the length itself,
- * which some decompressors take for a damaged second stream. */
+/* A gzip stream ends in the length by itself; to the others the kernel's build has appended it, and
+ * they would take it for a damaged second stream. */
+static size_t stream_len(const struct bzimage *image)
+{
+	const bool gzip = image->payload[0] == 0x1f && image->payload[1] == 0x8b;
+
+	return image->payload_len - (gzip ? 0 : sizeof(uint32_t));
+}
+
 static int payload_read(struct archive *a, const struct bzimage *image, uint8_t *out, struct err *e)
 {
 	struct archive_entry *entry;
 	size_t done = 0;
 
-	if (archive_read_open_memory(a, image->payload, image->payload_len) != ARCHIVE_OK ||
+	if (archive_read_open_memory(a, image->payload, stream_len(image)) != ARCHIVE_OK ||
 	    archive_read_next_header(a, &entry) != ARCHIVE_OK)
 		return err_set(e, ERR_KERNEL_BAD, "payload: %s", archive_error_string(a));
 	while (done < image->elf_len) {
