@@ -352,11 +352,13 @@ class Hostile(ImagerTest):
 
     def test_bomb(self):
         """2 GiB of zeros in 2 MB: more than a gigabyte, and a thousand times its size."""
-        with gzip.open(self.tar, "wb", compresslevel=9) as out:
-            with tarfile.open(fileobj=out, mode="w|") as tar:
-                e = Entry("evil")
-                e.info.size = 2 << 30
-                tar.addfile(e.info, Zeros())
+        e = Entry("evil")
+        e.info.size = 2 << 30
+        zeros = gzip.compress(bytes(64 * MIB))
+        with open(self.tar, "wb") as f:
+            f.write(gzip.compress(e.info.tobuf()))
+            for _ in range(32):
+                f.write(zeros)  # gzip members may follow each other: compress them once
         self.assert_refused(self.import_file(self.tar, 4 << 30), "image.bad", "evil", "expands")
 
 
@@ -509,11 +511,6 @@ class Build(ImagerTest):
                                  ("debian:sid", ("",))):
             job = self.build("exit 1", source, packages)
             self.assert_refused(job, "request.bad")
-
-
-class Zeros:
-    def read(self, n):
-        return bytes(n)
 
 
 def arguments():
