@@ -47,6 +47,7 @@ GOOD = {
     "tests/unit/test_io.c": '#include <criterion/criterion.h>\n\n#include "io/io.h"\n',
     "tests/unit/meson.build": "unit_tests = {\n  'io': [],\n}\n",
     "tests/tidy/allow.txt": "# none\n",
+    ".clang-format": "BasedOnStyle: LLVM\n",
 }
 
 
@@ -104,7 +105,7 @@ BAD = [
     (SCRIPTS, "yntax", {"scripts/x!": "#!/bin/sh\nif\n"}),
     (MESON, "src/io/new.c", {"src/io/new.c": "\n"}),
     (MESON, "tests/unit/test_new.c", {"tests/unit/test_new.c": "\n"}),
-    (FORMAT, "src/io/io.c", {".clang-format": "BasedOnStyle: LLVM\n", **in_io("void f( void ) {}\n")}),
+    (FORMAT, "src/io/io.c", in_io("void f( void ) {}\n")),
 ]
 
 # What looks like a finding and is none: comments, strings, methods, declarations, allowed rows.
