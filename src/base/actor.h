@@ -39,14 +39,12 @@ struct actor {
 	struct list mailbox;       /* msg.link, oldest first */
 	struct list_node runnable; /* actors.runnable */
 	struct actors *system;     /* borrowed, outlives us */
-	uint32_t queued;           /* messages in the mailbox */
 	uint32_t inflight;         /* I/O that the reactor still owns: freed only at 0 */
 	struct log_ctx log;
 };
 
 enum {
-	ACTOR_TURN_MAX = 64,       /* messages that one actor may handle before others get a turn */
-	ACTOR_REQUESTS_MAX = 4096, /* requests from outside that may wait in one mailbox */
+	ACTOR_TURN_MAX = 64, /* messages that one actor may handle before others get a turn */
 };
 
 struct actors {
