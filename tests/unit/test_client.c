@@ -44,6 +44,7 @@ static void check_schema(const struct schema *s)
 static size_t kind_size(enum field_kind kind)
 {
 	static const size_t sizes[FIELD_NKINDS] = {
+		/* sparse: the others may have any size */
 		[FIELD_BOOL] = sizeof(bool),
 		[FIELD_I32] = sizeof(int32_t),
 		[FIELD_U32] = sizeof(uint32_t),
