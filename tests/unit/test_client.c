@@ -44,11 +44,13 @@ static void check_schema(const struct schema *s)
 static size_t kind_size(enum field_kind kind)
 {
 	static const size_t sizes[FIELD_NKINDS] = {
-		/* sparse: the others may have any size */
 		[FIELD_BOOL] = sizeof(bool),
 		[FIELD_I32] = sizeof(int32_t),
 		[FIELD_U32] = sizeof(uint32_t),
 		[FIELD_U64] = sizeof(uint64_t),
+		[FIELD_STR] = 0,
+		[FIELD_TEXT] = 0,
+		[FIELD_STRUCT] = 0, /* its sub-schema says */
 		[FIELD_BYTES] = sizeof(struct bytes),
 		[FIELD_OP_ID] = sizeof(struct op_id),
 		[FIELD_VM_ID] = sizeof(vm_id),
