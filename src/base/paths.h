@@ -1,0 +1,37 @@
+/* paths.h - where a session's daemon keeps its things; CLI and daemon must agree on it.
+ *
+ *   runtime  $BANGER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/banger, else /tmp/banger-runtime-UID
+ *   state    $BANGER_STATE_DIR,   else $XDG_STATE_HOME/banger,  else ~/.local/state/banger
+ *   cache    $BANGER_CACHE_DIR,   else $XDG_CACHE_HOME/banger,  else ~/.cache/banger
+ *   socket   <runtime>/bangerd.sock        log   <state>/bangerd.log
+ *
+ * Relative XDG_* values are ignored, as the XDG base directory specification 0.8 demands; relative
+ * BANGER_* values are refused.  HOME is read before the password database.
+ */
+#pragma once
+
+#include <sys/un.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+
+enum {
+	PATHS_DIR_MAX = 1000, /* bytes of a directory's path */
+	PATHS_FILE_MAX = PATHS_DIR_MAX + 24,
+	PATHS_SOCKET_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1, /* unix(7): 107 */
+};
+
+struct paths {
+	char runtime[PATHS_DIR_MAX + 1];
+	char state[PATHS_DIR_MAX + 1];
+	char cache[PATHS_DIR_MAX + 1];
+	char log[PATHS_FILE_MAX + 1];
+	char socket[PATHS_SOCKET_MAX + 1];
+};
+
+/* Computes the paths; touches no file system.  ERR_HOST_IO names what is wrong. */
+int paths_session(struct paths *ret_paths, struct err *e) MUST_CHECK;
+
+/* Creates `dir` (absolute) and its missing parents with mode 0700, then checks the directory that
+ * is really there: no symbolic link, ours, and closed to group and others. */
+int paths_ensure_dir(const char *dir, struct err *e) MUST_CHECK;
