@@ -75,6 +75,11 @@ bool actor_post(struct actors *s, struct actor_id to, struct msg *m);
 /* Runs every runnable actor once, up to ACTOR_TURN_MAX messages each.  True while more remain. */
 bool actors_run(struct actors *s);
 
+static inline bool actors_idle(const struct actors *s)
+{
+	return list_empty(&s->runnable);
+}
+
 static inline bool actor_id_equal(struct actor_id a, struct actor_id b)
 {
 	return a.slot == b.slot && a.gen == b.gen;
