@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/strv.h"
 #include "proto/schema.h"
+#include "proto/wire.h"
 
 enum {
 	VM_NAME_MAX = 63,     /* a DNS label, RFC 1123 section 2.1 */
@@ -26,8 +27,12 @@ enum {
 	COUNT_MAX = 4096,   /* VMs that one create may ask for */
 	VCPU_MAX = 64,
 	WIRE_METHOD_MAX = 24,
-	LIST_PAGE_MAX = 500, /* rows of one vm.list reply */
-	STEPS_MAX = 16,      /* timed steps kept of an operation */
+	LIST_PAGE_MAX = 500,   /* rows of one vm.list reply */
+	STEPS_MAX = 16,        /* timed steps kept of an operation */
+	OP_LIST_MAX = 1024,    /* rows of one op.list reply */
+	OBJECT_LIST_MAX = 512, /* images or kernels */
+	PACKAGES_MAX = 1024,
+	TTY_CELLS_MAX = WIRE_CELLS_MAX,
 	DEADLINE_MS_MAX = 24 * 60 * 60 * 1000,
 };
 #define MEMORY_MIN_BYTES (UINT64_C(16) << 20)

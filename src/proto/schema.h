@@ -22,6 +22,7 @@ enum field_kind {
 	FIELD_U32,    /* uint32_t; min..max */
 	FIELD_U64,    /* uint64_t; min..max */
 	FIELD_STR,    /* char[size], no NUL inside; min..size-1 bytes of UTF-8 */
+	FIELD_TEXT,   /* as FIELD_STR, for people: what is not UTF-8 is written as '?' */
 	FIELD_BYTES,  /* struct bytes, owned; at most max bytes */
 	FIELD_OP_ID,  /* struct op_id; 16 bytes of bin */
 	FIELD_VM_ID,  /* vm_id; a str of 12 characters */
@@ -29,6 +30,10 @@ enum field_kind {
 	FIELD_PAIRS,  /* struct strv of "key=value"; map of str to str; at most max of them */
 	FIELD_STRUCT, /* a struct of its own in place, by sub-schema */
 	FIELD_LIST,   /* struct seq of structs by sub-schema; at most max of them */
+	FIELD_SPAN,   /* struct wire_span of bin, borrowed from the decoded bytes; at most max bytes
+		       */
+	FIELD_MAP,    /* struct wire_span of a whole map, borrowed; written as {} when empty */
+	FIELD_NKINDS,
 };
 
 struct bytes {
@@ -41,8 +46,19 @@ struct seq {
 	uint32_t n;
 };
 
+struct wire_span {
+	const uint8_t *data;
+	size_t len;
+};
+
+enum {
+	SCHEMA_FIELDS_MAX = 64, /* of one schema */
+};
+
 struct schema;
 
+/* A number with max 0 has no bound but its type's (I32: min and max are read as int64_t); of
+ * everything else max is the bound. */
 struct field {
 	const char *name;
 	enum field_kind kind;
@@ -60,8 +76,9 @@ struct schema {
 	size_t size; /* of the struct */
 	const struct field *fields;
 	uint32_t nfields;
-	bool open; /* unknown fields are skipped: records and results, so that a newer peer may add
-		      some */
+	bool open;   /* unknown fields are skipped, here and in what it holds: records and results,
+		      * so that a newer peer may add some */
+	bool tagged; /* a field "type" holds the schema's name */
 };
 
 /* Rows for tables: FIELD(struct, member, kind, required, min, max, doc).  The wire name is the
@@ -77,16 +94,30 @@ struct schema {
 		.size = sizeof(((type *)0)->member), .min = (lo), .max = (hi), .sub = (schema_),   \
 		.doc = (text)                                                                      \
 	}
+#define FIELD_AS(type, member, wire_name, k, req, lo, hi, text)                                    \
+	{                                                                                          \
+		.name = (wire_name), .kind = (k), .required = (req),                               \
+		.offset = offsetof(type, member), .size = sizeof(((type *)0)->member),             \
+		.min = (lo), .max = (hi), .doc = (text)                                            \
+	}
 #define SCHEMA(name_, type, table)                                                                 \
 	{                                                                                          \
 		.name = (name_), .size = sizeof(type), .fields = (table),                          \
 		.nfields = ARRAY_LEN(table)                                                        \
 	}
+#define SCHEMA_OPEN(name_, type, table)                                                            \
+	{                                                                                          \
+		.name = (name_), .size = sizeof(type), .fields = (table),                          \
+		.nfields = ARRAY_LEN(table), .open = true                                          \
+	}
 
-/* One msgpack map of `len` bytes into *out (zeroed first).  On failure *out owns nothing. */
+/* One msgpack map of `len` bytes into *out (zeroed first).  Any bytes are safe.  ERR_BAD_FRAME when
+ * they are not one whole map, ERR_BAD_REQUEST when it does not fit, and then *out owns nothing. */
 int schema_decode(const struct schema *s, const uint8_t *data, size_t len, void *out,
 		  struct err *e);
-/* Appends one msgpack map.  Fields that are not required and hold their zero value are left out. */
+/* Appends one msgpack map.  Fields that are not required and hold their zero value are left out.
+ * -EILSEQ for a string that is not UTF-8, -EINVAL for a pair without "=", -ENOBUFS or -ENOMEM from
+ * the buffer; it is then unchanged. */
 int schema_encode(const struct schema *s, const void *in, struct buf *out) MUST_CHECK;
 void schema_fini(const struct schema *s, void *obj);
 bool schema_equal(const struct schema *s, const void *a, const void *b);

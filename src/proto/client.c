@@ -1,0 +1,291 @@
+/* client.c - the tables of client.h: one row per field, one row per method. */
+#include "proto/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/* clang-format off */
+const struct schema none_schema = { .name = "none", .size = sizeof(struct none) };
+
+static const struct field publish_fields[] = {
+	FIELD(struct publish, host,  FIELD_U32, true, 1, UINT16_MAX, "TCP port of 127.0.0.1 on the host"),
+	FIELD(struct publish, guest, FIELD_U32, true, 1, UINT16_MAX, "TCP port in the guest"),
+};
+const struct schema publish_schema = SCHEMA("publish", struct publish, publish_fields);
+
+static const struct field vm_spec_fields[] = {
+	FIELD(struct vm_spec, name,         FIELD_STR,   false, 0, 0, "a DNS label; absent: generated"),
+	FIELD(struct vm_spec, image,        FIELD_STR,   false, 0, 0, "absent: the default image"),
+	FIELD(struct vm_spec, kernel,       FIELD_STR,   false, 0, 0, "absent: the image's, else the newest"),
+	FIELD(struct vm_spec, vmm,          FIELD_STR,   false, 0, 0, "\"qemu\" or \"null\"; absent: chosen by the host"),
+	FIELD(struct vm_spec, vcpu,         FIELD_U32,   false, 1, VCPU_MAX, "virtual processors; absent: the default"),
+	FIELD(struct vm_spec, memory_bytes, FIELD_U64,   false, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, "absent: the default"),
+	FIELD(struct vm_spec, disk_bytes,   FIELD_U64,   false, DISK_MIN_BYTES, DISK_MAX_BYTES, "absent: the default; never smaller than the image"),
+	FIELD(struct vm_spec, nat,          FIELD_BOOL,  false, 0, 0, "reaches out through the host's address (system mode)"),
+	FIELD(struct vm_spec, labels,       FIELD_PAIRS, false, 0, LABELS_MAX, "the owner's"),
+	FIELD(struct vm_spec, env,          FIELD_PAIRS, false, 0, ENV_MAX, "of every command run in the guest"),
+	FIELD_SUB(struct vm_spec, publish,  FIELD_LIST,  false, 0, PUBLISH_MAX, &publish_schema, "ports of the host that reach the guest"),
+};
+const struct schema vm_spec_schema = SCHEMA("vm_spec", struct vm_spec, vm_spec_fields);
+
+static const struct field create_args_fields[] = {
+	FIELD_SUB(struct create_args, spec, FIELD_STRUCT, false, 0, 0, &vm_spec_schema, "what is wanted; absent: all defaults"),
+	FIELD(struct create_args, count,    FIELD_U32,  false, 1, COUNT_MAX, "VMs; with more than one, names get \"-1\" to \"-N\""),
+	FIELD(struct create_args, no_start, FIELD_BOOL, false, 0, 0, "only creates"),
+	FIELD(struct create_args, lease,    FIELD_BOOL, false, 0, 0, "deletes the VMs when this connection closes"),
+	FIELD(struct create_args, boot_deadline_ms, FIELD_U32, false, 1, DEADLINE_MS_MAX, "for the guest to come up; absent: the default"),
+};
+const struct schema create_args_schema = SCHEMA("create_args", struct create_args, create_args_fields);
+
+static const struct field targets_args_fields[] = {
+	FIELD(struct targets_args, refs,        FIELD_STRV,  false, 0, TARGETS_MAX, "names, ids or unique beginnings of ids"),
+	FIELD(struct targets_args, labels,      FIELD_PAIRS, false, 0, LABELS_MAX, "every VM that has them all"),
+	FIELD(struct targets_args, all,         FIELD_BOOL,  false, 0, 0, "every VM"),
+	FIELD(struct targets_args, force,       FIELD_BOOL,  false, 0, 0, "stop, delete: kills at once"),
+	FIELD(struct targets_args, signo,       FIELD_U32,   false, 1, WIRE_SIGNO_MAX, "kill: the signal; absent: SIGKILL"),
+	FIELD(struct targets_args, deadline_ms, FIELD_U32,   false, 1, DEADLINE_MS_MAX, "stop: before the kill; start: for the boot; wait: gives up"),
+	FIELD(struct targets_args, state,       FIELD_STR,   false, 0, 0, "wait: for this state; absent: stopped or gone"),
+};
+const struct schema targets_args_schema = SCHEMA("targets_args", struct targets_args, targets_args_fields);
+
+static const struct field target_result_fields[] = {
+	FIELD(struct target_result, ref,         FIELD_STR,   false, 0, 0, "as asked, or the name"),
+	FIELD(struct target_result, id,          FIELD_VM_ID, false, 0, 0, "absent where none was found or made"),
+	FIELD(struct target_result, name,        FIELD_STR,   false, 0, 0, "of the VM"),
+	FIELD(struct target_result, state,       FIELD_STR,   false, 0, 0, "at the end"),
+	FIELD(struct target_result, code,        FIELD_STR,   false, 0, 0, "a row of docs/errors.md; absent: success"),
+	FIELD(struct target_result, message,     FIELD_TEXT,  false, 0, 0, "what went wrong"),
+	FIELD(struct target_result, step,        FIELD_STR,   false, 0, 0, "of the plan, that failed"),
+	FIELD(struct target_result, duration_us, FIELD_U64,   false, 0, 0, "from admission to the end"),
+	FIELD(struct target_result, ready_us,    FIELD_U64,   false, 0, 0, "create, start: from the VMM's begin to the guest's word that it is up"),
+};
+const struct schema target_result_schema = SCHEMA_OPEN("target_result", struct target_result, target_result_fields);
+
+static const struct field targets_result_fields[] = {
+	FIELD_SUB(struct targets_result, targets, FIELD_LIST, false, 0, TARGETS_MAX, &target_result_schema, "in the order asked"),
+	FIELD(struct targets_result, failed, FIELD_U32, false, 0, TARGETS_MAX, "how many have a code"),
+};
+const struct schema targets_result_schema = SCHEMA_OPEN("targets_result", struct targets_result, targets_result_fields);
+
+static const struct field progress_event_fields[] = {
+	FIELD(struct progress_event, id,      FIELD_VM_ID, false, 0, 0, "of the VM; absent: about the whole request"),
+	FIELD(struct progress_event, name,    FIELD_STR,   false, 0, 0, "of the VM"),
+	FIELD(struct progress_event, stage,   FIELD_STR,   false, 0, 0, "a plan's step, \"ready\", \"failed\", or a job's stage"),
+	FIELD(struct progress_event, message, FIELD_TEXT,  false, 0, 0, "for people"),
+	FIELD(struct progress_event, done,    FIELD_U64,   false, 0, 0, "of total: bytes or VMs"),
+	FIELD(struct progress_event, total,   FIELD_U64,   false, 0, 0, "absent: not known"),
+	FIELD(struct progress_event, failed,  FIELD_U32,   false, 0, 0, "VMs, so far"),
+};
+const struct schema progress_event_schema = SCHEMA_OPEN("progress_event", struct progress_event, progress_event_fields);
+
+static const struct field vm_event_fields[] = {
+	FIELD(struct vm_event, id,      FIELD_VM_ID, false, 0, 0, "of the VM"),
+	FIELD(struct vm_event, name,    FIELD_STR,   false, 0, 0, "of the VM"),
+	FIELD(struct vm_event, state,   FIELD_STR,   false, 0, 0, "its new state"),
+	FIELD(struct vm_event, wall_ms, FIELD_U64,   false, 0, 0, "Unix time"),
+	FIELD(struct vm_event, lost,    FIELD_U64,   false, 0, 0, "events dropped before this one because you read too slowly"),
+};
+const struct schema vm_event_schema = SCHEMA_OPEN("vm_event", struct vm_event, vm_event_fields);
+
+static const struct field watch_args_fields[] = {
+	FIELD(struct watch_args, labels, FIELD_PAIRS, false, 0, LABELS_MAX, "only VMs that have them all"),
+};
+const struct schema watch_args_schema = SCHEMA("watch_args", struct watch_args, watch_args_fields);
+
+static const struct field ref_args_fields[] = {
+	FIELD(struct ref_args, ref, FIELD_STR, true, 1, 0, "a name, an id or its unique beginning"),
+};
+const struct schema ref_args_schema = SCHEMA("ref_args", struct ref_args, ref_args_fields);
+
+static const struct field list_args_fields[] = {
+	FIELD(struct list_args, all,    FIELD_BOOL,  false, 0, 0, "also those that do not run"),
+	FIELD(struct list_args, labels, FIELD_PAIRS, false, 0, LABELS_MAX, "only VMs that have them all"),
+	FIELD(struct list_args, after,  FIELD_STR,   false, 0, 0, "`next` of the page before"),
+	FIELD(struct list_args, limit,  FIELD_U32,   false, 1, LIST_PAGE_MAX, "rows; a page may have fewer"),
+};
+const struct schema list_args_schema = SCHEMA("list_args", struct list_args, list_args_fields);
+
+static const struct field vm_view_fields[] = {
+	FIELD(struct vm_view, id,          FIELD_VM_ID, true,  0, 0, "of the VM"),
+	FIELD(struct vm_view, state,       FIELD_STR,   true,  1, 0, "created, starting, running, stopping, stopped, failed or deleting"),
+	FIELD_SUB(struct vm_view, spec,    FIELD_STRUCT, true, 0, 0, &vm_spec_schema, "as resolved: defaults filled in"),
+	FIELD(struct vm_view, created_ms,  FIELD_U64,   false, 0, 0, "Unix time"),
+	FIELD(struct vm_view, started_ms,  FIELD_U64,   false, 0, 0, "Unix time; absent unless it runs"),
+	FIELD(struct vm_view, boot_id,     FIELD_STR,   false, 0, 0, "of the guest; absent unless known"),
+	FIELD(struct vm_view, address,     FIELD_STR,   false, 0, 0, "of the guest; absent in user networking"),
+	FIELD(struct vm_view, pid,         FIELD_U32,   false, 0, INT32_MAX, "of the VMM; absent unless it runs"),
+	FIELD(struct vm_view, vmm,         FIELD_STR,   false, 0, 0, "that runs it"),
+	FIELD(struct vm_view, accel,       FIELD_STR,   false, 0, 0, "\"kvm\" or \"tcg\""),
+	FIELD(struct vm_view, console_log, FIELD_STR,   false, 0, 0, "path of the console's log"),
+	FIELD(struct vm_view, failure,     FIELD_TEXT,  false, 0, 0, "why the last start or run failed"),
+	FIELD(struct vm_view, exit_status, FIELD_I32,   false, 0, 0, "of the last VMM, as a shell shows it; -1: not known"),
+};
+const struct schema vm_view_schema = SCHEMA_OPEN("vm_view", struct vm_view, vm_view_fields);
+
+static const struct field list_result_fields[] = {
+	FIELD_SUB(struct list_result, vms, FIELD_LIST, false, 0, LIST_PAGE_MAX, &vm_view_schema, "the page"),
+	FIELD(struct list_result, next,  FIELD_STR, false, 0, 0, "`after` for the next page; absent on the last one"),
+	FIELD(struct list_result, total, FIELD_U64, false, 0, 0, "VMs in all"),
+};
+const struct schema list_result_schema = SCHEMA_OPEN("list_result", struct list_result, list_result_fields);
+
+static const struct field exec_args_fields[] = {
+	FIELD(struct exec_args, ref,        FIELD_STR,   true,  1, 0, "a name, an id or its unique beginning"),
+	FIELD(struct exec_args, argv,       FIELD_STRV,  false, 0, ARGV_MAX, "the command; absent: a login shell"),
+	FIELD(struct exec_args, env,        FIELD_PAIRS, false, 0, ENV_MAX, "besides the VM's"),
+	FIELD(struct exec_args, cwd,        FIELD_STR,   false, 0, 0, "absent: /root, or / where there is none"),
+	FIELD(struct exec_args, tty,        FIELD_BOOL,  false, 0, 0, "in a terminal of its own; stderr comes as stdout"),
+	FIELD(struct exec_args, stdin_open, FIELD_BOOL,  false, 0, 0, "data of stream 0 will follow"),
+	FIELD(struct exec_args, rows,       FIELD_U32,   false, 1, TTY_CELLS_MAX, "with tty"),
+	FIELD(struct exec_args, cols,       FIELD_U32,   false, 1, TTY_CELLS_MAX, "with tty"),
+	FIELD(struct exec_args, window,     FIELD_U32,   false, 1, WIRE_CREDIT_MAX, "first credit of stdout and stderr each, bytes; absent: 262144"),
+};
+const struct schema exec_args_schema = SCHEMA("exec_args", struct exec_args, exec_args_fields);
+static_assert(WIRE_STREAM_WINDOW == 262144, "as the field's text says");
+
+static const struct field exec_result_fields[] = {
+	FIELD(struct exec_result, status, FIELD_I32, true,  0, UINT8_MAX, "exit status; 128 + n for signal n; 126, 127 as a shell"),
+	FIELD(struct exec_result, signo,  FIELD_U32, false, 0, WIRE_SIGNO_MAX, "the signal that ended it"),
+};
+const struct schema exec_result_schema = SCHEMA_OPEN("exec_result", struct exec_result, exec_result_fields);
+
+static const struct field op_args_fields[] = {
+	FIELD(struct op_args, op_id, FIELD_OP_ID, true, 0, 0, "of the operation"),
+};
+const struct schema op_args_schema = SCHEMA("op_args", struct op_args, op_args_fields);
+
+static const struct field op_step_fields[] = {
+	FIELD(struct op_step, name,        FIELD_STR,  true,  1, 0, "of the plan's step"),
+	FIELD(struct op_step, begin_us,    FIELD_U64,  false, 0, 0, "since the operation's admission"),
+	FIELD(struct op_step, duration_us, FIELD_U64,  false, 0, 0, "of the step"),
+	FIELD(struct op_step, result,      FIELD_I32,  false, 0, 0, "0 or a negative errno"),
+	FIELD(struct op_step, undo,        FIELD_BOOL, false, 0, 0, "the step was undone"),
+};
+const struct schema op_step_schema = SCHEMA_OPEN("op_step", struct op_step, op_step_fields);
+
+static const struct field op_view_fields[] = {
+	FIELD(struct op_view, op_id,       FIELD_OP_ID, true,  0, 0, "of the operation"),
+	FIELD(struct op_view, method,      FIELD_STR,   true,  1, 0, "what was asked"),
+	FIELD(struct op_view, state,       FIELD_STR,   true,  1, 0, "running, done, failed or cancelled"),
+	FIELD(struct op_view, vm,          FIELD_VM_ID, false, 0, 0, "absent unless it is about one VM"),
+	FIELD(struct op_view, wall_ms,     FIELD_U64,   false, 0, 0, "Unix time of its admission"),
+	FIELD(struct op_view, duration_us, FIELD_U64,   false, 0, 0, "so far, or in all"),
+	FIELD(struct op_view, code,        FIELD_STR,   false, 0, 0, "a row of docs/errors.md, where it failed"),
+	FIELD(struct op_view, message,     FIELD_TEXT,  false, 0, 0, "what went wrong"),
+	FIELD_SUB(struct op_view, steps,   FIELD_LIST,  false, 0, STEPS_MAX, &op_step_schema, "in order; absent in op.list"),
+};
+const struct schema op_view_schema = SCHEMA_OPEN("op_view", struct op_view, op_view_fields);
+
+static const struct field op_list_result_fields[] = {
+	FIELD_SUB(struct op_list_result, ops, FIELD_LIST, false, 0, OP_LIST_MAX, &op_view_schema, "newest first"),
+};
+const struct schema op_list_result_schema = SCHEMA_OPEN("op_list_result", struct op_list_result, op_list_result_fields);
+
+static const struct field name_args_fields[] = {
+	FIELD(struct name_args, name, FIELD_STR, true, 1, 0, "of the image or kernel"),
+};
+const struct schema name_args_schema = SCHEMA("name_args", struct name_args, name_args_fields);
+
+static const struct field image_import_args_fields[] = {
+	FIELD(struct image_import_args, name,       FIELD_STR,  true,  1, 0, "of the image"),
+	FIELD(struct image_import_args, path,       FIELD_STR,  true,  1, 0, "absolute; read by the daemon, with its owner's rights"),
+	FIELD(struct image_import_args, disk_bytes, FIELD_U64,  false, DISK_MIN_BYTES, DISK_MAX_BYTES, "of the file system made; absent: what it needs and some room"),
+	FIELD(struct image_import_args, kernel,     FIELD_STR,  false, 0, 0, "default kernel of VMs of this image"),
+	FIELD(struct image_import_args, force,      FIELD_BOOL, false, 0, 0, "replaces one of the same name"),
+};
+const struct schema image_import_args_schema = SCHEMA("image_import_args", struct image_import_args, image_import_args_fields);
+
+static const struct field image_build_args_fields[] = {
+	FIELD(struct image_build_args, name,       FIELD_STR,  false, 0, 0, "absent: as the source"),
+	FIELD(struct image_build_args, source,     FIELD_STR,  true,  1, 0, "\"debian:bookworm\""),
+	FIELD(struct image_build_args, packages,   FIELD_STRV, false, 0, PACKAGES_MAX, "besides the minimal set"),
+	FIELD(struct image_build_args, disk_bytes, FIELD_U64,  false, DISK_MIN_BYTES, DISK_MAX_BYTES, "of the file system made; absent: what it needs and some room"),
+	FIELD(struct image_build_args, force,      FIELD_BOOL, false, 0, 0, "replaces one of the same name"),
+};
+const struct schema image_build_args_schema = SCHEMA("image_build_args", struct image_build_args, image_build_args_fields);
+
+static const struct field image_view_fields[] = {
+	FIELD(struct image_view, name,       FIELD_STR, true,  1, 0, "of the image"),
+	FIELD(struct image_view, kind,       FIELD_STR, true,  1, 0, "\"disk\", \"probe\" or \"null\""),
+	FIELD(struct image_view, source,     FIELD_STR, false, 0, 0, "what it was made from"),
+	FIELD(struct image_view, path,       FIELD_STR, false, 0, 0, "of the file system"),
+	FIELD(struct image_view, kernel,     FIELD_STR, false, 0, 0, "default kernel of its VMs"),
+	FIELD(struct image_view, sha256,     FIELD_STR, false, 0, 0, "of what was imported; absent when built in"),
+	FIELD(struct image_view, bytes,      FIELD_U64, false, 0, 0, "of the file system"),
+	FIELD(struct image_view, created_ms, FIELD_U64, false, 0, 0, "Unix time"),
+};
+const struct schema image_view_schema = SCHEMA_OPEN("image_view", struct image_view, image_view_fields);
+
+static const struct field image_list_result_fields[] = {
+	FIELD_SUB(struct image_list_result, images, FIELD_LIST, false, 0, OBJECT_LIST_MAX, &image_view_schema, "all of them"),
+};
+const struct schema image_list_result_schema = SCHEMA_OPEN("image_list_result", struct image_list_result, image_list_result_fields);
+
+static const struct field kernel_import_args_fields[] = {
+	FIELD(struct kernel_import_args, name,    FIELD_STR,  false, 0, 0, "absent: from the package or file name"),
+	FIELD(struct kernel_import_args, path,    FIELD_STR,  false, 0, 0, "a .deb, vmlinuz or vmlinux; absent: Debian's cloud kernel package"),
+	FIELD(struct kernel_import_args, initrd,  FIELD_STR,  false, 0, 0, "for a bare vmlinuz"),
+	FIELD(struct kernel_import_args, modules, FIELD_STR,  false, 0, 0, "directory lib/modules/VERSION"),
+	FIELD(struct kernel_import_args, force,   FIELD_BOOL, false, 0, 0, "replaces one of the same name"),
+};
+const struct schema kernel_import_args_schema = SCHEMA("kernel_import_args", struct kernel_import_args, kernel_import_args_fields);
+
+static const struct field kernel_view_fields[] = {
+	FIELD(struct kernel_view, name,       FIELD_STR, true,  1, 0, "of the kernel"),
+	FIELD(struct kernel_view, version,    FIELD_STR, false, 0, 0, "as uname -r says it"),
+	FIELD(struct kernel_view, path,       FIELD_STR, false, 0, 0, "what a VMM boots"),
+	FIELD(struct kernel_view, initrd,     FIELD_STR, false, 0, 0, "path"),
+	FIELD(struct kernel_view, sha256,     FIELD_STR, false, 0, 0, "of what was imported"),
+	FIELD(struct kernel_view, bytes,      FIELD_U64, false, 0, 0, "of what is booted"),
+	FIELD(struct kernel_view, created_ms, FIELD_U64, false, 0, 0, "Unix time"),
+};
+const struct schema kernel_view_schema = SCHEMA_OPEN("kernel_view", struct kernel_view, kernel_view_fields);
+
+static const struct field kernel_list_result_fields[] = {
+	FIELD_SUB(struct kernel_list_result, kernels, FIELD_LIST, false, 0, OBJECT_LIST_MAX, &kernel_view_schema, "all of them"),
+};
+const struct schema kernel_list_result_schema = SCHEMA_OPEN("kernel_list_result", struct kernel_list_result, kernel_list_result_fields);
+
+static const struct field info_result_fields[] = {
+	FIELD(struct info_result, version,         FIELD_STR,  true,  1, 0, "of the daemon"),
+	FIELD(struct info_result, started_ms,      FIELD_U64,  false, 0, 0, "Unix time"),
+	FIELD(struct info_result, pid,             FIELD_U32,  false, 0, INT32_MAX, "of the daemon"),
+	FIELD(struct info_result, state_dir,       FIELD_STR,  false, 0, 0, "where records and disks are"),
+	FIELD(struct info_result, runtime_dir,     FIELD_STR,  false, 0, 0, "where sockets are"),
+	FIELD(struct info_result, vmm,             FIELD_STR,  false, 0, 0, "that a new VM gets"),
+	FIELD(struct info_result, accel,           FIELD_STR,  false, 0, 0, "\"kvm\" or \"tcg\""),
+	FIELD(struct info_result, accel_reason,    FIELD_TEXT, false, 0, 0, "why"),
+	FIELD(struct info_result, vms,             FIELD_U32,  false, 0, 0, "in all"),
+	FIELD(struct info_result, running,         FIELD_U32,  false, 0, 0, "of them"),
+	FIELD(struct info_result, images,          FIELD_U32,  false, 0, 0, "in all"),
+	FIELD(struct info_result, kernels,         FIELD_U32,  false, 0, 0, "in all"),
+	FIELD(struct info_result, cpus,            FIELD_U32,  false, 0, 0, "of the host"),
+	FIELD(struct info_result, memory_bytes,    FIELD_U64,  false, 0, 0, "of the host"),
+	FIELD(struct info_result, starts_max,      FIELD_U32,  false, 0, 0, "VMs that may be starting at once"),
+	FIELD(struct info_result, starting,        FIELD_U32,  false, 0, 0, "VMs that are"),
+	FIELD(struct info_result, waiting,         FIELD_U32,  false, 0, 0, "VMs that wait to start"),
+	FIELD(struct info_result, vcpu,            FIELD_U32,  false, 0, 0, "default of a new VM"),
+	FIELD(struct info_result, vm_memory_bytes, FIELD_U64,  false, 0, 0, "default of a new VM"),
+	FIELD(struct info_result, vm_disk_bytes,   FIELD_U64,  false, 0, 0, "default of a new VM"),
+	FIELD(struct info_result, leaks,           FIELD_U64,  false, 0, 0, "undo steps that failed and are being retried"),
+	FIELD(struct info_result, limits,          FIELD_TEXT, false, 0, 0, "cgroup limits: what is enforced"),
+};
+const struct schema info_result_schema = SCHEMA_OPEN("info_result", struct info_result, info_result_fields);
+
+const struct client_method_row client_methods[METHOD_NMETHODS] = {
+#define METHOD(sym, name, args, result, doc) [METHOD_##sym] = { name, &args, &result, doc },
+	CLIENT_METHODS(METHOD)
+#undef METHOD
+};
+/* clang-format on */
+
+int client_method_find(const char *name, enum client_method *ret_method)
+{
+	for (int i = 0; i < METHOD_NMETHODS; i++)
+		if (strcmp(client_methods[i].name, name) == 0) {
+			*ret_method = (enum client_method)i;
+			return 0;
+		}
+	return -ENOSYS;
+}

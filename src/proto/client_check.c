@@ -1,0 +1,140 @@
+/* client_check.c - the checks of client.h that CLI and daemon share: names and sizes.
+ *
+ * A message repeats the word it is about, so that it can stand alone.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/client.h"
+
+enum {
+	WORD_SHOWN_MAX = 40, /* bytes of a wrong word that a message repeats */
+};
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool is_label_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-';
+}
+
+static bool is_object_char(char c)
+{
+	return is_label_char(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == ':';
+}
+
+int vm_name_check(const char *name, struct err *e)
+{
+	const size_t len = strlen(name);
+
+	if (len == 0)
+		return err_set(e, ERR_VM_NAME, "name: is empty");
+	if (len > VM_NAME_MAX)
+		return err_set(e, ERR_VM_NAME, "name \"%.*s...\": has %zu characters, at most %d",
+			       WORD_SHOWN_MAX, name, len, VM_NAME_MAX);
+	for (size_t i = 0; i < len; i++)
+		if (!is_label_char(name[i]))
+			return err_set(e, ERR_VM_NAME, "name \"%s\": '%c' at character %zu", name,
+				       name[i], i + 1);
+	if (name[0] == '-' || name[len - 1] == '-')
+		return err_set(e, ERR_VM_NAME, "name \"%s\": %s with '-'", name,
+			       name[0] == '-' ? "begins" : "ends");
+	return 0;
+}
+
+int object_name_check(const char *what, const char *name, struct err *e)
+{
+	const size_t len = strlen(name);
+
+	if (len == 0)
+		return err_set(e, ERR_BAD_REQUEST, "%s name: is empty", what);
+	if (len > OBJECT_NAME_MAX)
+		return err_set(e, ERR_BAD_REQUEST,
+			       "%s name \"%.*s...\": has %zu characters, at most %d", what,
+			       WORD_SHOWN_MAX, name, len, OBJECT_NAME_MAX);
+	for (size_t i = 0; i < len; i++)
+		if (!is_object_char(name[i]))
+			return err_set(e, ERR_BAD_REQUEST,
+				       "%s name \"%s\": '%c' at character %zu; use letters, "
+				       "digits and . _ : -",
+				       what, name, name[i], i + 1);
+	if (name[0] == '.' || name[0] == '-')
+		return err_set(e, ERR_BAD_REQUEST, "%s name \"%s\": begins with '%c'", what, name,
+			       name[0]);
+	return 0;
+}
+
+static PRINTF_LIKE(4, 5) int bad_size(struct err *e, const char *what, const char *text,
+				      const char *fmt, ...)
+{
+	char why[ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	return err_set(e, ERR_VM_SIZE, "%s: \"%.*s\" %s", what, WORD_SHOWN_MAX, text, why);
+}
+
+/* What a number with this suffix counts, 0 for an unknown one. */
+static uint64_t unit_bytes(const char *suffix)
+{
+	static const struct {
+		const char *suffix;
+		uint64_t bytes;
+	} units[] = {
+		{ "", MIB }, { "M", MIB }, { "MiB", MIB }, { "G", GIB }, { "GiB", GIB },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (strcmp(units[i].suffix, suffix) == 0)
+			return units[i].bytes;
+	return 0;
+}
+
+static int out_of_bounds(struct err *e, const char *what, const char *text, bool under,
+			 uint64_t bound)
+{
+	const bool whole_gib = bound % GIB == 0;
+
+	return bad_size(e, what, text, "is %s %lu%s", under ? "under the least," : "over the most,",
+			bound / (whole_gib ? GIB : MIB), whole_gib ? "GiB" : "MiB");
+}
+
+int size_parse(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *ret_bytes,
+	       struct err *e)
+{
+	char *suffix;
+
+	if (text[0] == '\0')
+		return bad_size(e, what, text, "is empty");
+	if (text[0] == '-' && is_digit(text[1]))
+		return bad_size(e, what, text, "is negative");
+	if (!is_digit(text[0]))
+		return bad_size(e, what, text, "is not a number");
+	errno = 0;
+	const uint64_t n = strtoull(text, &suffix, 10);
+	if (errno == ERANGE)
+		return out_of_bounds(e, what, text, false, max);
+	const uint64_t unit = unit_bytes(suffix);
+	if (unit == 0)
+		return bad_size(e, what, text, "has the unknown suffix \"%.*s\"", WORD_SHOWN_MAX,
+				suffix);
+	if (n == 0)
+		return bad_size(e, what, text, "is zero");
+	if (n > max / unit)
+		return out_of_bounds(e, what, text, false, max);
+	if (n * unit < min)
+		return out_of_bounds(e, what, text, true, min);
+	*ret_bytes = n * unit;
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* guest.c - the tables of guest.h. */
+#include "proto/guest.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* clang-format off */
+static const struct field guest_exec_args_fields[] = {
+	FIELD(struct guest_exec_args, argv,       FIELD_STRV,  false, 0, ARGV_MAX, "the command; absent: a login shell"),
+	FIELD(struct guest_exec_args, env,        FIELD_PAIRS, false, 0, 2 * ENV_MAX, "the VM's and the request's"),
+	FIELD(struct guest_exec_args, cwd,        FIELD_STR,   false, 0, 0, "absent: /root, or / where there is none"),
+	FIELD(struct guest_exec_args, tty,        FIELD_BOOL,  false, 0, 0, "in a terminal of its own; stderr comes as stdout"),
+	FIELD(struct guest_exec_args, stdin_open, FIELD_BOOL,  false, 0, 0, "data of stream 0 will follow"),
+	FIELD(struct guest_exec_args, rows,       FIELD_U32,   false, 1, TTY_CELLS_MAX, "with tty"),
+	FIELD(struct guest_exec_args, cols,       FIELD_U32,   false, 1, TTY_CELLS_MAX, "with tty"),
+	FIELD(struct guest_exec_args, window,     FIELD_U32,   false, 1, WIRE_CREDIT_MAX, "first credit of stdout and stderr each, bytes; absent: 262144"),
+};
+const struct schema guest_exec_args_schema = SCHEMA("guest_exec_args", struct guest_exec_args, guest_exec_args_fields);
+
+static const struct field guest_status_fields[] = {
+	FIELD(struct guest_status, boot_id,   FIELD_STR,  true,  1, 0, "of /proc/sys/kernel/random"),
+	FIELD(struct guest_status, hostname,  FIELD_TEXT, false, 0, 0, "of the guest"),
+	FIELD(struct guest_status, kernel,    FIELD_TEXT, false, 0, 0, "as uname -r says it"),
+	FIELD(struct guest_status, os,        FIELD_TEXT, false, 0, 0, "PRETTY_NAME of os-release"),
+	FIELD(struct guest_status, agent,     FIELD_STR,  false, 0, 0, "version of the agent"),
+	FIELD(struct guest_status, uptime_ms, FIELD_U64,  false, 0, 0, "since the guest's boot"),
+};
+const struct schema guest_status_schema = SCHEMA_OPEN("guest_status", struct guest_status, guest_status_fields);
+
+const struct client_method_row guest_methods[GUEST_METHOD_NMETHODS] = {
+#define METHOD(sym, name, args, result, doc) [GUEST_METHOD_##sym] = { name, &args, &result, doc },
+	GUEST_METHODS(METHOD)
+#undef METHOD
+};
+/* clang-format on */
+
+int guest_method_find(const char *name, enum guest_method *ret_method)
+{
+	for (int i = 0; i < GUEST_METHOD_NMETHODS; i++)
+		if (strcmp(guest_methods[i].name, name) == 0) {
+			*ret_method = (enum guest_method)i;
+			return 0;
+		}
+	return -ENOSYS;
+}
