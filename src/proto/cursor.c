@@ -1,7 +1,9 @@
 #include "proto/cursor.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
+#include <string.h>
 
 #include "proto/frame.h"
 
@@ -73,21 +75,23 @@ static size_t remaining(const struct mp_cursor *c)
 
 static uint64_t take_be(struct mp_cursor *c, uint8_t bytes)
 {
+	const uint8_t *const p = c->at;
 	uint64_t v = 0;
 
-	for (uint8_t i = 0; i < bytes; i++)
-		v = v << 8 | *c->at++;
-	return v;
+	c->at += bytes;
+	if (bytes == 1)
+		return p[0];
+	/* Left-aligned in 8 bytes, swapped once, shifted back. */
+	memcpy(&v, p, bytes);
+	return bytes ? be64toh(v) >> (64 - 8U * bytes) : 0;
 }
 
 static void set_signed(struct mp_head *h, uint64_t raw, uint8_t bytes)
 {
 	const unsigned shift = 64 - 8U * bytes;
-	const int64_t v = (int64_t)(raw << shift) >> shift;
 
-	h->type = v < 0 ? MP_INT : MP_UINT;
-	h->i = v;
-	h->u = (uint64_t)v;
+	h->i = (int64_t)(raw << shift) >> shift;
+	h->type = h->i < 0 ? MP_INT : MP_UINT;
 }
 
 /* What the head announces must be there: the bytes of a str or bin, which are taken, or at least
@@ -117,11 +121,11 @@ static int read_format(struct mp_cursor *c, uint8_t first, struct mp_head *h)
 						  : "holds an ext type");
 	if (f->follow > remaining(c))
 		return malformed(c, "ends early");
-	h->type = f->type;
 	const uint64_t v = take_be(c, f->follow);
-	if (f->type == MP_BOOL)
-		h->u = first & 1;
-	else if (f->is_signed)
+	h->type = f->type;
+	h->len = 0;
+	h->u = first & 1; /* of a bool */
+	if (f->is_signed)
 		set_signed(h, v, f->follow);
 	else if (f->type == MP_UINT)
 		h->u = v;
@@ -130,29 +134,30 @@ static int read_format(struct mp_cursor *c, uint8_t first, struct mp_head *h)
 	return take_content(c, h);
 }
 
-int mp_read(struct mp_cursor *c, struct mp_head *ret_head)
+int mp_read(struct mp_cursor *c, struct mp_head *h)
 {
-	struct mp_head h = { 0 };
-	int rc = 0;
-
 	if (c->at == c->end)
 		return malformed(c, "ends early");
 	const uint8_t first = *c->at++;
-	if (first <= 0x7f) {
-		h.type = MP_UINT;
-		h.u = first;
-	} else if (first >= 0xe0) {
-		set_signed(&h, first, 1);
-	} else if (first >= 0xc0) {
-		rc = read_format(c, first, &h);
-	} else {
-		h.type = first >= 0xa0 ? MP_STR : first >= 0x90 ? MP_ARRAY : MP_MAP;
-		h.len = first & (first >= 0xa0 ? 0x1f : 0x0f);
-		rc = take_content(c, &h);
+	if (first >= 0xa0 && first <= 0xbf) { /* first, being every field's name */
+		h->type = MP_STR;
+		h->len = first & 0x1f;
+		return take_content(c, h);
 	}
-	if (rc == 0)
-		*ret_head = h;
-	return rc;
+	if (first <= 0x7f) {
+		h->type = MP_UINT;
+		h->u = first;
+		return 0;
+	}
+	if (first >= 0xe0) {
+		set_signed(h, first, 1);
+		return 0;
+	}
+	if (first >= 0xc0)
+		return read_format(c, first, h);
+	h->type = first >= 0x90 ? MP_ARRAY : MP_MAP;
+	h->len = first & 0x0f;
+	return take_content(c, h);
 }
 
 int mp_skip(struct mp_cursor *c, uint32_t *elements)

@@ -1,0 +1,445 @@
+/* samples.c - one frame per envelope type, and one per method's arguments and result.
+ *
+ * A row here is a row of the protocol: changing what its vector holds is changing the protocol.
+ */
+#include "tests/vectors/samples.h"
+
+#include "proto/client.h"
+#include "proto/frame.h"
+#include "proto/guest.h"
+
+/* struct strv owns writable strings; nothing writes to these. */
+#define STRV(...)                                                                                  \
+	{                                                                                          \
+		.v = (char *[]){ __VA_ARGS__, NULL },                                              \
+		.n = sizeof((char *[]){ __VA_ARGS__ }) / sizeof(char *)                            \
+	}
+#define SEQ(array)                                                                                 \
+	{                                                                                          \
+		.items = (array), .n = ARRAY_LEN(array)                                            \
+	}
+
+#define OP                                                                                         \
+	{                                                                                          \
+		{                                                                                  \
+			0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x00, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15,    \
+				0x16, 0x17, 0x18, 0x19                                             \
+		}                                                                                  \
+	}
+#define SHA256 "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+enum {
+	VM_WEB = 0x123456,
+	VM_DB = 0x654321,
+};
+
+static char web_1[] = "web-1";
+static char db[] = "0000000";
+static char team[] = "team=blue";
+static char tier[] = "tier=";
+static char lang[] = "LANG=C.UTF-8";
+static char equals[] = "OPTS=a=b";
+static char echo[] = "echo";
+static char accent[] = "h\xc3\xa9llo";
+static char empty[] = "";
+static char curl[] = "curl";
+static char git[] = "git";
+
+static struct publish ports[] = { { 8080, 80 }, { 65535, 443 } };
+
+static const struct create_args create = {
+	.spec = {
+		.name = "web",
+		.image = "debian:bookworm",
+		.kernel = "cloud-6.1",
+		.vmm = "qemu",
+		.vcpu = 2,
+		.memory_bytes = UINT64_C(1) << 30,
+		.disk_bytes = UINT64_C(8) << 30,
+		.nat = true,
+		.labels = STRV(team, tier),
+		.env = STRV(lang, equals),
+		.publish = SEQ(ports),
+	},
+	.count = 3,
+	.no_start = true,
+	.lease = true,
+	.boot_deadline_ms = 60000,
+};
+
+static struct target_result two_targets[] = {
+	{ .ref = "web-1",
+	  .id = VM_WEB,
+	  .name = "web-1",
+	  .state = "running",
+	  .duration_us = 812345,
+	  .ready_us = 700000 },
+	{ .ref = "db",
+	  .code = "vm.not_found",
+	  .message = "vm db: not found",
+	  .step = "lease",
+	  .duration_us = 5 },
+};
+static const struct targets_result targets_done = { .targets = SEQ(two_targets), .failed = 1 };
+static const struct targets_args targets_all = { .all = true };
+static const struct targets_args targets_refs = { .refs = STRV(web_1, db), .deadline_ms = 10000 };
+static const struct targets_args targets_force = { .refs = STRV(web_1), .force = true };
+static const struct targets_args targets_kill = { .refs = STRV(web_1), .signo = 9 };
+static const struct targets_args targets_labels = { .labels = STRV(team), .force = true };
+static const struct targets_args targets_wait = {
+	.refs = STRV(web_1),
+	.deadline_ms = 86400000,
+	.state = "running",
+};
+
+static struct vm_view two_vms[] = {
+	{
+		.id = VM_WEB,
+		.state = "running",
+		.spec = { .name = "web-1",
+			  .image = "debian:bookworm",
+			  .kernel = "cloud-6.1",
+			  .vmm = "qemu",
+			  .vcpu = 2,
+			  .memory_bytes = UINT64_C(1) << 30,
+			  .disk_bytes = UINT64_C(8) << 30,
+			  .labels = STRV(team, tier),
+			  .publish = SEQ(ports) },
+		.created_ms = UINT64_C(1700000000000),
+		.started_ms = UINT64_C(1700000001000),
+		.boot_id = "b2f1c9a0-7c1e-4f2b-9a57-0d7b5a6c1e11",
+		.address = "10.97.0.2",
+		.pid = 4242,
+		.vmm = "qemu",
+		.accel = "kvm",
+		.console_log = "/var/lib/banger/vms/00000014d2jp/console.log",
+		.exit_status = -1,
+	},
+	{
+		.id = VM_DB,
+		.state = "failed",
+		.spec = { .name = "db", .image = "debian:bookworm", .vcpu = 1 },
+		.created_ms = UINT64_C(1700000000000),
+		.failure = "the VMM exited with status 1",
+		.exit_status = 1,
+	},
+};
+static const struct list_args list = {
+	.all = true,
+	.labels = STRV(team),
+	.after = "00000014d2jp",
+	.limit = 100,
+};
+static const struct list_result listed = { .vms = SEQ(two_vms),
+					   .next = "0000006as1h1",
+					   .total = 7 };
+static const struct ref_args ref_web = { .ref = "web-1" };
+static const struct watch_args watch = { .labels = STRV(team) };
+
+static const struct exec_args exec = {
+	.ref = "web-1",
+	.argv = STRV(echo, accent, empty),
+	.env = STRV(lang),
+	.cwd = "/srv",
+	.tty = true,
+	.stdin_open = true,
+	.rows = 24,
+	.cols = 80,
+	.window = 65536,
+};
+static const struct exec_result exec_done = { .status = 143, .signo = 15 };
+static const struct exec_result exec_zero = { .status = 0 };
+
+static const struct op_args op = { .op_id = OP };
+static struct op_step steps[] = {
+	{ .name = "lease", .duration_us = 12 },
+	{ .name = "vmm", .begin_us = 12, .duration_us = 900, .result = -2 },
+	{ .name = "lease", .begin_us = 912, .duration_us = 3, .undo = true },
+};
+static struct op_view failed_op[] = { {
+	.op_id = OP,
+	.method = "vm.start",
+	.state = "failed",
+	.vm = VM_WEB,
+	.wall_ms = UINT64_C(1700000000000),
+	.duration_us = 915,
+	.code = "vmm.missing",
+	.message = "vmm: qemu-system-x86_64: No such file or directory",
+	.steps = SEQ(steps),
+} };
+static const struct op_list_result ops = { .ops = SEQ(failed_op) };
+
+static const struct name_args image_name = { .name = "debian:bookworm" };
+static const struct name_args kernel_name = { .name = "cloud-6.1" };
+static const struct image_import_args image_import = {
+	.name = "mine",
+	.path = "/home/me/root.tar",
+	.disk_bytes = UINT64_C(2) << 30,
+	.kernel = "cloud-6.1",
+	.force = true,
+};
+static const struct image_build_args image_build = {
+	.name = "mine",
+	.source = "debian:bookworm",
+	.packages = STRV(curl, git),
+	.disk_bytes = UINT64_C(2) << 30,
+	.force = true,
+};
+static struct image_view images[] = { {
+	.name = "mine",
+	.kind = "disk",
+	.source = "/home/me/root.tar",
+	.path = "/var/lib/banger/images/mine.ext4",
+	.kernel = "cloud-6.1",
+	.sha256 = SHA256,
+	.bytes = UINT64_C(2) << 30,
+	.created_ms = UINT64_C(1700000000000),
+} };
+static const struct image_list_result image_list = { .images = SEQ(images) };
+static const struct kernel_import_args kernel_import = {
+	.name = "cloud-6.1",
+	.path = "/home/me/vmlinuz",
+	.initrd = "/home/me/initrd.img",
+	.modules = "/home/me/lib/modules/6.1.0",
+	.force = true,
+};
+static struct kernel_view kernels[] = { {
+	.name = "cloud-6.1",
+	.version = "6.1.0-18-cloud-amd64",
+	.path = "/var/lib/banger/kernels/cloud-6.1/vmlinux",
+	.initrd = "/var/lib/banger/kernels/cloud-6.1/initrd",
+	.sha256 = SHA256,
+	.bytes = 40000000,
+	.created_ms = UINT64_C(1700000000000),
+} };
+static const struct kernel_list_result kernel_list = { .kernels = SEQ(kernels) };
+
+static const struct info_result info = {
+	.version = "0.1.0",
+	.started_ms = UINT64_C(1700000000000),
+	.pid = 4000,
+	.state_dir = "/var/lib/banger",
+	.runtime_dir = "/run/banger",
+	.vmm = "qemu",
+	.accel = "tcg",
+	.accel_reason = "/dev/kvm: Permission denied",
+	.vms = 7,
+	.running = 3,
+	.images = 2,
+	.kernels = 1,
+	.cpus = 8,
+	.memory_bytes = UINT64_C(32) << 30,
+	.starts_max = 8,
+	.starting = 1,
+	.waiting = 2,
+	.vcpu = 1,
+	.vm_memory_bytes = UINT64_C(512) << 20,
+	.vm_disk_bytes = UINT64_C(4) << 30,
+	.leaks = 1,
+	.limits = "memory, pids",
+};
+
+static const struct progress_event progress = {
+	.id = VM_WEB,
+	.name = "web-1",
+	.stage = "boot",
+	.message = "waits for the guest",
+	.done = 1,
+	.total = 3,
+	.failed = 1,
+};
+static const struct vm_event vm_changed = {
+	.id = VM_WEB,
+	.name = "web-1",
+	.state = "running",
+	.wall_ms = UINT64_C(1700000000000),
+	.lost = 2,
+};
+
+static const struct guest_exec_args guest_exec = {
+	.argv = STRV(echo, accent),
+	.env = STRV(lang, equals),
+	.cwd = "/srv",
+	.tty = true,
+	.stdin_open = true,
+	.rows = 24,
+	.cols = 80,
+	.window = 65536,
+};
+static const struct guest_status guest_status = {
+	.boot_id = "b2f1c9a0-7c1e-4f2b-9a57-0d7b5a6c1e11",
+	.hostname = "web-1",
+	.kernel = "6.1.0-18-cloud-amd64",
+	.os = "Debian GNU/Linux 12 (bookworm)",
+	.agent = "0.1.0",
+	.uptime_ms = 5000,
+};
+
+#define ENVELOPE(file_, ...)                                                                       \
+	{                                                                                          \
+		.file = (file_), .wire = { __VA_ARGS__ }                                           \
+	}
+#define REQUEST(side, method, schema_, obj)                                                        \
+	{                                                                                          \
+		.file = side "/request-" method,                                                   \
+		.wire = { .type = WIRE_REQUEST, .id = 1, .name = method, .op_id = OP },            \
+		.schema = &(schema_), .body = (obj)                                                \
+	}
+#define REPLY(side, method, schema_, obj)                                                          \
+	{                                                                                          \
+		.file = side "/reply-" method,                                                     \
+		.wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP }, .schema = &(schema_),        \
+		.body = (obj)                                                                      \
+	}
+#define EVENT(file_, event, schema_, obj)                                                          \
+	{                                                                                          \
+		.file = (file_), .wire = { .type = WIRE_EVENT, .id = 1, .name = (event) },         \
+		.schema = &(schema_), .body = (obj)                                                \
+	}
+#define DATA(text)                                                                                 \
+	{                                                                                          \
+		(const uint8_t *)(text), sizeof(text) - 1                                          \
+	}
+#define STREAM_FRAMES(side)                                                                        \
+	ENVELOPE(side "/cancel", .type = WIRE_CANCEL, .id = 1),                                    \
+		ENVELOPE(side "/data", .type = WIRE_DATA, .id = 1, .stream = WIRE_STDOUT,          \
+			 .bytes = DATA("hi\n\0\xff")),                                             \
+		ENVELOPE(side "/data-end", .type = WIRE_DATA, .id = 1, .stream = WIRE_STDIN),      \
+		ENVELOPE(side "/credit", .type = WIRE_CREDIT, .id = 1, .stream = WIRE_STDERR,      \
+			 .credit = 32768),                                                         \
+		ENVELOPE(side "/signal", .type = WIRE_SIGNAL, .id = 1, .signo = 15),               \
+		ENVELOPE(side "/resize", .type = WIRE_RESIZE, .id = 1, .rows = 50, .cols = 132)
+
+/* clang-format off */
+const struct sample samples[] = {
+	ENVELOPE("client/hello-client", .type = WIRE_HELLO, .name = "banger 0.1.0", .version = 1, .version_min = 1),
+	ENVELOPE("client/hello-daemon", .type = WIRE_HELLO, .name = "bangerd 0.1.0", .version = 1, .version_min = 1, .frame_max = FRAME_MAX),
+	STREAM_FRAMES("client"),
+	EVENT("client/event-progress", "progress", progress_event_schema, &progress),
+	EVENT("client/event-vm", "vm", vm_event_schema, &vm_changed),
+	ENVELOPE("client/request-detached", .type = WIRE_REQUEST, .id = UINT32_MAX, .name = "ping", .detach = true),
+	ENVELOPE("client/reply-error", .type = WIRE_REPLY, .id = 1, .op_id = OP, .failed = true,
+		.error = { .code = "port.busy", .message = "port 80: Address already in use", .step = "ports",
+			   .hint = "Choose another host port.", .retryable = true, .sys = 98 }),
+	ENVELOPE("client/reply-connection-error", .type = WIRE_REPLY, .id = 0, .failed = true,
+		.error = { .code = "frame.bad", .message = "frame: holds an ext type" }),
+
+	REQUEST("client", "ping", none_schema, NULL),
+	REPLY("client", "ping", none_schema, NULL),
+	REQUEST("client", "info", none_schema, NULL),
+	REPLY("client", "info", info_result_schema, &info),
+	REQUEST("client", "daemon.stop", none_schema, NULL),
+	REPLY("client", "daemon.stop", none_schema, NULL),
+	REQUEST("client", "watch", watch_args_schema, &watch),
+	REPLY("client", "watch", none_schema, NULL),
+	REQUEST("client", "vm.create", create_args_schema, &create),
+	REPLY("client", "vm.create", targets_result_schema, &targets_done),
+	REQUEST("client", "vm.start", targets_args_schema, &targets_all),
+	REPLY("client", "vm.start", targets_result_schema, &targets_done),
+	REQUEST("client", "vm.stop", targets_args_schema, &targets_refs),
+	REPLY("client", "vm.stop", targets_result_schema, &targets_done),
+	REQUEST("client", "vm.restart", targets_args_schema, &targets_force),
+	REPLY("client", "vm.restart", targets_result_schema, &targets_done),
+	REQUEST("client", "vm.kill", targets_args_schema, &targets_kill),
+	REPLY("client", "vm.kill", targets_result_schema, &targets_done),
+	REQUEST("client", "vm.delete", targets_args_schema, &targets_labels),
+	REPLY("client", "vm.delete", targets_result_schema, &targets_done),
+	REQUEST("client", "vm.wait", targets_args_schema, &targets_wait),
+	REPLY("client", "vm.wait", targets_result_schema, &targets_done),
+	REQUEST("client", "vm.list", list_args_schema, &list),
+	REPLY("client", "vm.list", list_result_schema, &listed),
+	REQUEST("client", "vm.show", ref_args_schema, &ref_web),
+	REPLY("client", "vm.show", vm_view_schema, &two_vms[0]),
+	REQUEST("client", "vm.exec", exec_args_schema, &exec),
+	REPLY("client", "vm.exec", exec_result_schema, &exec_done),
+	REQUEST("client", "op.show", op_args_schema, &op),
+	REPLY("client", "op.show", op_view_schema, &failed_op[0]),
+	REQUEST("client", "op.list", none_schema, NULL),
+	REPLY("client", "op.list", op_list_result_schema, &ops),
+	REQUEST("client", "op.cancel", op_args_schema, &op),
+	REPLY("client", "op.cancel", none_schema, NULL),
+	REQUEST("client", "image.import", image_import_args_schema, &image_import),
+	REPLY("client", "image.import", image_view_schema, &images[0]),
+	REQUEST("client", "image.build", image_build_args_schema, &image_build),
+	REPLY("client", "image.build", image_view_schema, &images[0]),
+	REQUEST("client", "image.list", none_schema, NULL),
+	REPLY("client", "image.list", image_list_result_schema, &image_list),
+	REQUEST("client", "image.show", name_args_schema, &image_name),
+	REPLY("client", "image.show", image_view_schema, &images[0]),
+	REQUEST("client", "image.rm", name_args_schema, &image_name),
+	REPLY("client", "image.rm", none_schema, NULL),
+	REQUEST("client", "kernel.import", kernel_import_args_schema, &kernel_import),
+	REPLY("client", "kernel.import", kernel_view_schema, &kernels[0]),
+	REQUEST("client", "kernel.list", none_schema, NULL),
+	REPLY("client", "kernel.list", kernel_list_result_schema, &kernel_list),
+	REQUEST("client", "kernel.show", name_args_schema, &kernel_name),
+	REPLY("client", "kernel.show", kernel_view_schema, &kernels[0]),
+	REQUEST("client", "kernel.rm", name_args_schema, &kernel_name),
+	REPLY("client", "kernel.rm", none_schema, NULL),
+
+	ENVELOPE("guest/hello-daemon", .type = WIRE_HELLO, .name = "bangerd 0.1.0", .version = 1, .version_min = 1,
+		.frame_max = GUEST_FRAME_MAX, .session = UINT64_C(0x0123456789abcdef)),
+	ENVELOPE("guest/hello-agent", .type = WIRE_HELLO, .name = "banger-agent 0.1.0", .version = 1, .version_min = 1,
+		.frame_max = GUEST_FRAME_MAX, .session = UINT64_C(0x0123456789abcdef)),
+	STREAM_FRAMES("guest"),
+	ENVELOPE("guest/reply-error", .type = WIRE_REPLY, .id = 1, .failed = true,
+		.error = { .code = "exec.not_found", .message = "exec: nope: No such file or directory", .sys = 2 }),
+	REQUEST("guest", "status", none_schema, NULL),
+	REPLY("guest", "status", guest_status_schema, &guest_status),
+	REQUEST("guest", "exec", guest_exec_args_schema, &guest_exec),
+	REPLY("guest", "exec", exec_result_schema, &exec_zero),
+	REQUEST("guest", "sync", none_schema, NULL),
+	REPLY("guest", "sync", none_schema, NULL),
+	REQUEST("guest", "poweroff", none_schema, NULL),
+	REPLY("guest", "poweroff", none_schema, NULL),
+};
+const size_t nsamples = ARRAY_LEN(samples);
+
+#define BYTES(literal) (const uint8_t *)(literal), sizeof(literal) - 1
+#define CANCEL "\xa4type\xa6" "cancel"
+#define ASK(method) "\x84\xa4type\xa7request\xa2id\x01\xa6method" method "\xa4" "args"
+#define SHOW ASK("\xa7vm.show")
+#define EXEC ASK("\xa7vm.exec")
+#define DEEP8 "\x91\x91\x91\x91\x91\x91\x91\x91"
+
+const struct bad_sample bad_samples[] = {
+	{ "bad/length-zero",        "frame.bad",     "a frame holds one map, so it is never empty", BYTES(""), 0 },
+	{ "bad/length-short",       "frame.bad",     "the length ends within the map", BYTES("\x82" CANCEL "\xa2id\x01"), 10 },
+	{ "bad/length-over-limit",  "frame.too_big", "the length is over 1 MiB", BYTES("\x82" CANCEL "\xa2id\x01"), FRAME_MAX + 1 },
+	{ "bad/length-sync",        "frame.too_big", "the length of the guest's sync marker", BYTES("bangersync\r\n"), 0xffffffff },
+	{ "bad/count",              "frame.bad",     "a map announces more pairs than there are bytes", BYTES("\xdf\x04\0\0\0"), -1 },
+	{ "bad/count-array",        "frame.bad",     "an array announces 3722304989 elements", BYTES("\xdd\xdd\xdd\xdd\xdd"), -1 },
+	{ "bad/count-inside",       "frame.bad",     "an array inside announces too many elements", BYTES(SHOW "\x81\xa3ref\xdd\x04\0\0\0"), -1 },
+	{ "bad/depth",              "frame.bad",     "seventeen containers inside each other", BYTES("\x82" CANCEL "\xa2id" DEEP8 DEEP8 "\x01"), -1 },
+	{ "bad/ext",                "frame.bad",     "ext types are not spoken", BYTES("\x82" CANCEL "\xa2id\xd4\x01\x01"), -1 },
+	{ "bad/unused-byte",        "frame.bad",     "0xc1 is never used", BYTES("\x82" CANCEL "\xa2id\xc1"), -1 },
+	{ "bad/trailing-bytes",     "frame.bad",     "bytes after the map", BYTES("\x82" CANCEL "\xa2id\x01\xc0"), -1 },
+	{ "bad/not-a-map",          "frame.bad",     "an array", BYTES("\x92\xa4type\xa6" "cancel"), -1 },
+	{ "bad/string-cut",         "frame.bad",     "a string ends after the frame", BYTES("\x82" CANCEL "\xa2id\xa5" "abc"), -1 },
+	{ "bad/type-unknown",       "frame.bad",     "no such envelope", BYTES("\x81\xa4type\xa5shout"), -1 },
+	{ "bad/type-missing",       "frame.bad",     "an envelope without a type", BYTES("\x81\xa2id\x01"), -1 },
+	{ "bad/envelope-unknown-field", "frame.bad", "an envelope that is not open has one field more", BYTES("\x83" CANCEL "\xa2id\x01\xa3why\xc0"), -1 },
+	{ "bad/envelope-missing-field", "frame.bad", "a cancel without id", BYTES("\x81" CANCEL), -1 },
+	{ "bad/envelope-wrong-type", "frame.bad",    "an id that is a string", BYTES("\x82" CANCEL "\xa2id\xa1" "1"), -1 },
+	{ "bad/envelope-id-zero",   "frame.bad",     "a request's id is never 0", BYTES("\x82" CANCEL "\xa2id\0"), -1 },
+	{ "bad/reply-both",         "frame.bad",     "result and error", BYTES("\x84\xa4type\xa5reply\xa2id\x01\xa6result\x80\xa5" "error\x81\xa4" "code\xa1x"), -1 },
+	{ "bad/reply-neither",      "frame.bad",     "neither result nor error", BYTES("\x82\xa4type\xa5reply\xa2id\x01"), -1 },
+	{ "bad/version",            "version.unsupported", "lowest version spoken is 2", BYTES("\x84\xa4type\xa5hello\xa7version\x02\xabversion_min\x02\xa4name\xa1x"), -1 },
+	{ "bad/method",             "request.unknown", "no such method", BYTES(ASK("\xa6vm.fly") "\x80"), -1 },
+	{ "bad/unknown-field",      "request.bad",   "vm.show has no field colour", BYTES(SHOW "\x82\xa3ref\xa1x\xa6" "colour\xc0"), -1 },
+	{ "bad/missing-field",      "request.bad",   "vm.show needs ref", BYTES(SHOW "\x80"), -1 },
+	{ "bad/duplicate-field",    "request.bad",   "ref is given twice", BYTES(SHOW "\x82\xa3ref\xa1x\xa3ref\xa1x"), -1 },
+	{ "bad/wrong-type",         "request.bad",   "ref is a number", BYTES(SHOW "\x81\xa3ref\x05"), -1 },
+	{ "bad/nil",                "request.bad",   "an absent field is left out, not nil", BYTES(SHOW "\x81\xa3ref\xc0"), -1 },
+	{ "bad/string-empty",       "request.bad",   "ref has one byte at least", BYTES(SHOW "\x81\xa3ref\xa0"), -1 },
+	{ "bad/string-nul",         "request.bad",   "ref holds a NUL", BYTES(SHOW "\x81\xa3ref\xa3" "a\0b"), -1 },
+	{ "bad/string-utf8",        "request.bad",   "ref is not UTF-8", BYTES(SHOW "\x81\xa3ref\xa2" "a\xff"), -1 },
+	{ "bad/string-surrogate",   "request.bad",   "ref holds a surrogate", BYTES(SHOW "\x81\xa3ref\xa3\xed\xa0\x80"), -1 },
+	{ "bad/number-bounds",      "request.bad",   "rows is at most 65535", BYTES(EXEC "\x82\xa3ref\xa1x\xa4rows\xce\0\x01\0\0"), -1 },
+	{ "bad/number-negative",    "request.bad",   "rows is at least 1", BYTES(EXEC "\x82\xa3ref\xa1x\xa4rows\xff"), -1 },
+	{ "bad/number-float",       "request.bad",   "a float is no whole number", BYTES(EXEC "\x82\xa3ref\xa1x\xa4rows\xca\x41\xc0\0\0"), -1 },
+	{ "bad/pairs-equals",       "request.bad",   "a variable's name holds =", BYTES(EXEC "\x82\xa3ref\xa1x\xa3" "env\x81\xa3" "a=b\xa1" "c"), -1 },
+	{ "bad/op-id-short",        "request.bad",   "an op_id has 16 bytes", BYTES(ASK("\xa7op.show") "\x81\xa5op_id\xc4\x02\x01\x02"), -1 },
+};
+const size_t nbad_samples = ARRAY_LEN(bad_samples);
+/* clang-format on */
