@@ -10,9 +10,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -29,6 +31,7 @@ enum {
 	LINE_MAX_BYTES = 256,     /* of the serial port that are looked at */
 	EVENTS_MAX = 64,          /* of one epoll_wait() */
 	PATH_BYTES = 4096,
+	WORDS_MAX = 600, /* bytes of the VMMs' stderr that are shown */
 };
 
 struct guest {
@@ -47,6 +50,7 @@ struct bare {
 	struct samples ready;
 	int epoll;
 	int signals;
+	int words; /* what all VMMs say on stderr: shown when one of them failed */
 	uint32_t started;
 	uint32_t waiting; /* started, and neither up nor failed */
 	uint32_t failed;
@@ -64,7 +68,7 @@ static int serial_open(int *ret_ours, int *ret_theirs)
 }
 
 /* -errno as posix_spawnp() has it. */
-static int spawn(char *const *argv, int out, pid_t *ret_pid)
+static int spawn(char *const *argv, int out, int words, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -77,6 +81,8 @@ static int spawn(char *const *argv, int out, pid_t *ret_pid)
 	rc = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	if (rc == 0)
 		rc = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_adddup2(&files, words, STDERR_FILENO);
 	if (rc == 0)
 		rc = posix_spawnattr_setsigmask(&attr, &none);
 	if (rc == 0)
@@ -100,7 +106,7 @@ static int guest_start(struct bare *b, uint32_t i, struct err *e)
 	if (epoll_ctl(b->epoll, EPOLL_CTL_ADD, g->serial, &ev) < 0)
 		return err_sys(e, ERR_HOST_FILES, "epoll of guest %u", i);
 	g->spawned_ns = now_ns();
-	rc = spawn(b->argv.v, theirs, &g->pid);
+	rc = spawn(b->argv.v, theirs, b->words, &g->pid);
 	if (rc < 0)
 		return err_num(e, ERR_VMM_START, rc, "spawn %s", b->argv.v[0]);
 	b->started++;
@@ -200,6 +206,16 @@ static uint64_t cpu_ns(int who)
 	       (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * NS_PER_US;
 }
 
+static void show_words(const struct bare *b)
+{
+	char text[WORDS_MAX];
+	const ssize_t n = pread(b->words, text, sizeof(text), 0);
+
+	if (n > 0)
+		fprintf(stderr, "banger-bench: bare: %u failed; the VMMs' first words:\n%.*s\n",
+			b->failed, (int)n, text);
+}
+
 static int report(struct bare *b, uint64_t wall_ns, uint64_t end_ns)
 {
 	struct report r;
@@ -226,7 +242,7 @@ static int bare_init(struct bare *b, const struct bench_args *a, struct err *e)
 	sigset_t ends;
 	int rc = launch_probe(a->probe, probe, sizeof(probe), e);
 
-	*b = (struct bare){ .args = a, .epoll = -EBADF, .signals = -EBADF };
+	*b = (struct bare){ .args = a, .epoll = -EBADF, .signals = -EBADF, .words = -EBADF };
 	if (rc == 0)
 		rc = launch_argv(a->vmm, a->accel, probe, &b->argv, e);
 	if (rc < 0)
@@ -243,7 +259,8 @@ static int bare_init(struct bare *b, const struct bench_args *a, struct err *e)
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 	b->signals = signalfd(-1, &ends, SFD_CLOEXEC);
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (b->signals < 0 || b->epoll < 0 ||
+	b->words = memfd_create("stderr", MFD_CLOEXEC);
+	if (b->signals < 0 || b->epoll < 0 || b->words < 0 ||
 	    epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->signals, &ev) < 0)
 		return err_sys(e, ERR_HOST_FILES, "epoll");
 	return 0;
@@ -253,6 +270,7 @@ static void bare_fini(struct bare *b)
 {
 	close_fd(&b->epoll);
 	close_fd(&b->signals);
+	close_fd(&b->words);
 	samples_fini(&b->ready);
 	free(b->guests);
 	strv_fini(&b->argv);
@@ -272,6 +290,8 @@ int bench_bare(const struct bench_args *a, struct err *e)
 		end_all(&b);
 		const uint64_t gone = now_ns();
 
+		if (rc < 0 || b.failed > 0)
+			show_words(&b);
 		if (rc >= 0)
 			rc = report(&b, up - begin, gone - up);
 	}

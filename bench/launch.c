@@ -6,49 +6,41 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/vmm.h"
+
 /* Where the probe may be, seen from the folder of our own program. */
 static const char *const probe_places[] = {
 	"../guest/probe/probe.elf",    /* the build directory */
 	"../libexec/banger/probe.elf", /* installed */
 };
 
-static int qemu_argv(const char *accel, const char *probe, struct strv *argv)
-{
-	static const char *const fixed[] = {
-		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
-	};
-	int rc = strv_add(argv, "qemu-system-x86_64");
-
-	if (rc == 0)
-		rc = strv_add(argv, "-M");
-	if (rc == 0)
-		rc = strv_addf(argv,
-			       "microvm,accel=%s,x-option-roms=off,pit=off,pic=off,rtc=off,"
-			       "isa-serial=on",
-			       accel);
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(fixed); i++)
-		rc = strv_add(argv, fixed[i]);
-	if (rc == 0)
-		rc = strv_add(argv, "-m");
-	if (rc == 0)
-		rc = strv_addf(argv, "%uM", (unsigned)(LAUNCH_MEMORY_BYTES >> 20));
-	if (rc == 0)
-		rc = strv_add(argv, "-kernel");
-	if (rc == 0)
-		rc = strv_add(argv, probe);
-	return rc;
-}
-
 int launch_argv(const char *vmm, const char *accel, const char *probe, struct strv *ret_argv,
 		struct err *e)
 {
+	const struct vmm_driver *driver = vmm_find(vmm);
 	struct strv argv = { 0 };
+	struct vmm_machine m = {
+		.id = 1, /* any: nothing on the host is named after it */
+		.name = "bench",
+		.guest = VMM_GUEST_PROBE,
+		.accel = strcmp(accel, "kvm") == 0 ? VMM_ACCEL_KVM : VMM_ACCEL_TCG,
+		.vcpu = 1,
+		.memory_bytes = LAUNCH_MEMORY_BYTES,
+		.kernel = probe,
+		.console_log = "/dev/stdout",
+	};
 
-	if (strcmp(vmm, "qemu") != 0)
-		return err_set(e, ERR_VMM_MISSING, "the bare launcher knows qemu, not '%s'", vmm);
-	if (qemu_argv(accel, probe, &argv) < 0) {
+	if (!driver || !driver->program)
+		return err_set(e, ERR_VMM_MISSING, "'%s' is no VMM with a program", vmm);
+	m.binary = driver->program;
+	for (int i = 0; i < VMM_NSOCKETS; i++)
+		m.socket_fd[i] = -1;
+
+	const int rc = driver->argv(&m, &argv, e);
+
+	if (rc < 0) {
 		strv_fini(&argv);
-		return err_set(e, ERR_HOST_MEMORY, "no memory for a command line");
+		return rc;
 	}
 	*ret_argv = argv;
 	return 0;

@@ -149,7 +149,7 @@ static int report(const struct bench_args *a, uint32_t n, uint64_t stop_ns, uint
 /* The connection is open when it begins, and when it has succeeded. */
 static int restart(struct conn *c, const struct bench_args *a, struct err *e)
 {
-	uint32_t made, before, after, pid;
+	uint32_t made, before = 0, after = 0, pid = 0;
 	int rc = fill(c, a, &made, e);
 
 	if (rc == 0)
