@@ -1,8 +1,9 @@
-/* bangerd.c - main of the daemon: options, object graph, loop.  The only file that knows every folder.
+/* bangerd.c - main of the daemon: options, object graph, loop.  The only file that knows every
+ * folder.
  *
- * The listening socket is inherited (LISTEN_FDS, sd_listen_fds(3)) from the command line that started us
- * or from systemd, else made here.  The daemon is crash-only: ending it, in whatever way, leaves VMs
- * running and records that say what is held; the next start adopts and undoes.
+ * The listening socket is inherited (LISTEN_FDS, sd_listen_fds(3)) from the command line that
+ * started us or from systemd, else made here.  The daemon is crash-only: ending it, in whatever
+ * way, leaves VMs running and records that say what is held; the next start adopts and undoes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -224,7 +225,8 @@ static int serve(struct env *env, struct node *node, struct signals *signals)
 			node_stop(node);
 		if (!env->stopping)
 			continue;
-		/* What is under way is left as a crash would leave it; answers get a moment to go out. */
+		/* What is under way is left as a crash would leave it; answers get a moment to go
+		 * out. */
 		if (stop_us == 0)
 			stop_us = io_now_us(env->io);
 		if (node_stopped(node) && (actors_idle(env->actors) ||
