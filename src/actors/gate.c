@@ -31,8 +31,10 @@ bool gate_take(struct gate *g, struct gate_wait *w, uint32_t token)
 
 static void admit_next(struct gate *g)
 {
-	while (g->taken < g->max && !list_empty(&g->waiting)) {
-		struct gate_wait *w = list_entry(list_pop(&g->waiting), struct gate_wait, link);
+	struct list_node *n;
+
+	while (g->taken < g->max && (n = list_pop(&g->waiting)) != NULL) {
+		struct gate_wait *w = list_entry(n, struct gate_wait, link);
 
 		g->nwaiting--;
 		g->taken++;

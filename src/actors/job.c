@@ -616,7 +616,7 @@ static int job_make(struct env *env, struct op *op, struct job **ret_job, struct
 void job_begin(struct env *env, struct op *op)
 {
 	struct err e = { 0 };
-	struct job *j;
+	struct job *j = NULL;
 
 	if (job_make(env, op, &j, &e) < 0) {
 		op_fail(env, op, &e);
