@@ -2,7 +2,7 @@
 """A daemon for tests of the command line: no VMs, but every word of the protocol that the CLI uses.
 
 It listens on descriptor 3 (LISTEN_FDS, LISTEN_PID), as the CLI starts it.  What a command in a "VM"
-does is said by its first word: yes, cat, sum, exit, both, signal, resize, missing, denied, die, mute.
+does is said by its first word: yes, cat, sum, exit, both, signal, flood, missing, denied, die, mute.
 FAKE_LOG names a file that gets one line per start and per request; FAKE_DIE makes it die at once.
 """
 import os
@@ -65,6 +65,12 @@ class Exec:
         elif what == "show":
             self.out[1] += ("%r" % sorted((k, v) for k, v in self.args.items() if k in rest)).encode() + b"\n"
             self.status = 0
+        elif what == "flood":
+            try:
+                for _ in range(4096):
+                    self.conn.send({"type": "data", "id": self.rid, "stream": 1, "bytes": b"x" * CHUNK})
+            except (BrokenPipeError, ConnectionResetError):
+                return
         elif what == "ready":
             self.out[1] += b"ready\n"
         elif what == "die":

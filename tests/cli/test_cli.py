@@ -157,6 +157,28 @@ class Exec(Case):
         self.assertEqual(sorted(err.splitlines()), ["web-%d | to stderr" % i for i in range(1, 6)])
         self.assertEqual(self.run_cli("exec", "-l", "a=b", "--", "exit", "3")[0], 5)
 
+    def test_many_flow_by_credit_too(self):
+        n = 3 << 20
+        status, out, _ = self.run_cli("exec", "--all", "--", "yes", str(n))
+        self.assertEqual((status, out.count("y")), (0, 5 * (n - n // 32768)))
+
+    def test_more_output_than_granted_is_refused(self):
+        status, _, err = self.run_cli("exec", "web", "flood")
+        self.assertEqual(status, 125)
+        self.assertIn("more output than it might", err)
+
+    def test_full_output_is_an_error(self):
+        with open("/dev/full", "w") as full:
+            p = self.popen("exec", "web", "yes", str(1 << 30), stdout=full)
+            _, err = p.communicate(timeout=WAIT_S)
+        self.assertEqual(p.returncode, 125)
+        self.assertIn(b"No space left", err)
+
+    def test_closed_standard_descriptors_do_no_harm(self):
+        p = subprocess.run(["/bin/sh", "-c", '"$0" exec web both 2>&- <&-; echo $?', BANGER], env=self.env,
+                           capture_output=True, timeout=WAIT_S)
+        self.assertEqual(p.stdout, b"to stdout\n0\n")
+
     def test_json_errors(self):
         _, _, err = self.run_cli("exec", "--json", "web", "missing")
         e = json.loads(err)
