@@ -29,6 +29,7 @@
 #define IMAGE_RESULT_BYTES   "bytes"   /* of the file system or kernel */
 #define IMAGE_RESULT_VERSION "version" /* kernel release */
 #define IMAGE_RESULT_SOURCE  "source"
+#define IMAGE_RESULT_FORMAT  "format" /* of the kernel: "elf" or "bzimage" */
 
 enum {
 	IMAGE_LINE_MAX = 1024, /* bytes of one event line, newline included */

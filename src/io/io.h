@@ -36,7 +36,9 @@ enum {
 	IO_BUF_BYTES = 16384,        /* size of each */
 	IO_STREAM_OUT_MAX = 4 << 20, /* bytes that may wait to be sent on one stream */
 	IO_LISTEN_BACKLOG = 1024,
-	IO_ACCEPT_QUEUE = 64, /* accepted descriptors that may wait for their actor */
+	IO_ACCEPT_QUEUE = 64,       /* accepted descriptors that may wait for their actor */
+	IO_ACCEPT_BACKOFF_MS = 100, /* pause of a listener that ran out of descriptors */
+	IO_STREAM_CHUNKS = 8, /* receive buffers that one stream may hold before it is throttled */
 };
 
 /* Fails with ERR_NO_IO_URING where the kernel refuses io_uring. */
@@ -55,15 +57,41 @@ void io_random(struct io *io, void *buf, size_t len);
 
 /* ---- operations ---- */
 
+/* One request to the kernel; private to the implementation. */
+struct io_req {
+	struct list_node link; /* io.queue: to be submitted, or to be cancelled */
+	uint8_t kind;
+	bool flying;    /* handed over, and its last completion has not come */
+	bool cancelled; /* also read by worker threads, atomically */
+};
+
 struct io_op {
 	struct msg msg; /* .type and .token are the owner's to set before arming; .res the result */
 	struct actor_id owner; /* who gets the message */
-	bool armed;            /* from arming until the message is handed to the handler */
-	uint8_t kind;          /* private to the implementation, as all that follows */
-	uint64_t priv[4];
+	bool armed;            /* from arming until the message is in the owner's mailbox */
+	/* what follows is private to the implementation */
+	struct io_req req;
+	union {
+		struct {
+			int fd;
+			uint32_t events;
+		} poll;
+		void *connect; /* owned */
+		struct {
+			int (*fn)(void *arg, const bool *cancelled);
+			void *arg;
+			struct io_spawn *spawn; /* borrowed; NULL: plain work */
+		} work;
+	} priv;
 };
 
 void io_op_init(struct io_op *op, const struct actor *owner, uint32_t msg_type);
+
+/* Until its message has been handled, an op may not be armed again, moved or freed. */
+static inline bool io_op_busy(const struct io_op *op)
+{
+	return op->armed || list_linked(&op->msg.link);
+}
 
 /* One-shot readiness (poll(2) events; a pidfd is readable once its process has exited). */
 void io_poll(struct io *io, struct io_op *op, int fd, uint32_t events);
@@ -77,11 +105,18 @@ void io_cancel(struct io *io, struct io_op *op);
 
 /* ---- timers ---- */
 
+/* A set timer does not count as in flight: cancel it before its actor goes. */
 struct io_timer {
 	struct msg msg;
 	struct actor_id owner;
 	uint64_t due_us;
-	uint32_t heap_at; /* 1-based place in the heap; 0: not set */
+	/* what follows is private to the implementation: a pairing heap needs no memory of its own
+	 */
+	uint64_t seq; /* equal dues keep the order in which they were set */
+	struct io_timer *child;
+	struct io_timer *next;
+	struct io_timer *prev; /* the left sibling, or the parent of a first child */
+	bool set;
 };
 
 void io_timer_init(struct io_timer *t, const struct actor *owner, uint32_t msg_type);
@@ -93,9 +128,11 @@ void io_timer_cancel(struct io *io, struct io_timer *t);
 /* ---- streams: one connected stream socket ---- */
 
 /* Receives by multishot into shared buffers; what arrives is queued on the stream and announced by
- * one message (res > 0: bytes wait; 0: the peer has closed; -errno).  Sending appends to a buffer
- * that is flushed once per turn.  io_stream_close() ends by a last message with `closed` set, after
- * which the struct may go; the descriptor is closed by then. */
+ * one message (res > 0: bytes wait; 0: the peer has closed; -errno).  What came while that message
+ * waited is covered by it, except that an end gets a message of its own.  The fields tell the whole
+ * state, also where one message stands for two events.  Sending appends to a buffer that is flushed
+ * once per turn.  io_stream_close() ends by a last message with `closed` set, after which the
+ * struct may go; the descriptor is closed by then. */
 struct io_stream {
 	struct msg msg; /* "something to read, or the end", posted at most once at a time */
 	struct actor_id owner;
@@ -110,7 +147,8 @@ struct io_stream {
 int io_stream_open(struct io *io, struct io_stream *s, const struct actor *owner, uint32_t msg_type,
 		   int fd) MUST_CHECK;
 
-/* The oldest bytes received, contiguous; valid until consumed.  0 when nothing waits. */
+/* The oldest bytes received, contiguous; valid until consumed or until the handler returns.  0 when
+ * nothing waits.  Once some are consumed there may be more: ask until 0. */
 size_t io_stream_peek(struct io_stream *s, const uint8_t **ret_data);
 void io_stream_consume(struct io *io, struct io_stream *s, size_t len);
 
@@ -153,6 +191,12 @@ void io_listener_close(struct io *io, struct io_listener *l);
  * ends in -ECANCELED; one that has runs on, so it should look at *cancelled at its leisure. */
 typedef int io_work_fn(void *arg, const bool *cancelled);
 
+/* How the function looks at *cancelled, which another thread writes. */
+static inline bool io_cancelled(const bool *cancelled)
+{
+	return __atomic_load_n(cancelled, __ATOMIC_RELAXED);
+}
+
 enum io_lane {
 	IO_LANE_STORE,
 	IO_LANE_ANY,
@@ -188,7 +232,7 @@ struct io_spawn {
 };
 
 /* clone3(CLONE_PIDFD) + execve on a worker thread.  Signals reset, every other descriptor closed.
- * res 0, or -errno of what failed, exec included.  io.c's child is reaped with io_reap(). */
+ * res 0, or -errno of what failed, exec included.  The child is reaped with io_reap(). */
 void io_spawn(struct io *io, struct io_op *op, struct io_spawn *sp);
 
 /* waitid(P_PIDFD, WNOHANG): exit status as wait(2) encodes it in *ret_status.  -EAGAIN while it

@@ -124,8 +124,11 @@ static int find_type(const uint8_t *payload, size_t len, struct err *e)
 		if (key.type != MP_STR)
 			return err_set(e, ERR_BAD_FRAME, "envelope: a field's name is %s",
 				       mp_type_name(key.type));
-		if (head_is(&key, "type") && mp_read(&c, &value) == 0)
+		if (head_is(&key, "type")) {
+			if (mp_read(&c, &value) < 0)
+				return err_set(e, ERR_BAD_FRAME, "envelope: type: %s", c.why);
 			return type_by_name(&value, e);
+		}
 		if (mp_skip(&c, &elements) < 0)
 			return err_set(e, ERR_BAD_FRAME, "envelope: %s", c.why);
 	}

@@ -2,9 +2,10 @@
  *
  * Records are msgpack maps that proto/ writes and reads; here they are bytes.  One thread at a time
  * may apply batches (the reactor's store lane); the owner thread reads at any time, also meanwhile.
- * store_apply() blocks for one transaction and one fdatasync whatever the batch holds: that is the
- * group commit.  The map grows on demand: store_apply() answers -EFBIG (nothing written), the owner
- * calls store_grow() while no batch is being applied, and applies again.
+ * store_apply() blocks for one transaction, which is one fdatasync and one synchronous write of a
+ * page, whatever the batch holds: that is the group commit.  The map grows on demand: store_apply()
+ * answers -EFBIG (nothing written), the owner calls store_grow() while no batch is being applied,
+ * and applies again.
  */
 #pragma once
 
@@ -36,10 +37,13 @@ enum {
 #define STORE_MAP_FIRST (UINT64_C(16) << 20) /* bytes of address space at first */
 #define STORE_MAP_MAX   (UINT64_C(64) << 30)
 
+struct store_schema;
+
 struct store_config {
-	const char *dir;    /* exists, 0700, owned by us */
-	bool no_sync;       /* tests and simulation: durability by the page cache */
-	uint64_t map_bytes; /* 0: STORE_MAP_FIRST; tests make it small */
+	const char *dir;                   /* exists, 0700, owned by us */
+	bool no_sync;                      /* tests and simulation: durability by the page cache */
+	uint64_t map_bytes;                /* 0: STORE_MAP_FIRST; tests make it small */
+	const struct store_schema *schema; /* NULL: this version's; tests bring their own */
 };
 
 /* Opens or makes the environment, takes its lock (ERR_STORE_LOCKED when another process has it) and
@@ -67,6 +71,8 @@ void store_batch_clear(struct store_batch *b);
 
 /* All of it or nothing.  0; -EFBIG: grow, then again; else ERR_STORE_FULL or ERR_STORE. */
 int store_apply(struct store *s, const struct store_batch *b, struct err *e);
+
+/* Doubles the map.  Owner thread, no batch being applied, not from within store_each(). */
 int store_grow(struct store *s, struct err *e);
 
 /* ---- reading (owner thread) ---- */
@@ -85,3 +91,14 @@ int store_each_reverse(struct store *s, enum store_table t, store_each_fn *fn, v
 		       struct err *e);
 uint64_t store_count(struct store *s, enum store_table t);
 uint64_t store_commits(const struct store *s); /* transactions written since it was opened */
+
+/* ---- forward migrations ---- */
+
+/* Leads from one version to the next: reads s, puts what changes into b, which is applied together
+ * with the new version number.  NULL: nothing stored so far changes. */
+typedef int store_migrate_fn(struct store *s, struct store_batch *b, struct err *e);
+
+struct store_schema {
+	uint32_t version;               /* that this code writes */
+	store_migrate_fn *const *steps; /* steps[v] leads from v to v + 1; `version` of them */
+};

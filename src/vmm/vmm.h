@@ -28,13 +28,28 @@ enum vmm_guest {
 /* What the probe guest prints when it is up, without the line's end. */
 #define VMM_PROBE_LINE "banger-probe: up"
 
+/* With VMM_PROBE_BENCH among its command line's words the probe then runs some three million
+ * instructions without I/O and prints this. */
+#define VMM_PROBE_BENCH      "bench"
+#define VMM_PROBE_BENCH_LINE "banger-probe: bench done"
+
+/* Name of the virtio-serial port that leads to the guest's agent. */
+#define VMM_AGENT_PORT "banger.agent.0"
+
 enum {
 	VMM_PUBLISH_MAX = 32,
+	VMM_CMDLINE_MAX = 2048, /* bytes with the NUL: COMMAND_LINE_SIZE of Linux on x86 */
+	VMM_ANSWER_MAX = 65536, /* bytes of one answer on the control channel */
 };
 
 /* Unix sockets that the daemon listens on and is connected to before the VMM starts; the VMM
- * inherits the listening ends by number, so that nothing is lost and a restarted daemon can connect
- * again. */
+ * inherits the listening ends by number.
+ *
+ * QEMU waits for a connection on each of them (wait=on) before it runs the guest: one that is
+ * already queued costs nothing, and then no byte can be lost.  When the daemon goes away QEMU runs
+ * on, still writes the console log, and takes a new connection on the same path (on the control
+ * socket the conversation begins anew).  QEMU unlinks the paths when it ends.  A connected daemon
+ * that does not read the console socket stops the guest's console output; read and drop. */
 enum vmm_socket {
 	VMM_SOCKET_CONTROL, /* QMP */
 	VMM_SOCKET_AGENT,   /* the guest's agent channel */
@@ -58,6 +73,7 @@ struct vmm_machine {
 	const char *console_log; /* path; the VMM appends */
 	uint32_t tsc_khz;        /* of the host; 0: not known */
 	bool sandbox;            /* the VMM's own seccomp sandbox */
+	const char *append;      /* more words for the guest's command line, or NULL */
 	struct {
 		uint16_t host, guest;
 	} publish[VMM_PUBLISH_MAX];
@@ -73,7 +89,7 @@ enum vmm_call {
 
 enum vmm_event {
 	VMM_EVENT_NONE,     /* nothing of interest; go on */
-	VMM_EVENT_GREETING, /* the control channel is open */
+	VMM_EVENT_GREETING, /* the control channel is open: what greet() asked for is granted */
 	VMM_EVENT_REPLY,    /* to the call with this id */
 	VMM_EVENT_SHUTDOWN, /* the guest has powered off or reset */
 };
@@ -82,7 +98,7 @@ struct vmm_answer {
 	enum vmm_event event;
 	uint32_t id;    /* of a reply */
 	bool ok;        /* of a reply */
-	char text[200]; /* of a refusal: the VMM's own words */
+	char text[200]; /* the VMM's own words: a refusal, a status, why it shut down.  ASCII. */
 };
 
 struct vmm_driver {
@@ -92,7 +108,8 @@ struct vmm_driver {
 
 	/* Appends the whole command line, argv[0] included. */
 	int (*argv)(const struct vmm_machine *m, struct strv *argv, struct err *e);
-	/* Appends what opens the control conversation, then calls. */
+	/* The rest are NULL unless has_control.  greet() appends what opens the conversation; calls
+	 * may follow without waiting.  The id of a call is not 0. */
 	int (*greet)(struct buf *out);
 	int (*call)(enum vmm_call call, uint32_t id, struct buf *out);
 	/* Takes one answer off the front of `data`.  > 0: bytes it took; 0: more needed; -errno:
@@ -105,9 +122,42 @@ extern const struct vmm_driver vmm_null;
 
 const struct vmm_driver *vmm_find(const char *name); /* NULL when unknown */
 
-/* The kernel command line of a Linux guest of this machine (console, tsc, identity:
- * banger.hostname=, banger.ip=, ...), for drivers and tests. */
+/* The command line of this machine's guest, for drivers and tests.  Linux: console, what to do on
+ * panic, tsc, identity (banger.hostname= .ip= .gw= .dns= .root=), then m->append; the probe gets
+ * m->append alone.
+ *
+ * How a guest ends its VM, observed with Debian's 6.1 kernel in QEMU's microvm with acpi=on:
+ * reboot(RB_POWER_OFF) ends QEMU with status 0 and the reason "guest-shutdown" (ACPI's sleep
+ * register); reboot(RB_AUTOBOOT) and a panic do so with "guest-reset", because of -no-reboot;
+ * reboot(RB_HALT_SYSTEM) leaves it running for ever.  An init shall use RB_POWER_OFF.  The power
+ * button of VMM_CALL_POWERDOWN is seen only by a guest that has loaded Linux's `button` module. */
 int vmm_cmdline(const struct vmm_machine *m, char *out, size_t size, struct err *e);
+
+/* ---- which accelerator? ---- */
+
+/* Measures the host's TSC against CLOCK_MONOTONIC_RAW, unless CPUID states it.  Blocks for some
+ * 20 ms: for a worker.  -EOPNOTSUPP where the TSC does not tick at a constant rate. */
+int vmm_tsc_khz(uint32_t *ret_khz);
+
+enum vmm_reason {
+	VMM_REASON_KVM_FAST,     /* hardware runs the guest */
+	VMM_REASON_KVM_BEST,     /* not as fast as hardware should be, but no slower than TCG */
+	VMM_REASON_KVM_ABSENT,   /* no probe came up with it */
+	VMM_REASON_KVM_EMULATES, /* /dev/kvm is there, but emulates instruction by instruction */
+	VMM_REASON_NONE,         /* neither ran the probe */
+	VMM_NREASONS,
+};
+
+struct vmm_verdict {
+	enum vmm_accel accel;
+	enum vmm_reason reason;
+};
+
+#define VMM_BENCH_NONE UINT64_MAX /* the probe did not come to its second line */
+
+/* Pure.  From the time between the probe's two lines under each accelerator. */
+struct vmm_verdict vmm_judge(uint64_t kvm_us, uint64_t tcg_us);
+const char *vmm_reason_text(enum vmm_reason reason);
 
 /* ---- disks: images of formats that a VMM reads ---- */
 

@@ -42,7 +42,7 @@ static void play(const uint8_t *data, size_t len)
 
 	if (!copy)
 		abort();
-	if (len)
+	if (data && len)
 		memcpy(copy, data, len);
 	(void)LLVMFuzzerTestOneInput(copy, len);
 	free(copy);

@@ -1,0 +1,92 @@
+/* process.c - child processes after their start: reap, signal, adopt; all through pidfds.
+ *
+ * A pid can be reused, a pidfd cannot.  Across a restart only numbers survive, so a pid is stored
+ * together with its start time, field 22 of /proc/PID/stat (proc(5)).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "io/uring.h"
+
+enum {
+	STAT_BYTES = 1024,
+	STAT_START_FIELD = 22,
+	STAT_AFTER_NAME = 3, /* the field that follows ")" */
+};
+
+int process_start_ticks(pid_t pid, uint64_t *ret_ticks)
+{
+	char path[64];
+	char text[STAT_BYTES];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	const ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return n < 0 ? -errno : -ESRCH;
+	text[n] = '\0';
+	/* The name, field 2, may hold anything, ") 1 2 3" too: count from the last one. */
+	const char *at = strrchr(text, ')');
+
+	for (int field = STAT_AFTER_NAME - 1; at && field < STAT_START_FIELD; field++)
+		at = strchr(at + 1, ' ');
+	if (!at)
+		return -EPROTO;
+	*ret_ticks = strtoull(at + 1, NULL, 10);
+	return 0;
+}
+
+int io_reap(struct io *io, int pidfd, int *ret_status)
+{
+	siginfo_t si = { 0 };
+
+	(void)io;
+	if (waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG) < 0)
+		return -errno;
+	if (si.si_pid == 0)
+		return -EAGAIN;
+	if (si.si_code == CLD_EXITED)
+		*ret_status = W_EXITCODE(si.si_status, 0);
+	else
+		*ret_status = W_EXITCODE(0, si.si_status) |
+			      (si.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+	return 0;
+}
+
+int io_kill(struct io *io, int pidfd, int signo)
+{
+	(void)io;
+	return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks)
+{
+	uint64_t ticks;
+
+	(void)io;
+	if (pid <= 0)
+		return -ESRCH;
+	CLEANUP_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0)
+		return -errno;
+	/* Compared after the open: from then on the pidfd means this process, whatever follows. */
+	const int rc = process_start_ticks(pid, &ticks);
+
+	if (rc < 0)
+		return rc;
+	return ticks == start_ticks ? take_fd(&fd) : -ESRCH;
+}

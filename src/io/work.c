@@ -1,0 +1,177 @@
+/* work.c - worker threads for what may block.
+ *
+ * Lane 0 is one thread, so that its jobs keep their order; the other threads share lane 1.  While a
+ * job waits it is on its lane's list and can be taken back; once begun it only sees *cancelled.  A
+ * finished job goes to `done`, and the first one there writes the eventfd on which the ring reads.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/macros.h"
+#include "io/uring.h"
+
+static struct io_op *job_take(struct workers *w, struct worker_lane *lane)
+{
+	struct list_node *n = NULL;
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop && (n = list_pop(&lane->jobs)) == NULL)
+		pthread_cond_wait(&lane->wake, &w->lock);
+	struct io_op *op = n ? list_entry(n, struct io_op, msg.link) : NULL;
+
+	if (op)
+		op->req.flying = true;
+	pthread_mutex_unlock(&w->lock);
+	return op;
+}
+
+static void job_done(struct workers *w, struct io_op *op)
+{
+	const uint64_t one = 1;
+
+	pthread_mutex_lock(&w->lock);
+	const bool first = list_empty(&w->done);
+
+	list_append(&w->done, &op->msg.link);
+	pthread_mutex_unlock(&w->lock);
+	if (first)
+		IGNORE(write(w->wake_fd, &one, sizeof(one)) < 0); /* an eventfd at 1 cannot block */
+}
+
+static void work_loop(struct workers *w, enum io_lane lane)
+{
+	struct io_op *op;
+
+	while ((op = job_take(w, &w->lanes[lane])) != NULL) {
+		op->msg.res = op->priv.work.fn(op->priv.work.arg, &op->req.cancelled);
+		job_done(w, op);
+	}
+}
+
+static void *store_thread(void *arg)
+{
+	work_loop(arg, IO_LANE_STORE);
+	return NULL;
+}
+
+static void *any_thread(void *arg)
+{
+	work_loop(arg, IO_LANE_ANY);
+	return NULL;
+}
+
+int workers_up(struct workers *w, uint32_t n, struct err *e)
+{
+	sigset_t all;
+	sigset_t old;
+	int rc = 0;
+
+	w->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (w->wake_fd < 0)
+		return err_sys(e, ERR_HOST_FILES, "io: eventfd");
+	n = n < WORKERS_MIN ? WORKERS_MIN : n > WORKERS_MAX ? WORKERS_MAX : n;
+	pthread_mutex_init(&w->lock, NULL);
+	list_init(&w->done);
+	for (size_t i = 0; i < ARRAY_LEN(w->lanes); i++) {
+		pthread_cond_init(&w->lanes[i].wake, NULL);
+		list_init(&w->lanes[i].jobs);
+	}
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (uint32_t i = 0; i < n && rc == 0; i++) {
+		rc = pthread_create(&w->threads[i], NULL, i == 0 ? store_thread : any_thread, w);
+		if (rc == 0)
+			w->nthreads++;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc == 0 ? 0 : err_num(e, ERR_HOST_MEMORY, rc, "io: worker thread");
+}
+
+void workers_down(struct workers *w)
+{
+	if (w->wake_fd < 0)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	for (size_t i = 0; i < ARRAY_LEN(w->lanes); i++)
+		pthread_cond_broadcast(&w->lanes[i].wake);
+	pthread_mutex_unlock(&w->lock);
+	for (uint32_t i = 0; i < w->nthreads; i++)
+		pthread_join(w->threads[i], NULL);
+	for (size_t i = 0; i < ARRAY_LEN(w->lanes); i++)
+		pthread_cond_destroy(&w->lanes[i].wake);
+	pthread_mutex_destroy(&w->lock);
+	close_fd(&w->wake_fd);
+}
+
+void workers_collect(struct io *io, struct workers *w)
+{
+	struct list done;
+	struct list_node *n;
+
+	list_init(&done);
+	pthread_mutex_lock(&w->lock);
+	list_splice(&done, &w->done);
+	pthread_mutex_unlock(&w->lock);
+	while ((n = list_pop(&done)) != NULL) {
+		struct io_op *op = list_entry(n, struct io_op, msg.link);
+
+		io_req_done(io, &op->req, op->msg.res, NO_BUF, false);
+	}
+}
+
+static void work_queue(struct io *io, struct io_op *op, enum io_lane lane, io_work_fn *fn,
+		       void *arg, struct io_spawn *spawn)
+{
+	struct workers *w = &uring_of(io)->workers;
+
+	op_arm(io, op);
+	op->req = (struct io_req){ .kind = REQ_WORK };
+	op->priv.work.fn = fn;
+	op->priv.work.arg = arg;
+	op->priv.work.spawn = spawn;
+	pthread_mutex_lock(&w->lock);
+	list_append(&w->lanes[lane].jobs, &op->msg.link);
+	pthread_cond_signal(&w->lanes[lane].wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void io_work(struct io *io, struct io_op *op, enum io_lane lane, io_work_fn *fn, void *arg)
+{
+	work_queue(io, op, lane, fn, arg, NULL);
+}
+
+static int spawn_job(void *arg, const bool *cancelled)
+{
+	(void)cancelled; /* short: it runs to its end, and the owner kills what it got */
+	return spawn_run(arg);
+}
+
+void io_spawn(struct io *io, struct io_op *op, struct io_spawn *sp)
+{
+	sp->pid = 0;
+	sp->pidfd = -EBADF;
+	sp->start_ticks = 0;
+	sp->err = (struct err){ 0 };
+	work_queue(io, op, IO_LANE_ANY, spawn_job, sp, sp);
+}
+
+void work_cancel(struct io *io, struct io_op *op)
+{
+	struct workers *w = &uring_of(io)->workers;
+
+	__atomic_store_n(&op->req.cancelled, true, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&w->lock);
+	const bool begun = op->req.flying;
+
+	if (!begun)
+		list_remove(&op->msg.link);
+	pthread_mutex_unlock(&w->lock);
+	if (!begun)
+		io_req_done(io, &op->req, -ECANCELED, NO_BUF, false);
+}

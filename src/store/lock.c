@@ -1,0 +1,57 @@
+#include "store/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define LOCK_FILE "store.lock"
+
+enum {
+	PID_TEXT_MAX = 16, /* bytes of the holder's process id in decimal */
+};
+
+static int refuse(int fd, const char *dir, struct err *e)
+{
+	char pid[PID_TEXT_MAX] = { 0 };
+	const ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+
+	pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
+	return err_set(e, ERR_STORE_LOCKED, "store: %s is in use by process %s", dir,
+		       pid[0] ? pid : "(unknown)");
+}
+
+/* For the message of whoever is refused; the lock holds without it, on a full disk for one. */
+static void sign(int fd)
+{
+	char pid[PID_TEXT_MAX];
+	const int n = snprintf(pid, sizeof(pid), "%d\n", getpid());
+
+	IGNORE(ftruncate(fd, 0));
+	IGNORE(pwrite(fd, pid, (size_t)n, 0));
+}
+
+int store_lock(const char *dir, int *ret_fd, struct err *e)
+{
+	char path[PATH_MAX];
+	CLEANUP_FD int fd = -EBADF;
+
+	if (snprintf(path, sizeof(path), "%s/" LOCK_FILE, dir) >= (int)sizeof(path))
+		return err_num(e, ERR_STORE, ENAMETOOLONG, "store: %.100s", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_sys(e, ERR_STORE, "store: %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return refuse(fd, dir, e);
+		return err_sys(e, ERR_STORE, "store: flock %s", path);
+	}
+	sign(fd);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}

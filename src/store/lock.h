@@ -1,0 +1,12 @@
+/* lock.h - one process per state directory.
+ *
+ * flock(2) on a file that is never removed (removing it would let two holders exist).  The lock
+ * belongs to the open file description, so it ends with the process however that dies, and a second
+ * attempt within the same process is refused too.
+ */
+#pragma once
+
+#include "base/err.h"
+
+/* Never waits.  ERR_STORE_LOCKED names the holder's process id where it can be read. */
+int store_lock(const char *dir, int *ret_fd, struct err *e);

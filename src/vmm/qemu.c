@@ -1,0 +1,256 @@
+/* qemu.c - the command line of QEMU's `microvm`: no PCI, no firmware menu, virtio over MMIO.
+ *
+ * Facts: docs/system/i386/microvm.rst, qemu-options and measurements with QEMU 7.2 and Debian's
+ * cloud kernel.
+ *   - x-option-roms=off: qboot loads a bzImage and a PVH vmlinux alike by itself.
+ *   - acpi=on is how Linux finds its virtio devices and powers off; the probe needs neither.
+ *   - pit, pic off: a guest with a local APIC has no use for them.  rtc=on: without it Linux waits
+ *     some two seconds (under TCG) for a clock that is not there, and then it is 1970.
+ *   - A probe keeps QEMU's default CPU: -cpu host asks KVM for what some nested hosts refuse.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "vmm/qmp.h"
+#include "vmm/vmm.h"
+
+#define MIB     (UINT64_C(1) << 20)
+#define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+static const char *const accels[] = {
+	[VMM_ACCEL_TCG] = "tcg",
+	[VMM_ACCEL_KVM] = "kvm",
+};
+
+/* `max`: all that TCG can do; images built for x86-64-v2 and later need it. */
+static const char *const cpus[] = {
+	[VMM_ACCEL_TCG] = "max",
+	[VMM_ACCEL_KVM] = "host",
+};
+
+static const char *const machines[] = {
+	[VMM_GUEST_LINUX] = "x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,acpi=on",
+	[VMM_GUEST_PROBE] = "x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,acpi=off,"
+			    "auto-kernel-cmdline=off",
+};
+
+static const char *const chardevs[] = {
+	[VMM_SOCKET_CONTROL] = "control",
+	[VMM_SOCKET_AGENT] = "agent",
+	[VMM_SOCKET_CONSOLE] = "console",
+};
+static_assert(ARRAY_LEN(chardevs) == VMM_NSOCKETS, "each socket has its name");
+
+/* Collects the vector and remembers the first failure, so that the options read as a list. */
+struct args {
+	struct strv *argv;
+	int rc;
+};
+
+static void word(struct args *a, const char *text)
+{
+	if (a->rc == 0)
+		a->rc = strv_add(a->argv, text);
+}
+
+static void option(struct args *a, const char *name, const char *value)
+{
+	word(a, name);
+	word(a, value);
+}
+
+static PRINTF_LIKE(3, 4) void optionf(struct args *a, const char *name, const char *fmt, ...)
+{
+	CLEANUP_FREE char *value = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	const int n = vasprintf(&value, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		value = NULL; /* undefined after a failure */
+		a->rc = -ENOMEM;
+		return;
+	}
+	option(a, name, value);
+}
+
+/* A comma ends a value unless it is doubled.  Owned by the caller; NULL sets a->rc. */
+static char *escape(struct args *a, const char *value)
+{
+	char *escaped = malloc(2 * strlen(value) + 1);
+	char *to = escaped;
+
+	if (!escaped) {
+		a->rc = -ENOMEM;
+		return NULL;
+	}
+	for (const char *c = value; *c; c++) {
+		if (*c == ',')
+			*to++ = ',';
+		*to++ = *c;
+	}
+	*to = '\0';
+	return escaped;
+}
+
+/* ---- groups of options ---- */
+
+static void add_machine(struct args *a, const struct vmm_machine *m)
+{
+	char id[VM_ID_CHARS + 1];
+	CLEANUP_FREE char *name = escape(a, m->name);
+
+	vm_id_text(m->id, id);
+	word(a, m->binary);
+	if (name)
+		optionf(a, "-name", "guest=%s,process=bg-%s", name, id);
+	optionf(a, "-M", "microvm,accel=%s,%s", accels[m->accel], machines[m->guest]);
+	if (m->guest == VMM_GUEST_LINUX)
+		option(a, "-cpu", cpus[m->accel]);
+	optionf(a, "-smp", "%u", m->vcpu);
+	optionf(a, "-m", "%luM", m->memory_bytes / MIB);
+	word(a, "-nodefaults");
+	word(a, "-no-user-config");
+	word(a, "-no-reboot");
+	option(a, "-display", "none");
+	if (m->sandbox)
+		option(a, "-sandbox", SANDBOX);
+}
+
+static void add_kernel(struct args *a, const struct vmm_machine *m, const char *cmdline)
+{
+	option(a, "-kernel", m->kernel);
+	if (m->initrd)
+		option(a, "-initrd", m->initrd);
+	if (cmdline[0])
+		option(a, "-append", cmdline);
+}
+
+/* wait=on: QEMU runs the guest only when our connection, queued long ago, is accepted. */
+static void add_socket(struct args *a, const struct vmm_machine *m, enum vmm_socket which,
+		       const char *more)
+{
+	optionf(a, "-chardev", "socket,id=%s,fd=%d,server=on,wait=on%s", chardevs[which],
+		m->socket_fd[which], more);
+}
+
+static void add_control(struct args *a, const struct vmm_machine *m)
+{
+	if (m->socket_fd[VMM_SOCKET_CONTROL] < 0)
+		return;
+	add_socket(a, m, VMM_SOCKET_CONTROL, "");
+	option(a, "-mon", "chardev=control,mode=control");
+}
+
+static void add_console(struct args *a, const struct vmm_machine *m)
+{
+	CLEANUP_FREE char *path = m->console_log ? escape(a, m->console_log) : NULL;
+	CLEANUP_FREE char *log = NULL;
+
+	if (path && asprintf(&log, ",logfile=%s,logappend=on", path) < 0) {
+		log = NULL;
+		a->rc = -ENOMEM;
+	}
+	if (m->socket_fd[VMM_SOCKET_CONSOLE] >= 0)
+		add_socket(a, m, VMM_SOCKET_CONSOLE, log ? log : "");
+	else
+		optionf(a, "-chardev", "null,id=console%s", log ? log : "");
+	option(a, "-serial", "chardev:console");
+}
+
+static void add_agent(struct args *a, const struct vmm_machine *m)
+{
+	if (m->socket_fd[VMM_SOCKET_AGENT] < 0)
+		return;
+	add_socket(a, m, VMM_SOCKET_AGENT, "");
+	option(a, "-device", "virtio-serial-device");
+	option(a, "-device", "virtserialport,chardev=agent,name=" VMM_AGENT_PORT);
+}
+
+static void add_disk(struct args *a, const struct vmm_machine *m)
+{
+	CLEANUP_FREE char *path = m->disk ? escape(a, m->disk) : NULL;
+
+	if (!path)
+		return;
+	optionf(a, "-blockdev",
+		"driver=%s,node-name=root,discard=unmap,file.driver=file,file.filename=%s",
+		m->disk_format, path);
+	option(a, "-device", "virtio-blk-device,drive=root");
+}
+
+/* Ports are published on the loopback address only.  The guest's hardware address derives from the
+ * VM's id, as all its names do. */
+static void add_net(struct args *a, const struct vmm_machine *m)
+{
+	char forwards[VMM_PUBLISH_MAX * sizeof(",hostfwd=tcp:127.0.0.1:65535-:65535")];
+	size_t used = 0;
+
+	forwards[0] = '\0';
+	for (uint32_t i = 0; i < m->npublish; i++)
+		used += (size_t)snprintf(forwards + used, sizeof(forwards) - used,
+					 ",hostfwd=tcp:127.0.0.1:%u-:%u", m->publish[i].host,
+					 m->publish[i].guest);
+	ASSERT(used < sizeof(forwards));
+	optionf(a, "-netdev", "user,id=net%s", forwards);
+	optionf(a, "-device", "virtio-net-device,netdev=net,mac=02:%02x:%02x:%02x:%02x:%02x",
+		(unsigned int)(m->id >> 32) & 0xff, (unsigned int)(m->id >> 24) & 0xff,
+		(unsigned int)(m->id >> 16) & 0xff, (unsigned int)(m->id >> 8) & 0xff,
+		(unsigned int)m->id & 0xff);
+}
+
+/* ---- the driver ---- */
+
+static int check(const struct vmm_machine *m, struct err *e)
+{
+	if (m->npublish > VMM_PUBLISH_MAX)
+		return err_set(e, ERR_BAD_REQUEST, "%u ports to publish; at most %d", m->npublish,
+			       VMM_PUBLISH_MAX);
+	if (m->vcpu == 0)
+		return err_set(e, ERR_VM_SIZE, "no vcpu");
+	if (m->memory_bytes == 0 || m->memory_bytes % MIB != 0)
+		return err_set(e, ERR_VM_SIZE, "memory of %lu bytes is not a number of MiB",
+			       m->memory_bytes);
+	return 0;
+}
+
+static int qemu_argv(const struct vmm_machine *m, struct strv *argv, struct err *e)
+{
+	char cmdline[VMM_CMDLINE_MAX];
+	struct args a = { .argv = argv };
+	int rc = check(m, e);
+
+	if (rc < 0)
+		return rc;
+	rc = vmm_cmdline(m, cmdline, sizeof(cmdline), e);
+	if (rc < 0)
+		return rc;
+	add_machine(&a, m);
+	add_kernel(&a, m, cmdline);
+	add_control(&a, m);
+	add_console(&a, m);
+	if (m->guest == VMM_GUEST_LINUX) {
+		option(&a, "-device", "virtio-rng-device");
+		add_agent(&a, m);
+		add_disk(&a, m);
+		add_net(&a, m);
+	}
+	return a.rc < 0 ? err_num(e, ERR_HOST_MEMORY, a.rc, "qemu: command line") : 0;
+}
+
+const struct vmm_driver vmm_qemu = {
+	.name = "qemu",
+	.program = "qemu-system-x86_64",
+	.has_control = true,
+	.argv = qemu_argv,
+	.greet = qmp_greet,
+	.call = qmp_call,
+	.parse = qmp_parse,
+};

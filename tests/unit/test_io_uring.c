@@ -1,0 +1,254 @@
+/* test_io_uring.c - what only the real implementation can show: processes, paths, limits. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tests/unit/io_probe.h"
+
+/* ---- child processes ---- */
+
+struct child_run {
+	struct strv argv;
+	struct io_spawn sp;
+	struct io_op op;
+	struct io_op exit;
+	int status;
+};
+
+static void run_shell(struct probe *p, struct child_run *r, const char *script)
+{
+	cr_assert_eq(strv_add(&r->argv, "/bin/sh"), 0);
+	cr_assert_eq(strv_add(&r->argv, "-c"), 0);
+	cr_assert_eq(strv_add(&r->argv, script), 0);
+	r->sp.argv = &r->argv;
+	r->sp.cgroup_fd = -EBADF;
+	io_op_init(&r->op, &p->actor, PROBE_SPAWN);
+	io_op_init(&r->exit, &p->actor, PROBE_POLL);
+	io_spawn(p->io, &r->op, &r->sp);
+	PROBE_UNTIL(p, !io_op_busy(&r->op));
+}
+
+static void wait_exit(struct probe *p, struct child_run *r)
+{
+	io_poll(p->io, &r->exit, r->sp.pidfd, POLLIN);
+	PROBE_UNTIL(p, !io_op_busy(&r->exit));
+	cr_assert_eq(io_reap(p->io, r->sp.pidfd, &r->status), 0);
+	io_close(p->io, r->sp.pidfd);
+	strv_fini(&r->argv);
+}
+
+Test(io_spawn, the_exit_status_comes_through_the_pidfd)
+{
+	struct probe *p = probe_up();
+	struct child_run r = { 0 };
+
+	run_shell(p, &r, "exit 7");
+	cr_assert_eq(r.op.msg.res, 0, "%s", r.sp.err.text);
+	cr_assert_gt(r.sp.pid, 0);
+	cr_assert_gt(r.sp.start_ticks, 0);
+	wait_exit(p, &r);
+	cr_assert(WIFEXITED(r.status));
+	cr_assert_eq(WEXITSTATUS(r.status), 7);
+	probe_down(p);
+}
+
+Test(io_spawn, a_program_that_is_not_there_is_named_and_leaves_no_zombie)
+{
+	struct probe *p = probe_up();
+	struct strv argv = { 0 };
+	struct io_spawn sp = { .argv = &argv, .cgroup_fd = -EBADF };
+	struct io_op op;
+
+	cr_assert_eq(strv_add(&argv, "/no/such/program"), 0);
+	io_op_init(&op, &p->actor, PROBE_SPAWN);
+	io_spawn(p->io, &op, &sp);
+	PROBE_UNTIL(p, p->n == 1);
+	cr_assert_eq(op.msg.res, -ENOENT);
+	cr_assert_str_eq(sp.err.text, "spawn /no/such/program: exec: No such file or directory");
+	cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1);
+	cr_assert_eq(errno, ECHILD);
+	strv_fini(&argv);
+	probe_down(p);
+}
+
+Test(io_spawn, descriptors_land_on_their_targets_whatever_their_numbers_and_no_other_is_seen)
+{
+	struct probe *p = probe_up();
+	struct child_run r = { 0 };
+	int ab[2];
+	int stray[2];
+	char text[64] = { 0 };
+
+	cr_assert_eq(pipe(ab), 0);
+	cr_assert_eq(pipe(stray), 0); /* without O_CLOEXEC on purpose */
+	cr_assert_eq(fcntl(ab[1], F_DUPFD, 40), 40);
+	/* 3 and 4 change places with what is there now, and one has a high number. */
+	r.sp.fds[0] = (struct io_spawn_fd){ .fd = 40, .target = 9 };
+	r.sp.fds[1] = (struct io_spawn_fd){ .fd = ab[1], .target = ab[0] };
+	r.sp.fds[2] = (struct io_spawn_fd){ .fd = ab[0], .target = ab[1] };
+	r.sp.nfds = 3;
+	char script[256];
+	snprintf(script, sizeof(script),
+		 "cd /proc/$$/fd; for i in *; do case $i in 0|1|2|%d|%d|9) ;; *) "
+		 "[ -e $i ] && echo stray $i >&9;; esac; done; echo x >/dev/fd/%d; exit 0",
+		 ab[0], ab[1], ab[0]);
+	run_shell(p, &r, script);
+	cr_assert_eq(r.op.msg.res, 0, "%s", r.sp.err.text);
+	wait_exit(p, &r);
+	cr_assert_eq(r.status, 0);
+	cr_assert_gt(read(ab[0], text, sizeof(text) - 1), 0);
+	cr_assert_str_eq(text, "x\n");
+	probe_down(p);
+}
+
+Test(io_spawn, signals_session_and_limit_are_as_asked)
+{
+	struct probe *p = probe_up();
+	struct child_run r = { .sp = { .new_session = true, .nofile = 77 } };
+	int out[2];
+	char text[256] = { 0 };
+
+	signal(SIGPIPE, SIG_IGN);
+	cr_assert_eq(pipe(out), 0);
+	r.sp.fds[0] = (struct io_spawn_fd){ .fd = out[1], .target = 1 };
+	r.sp.nfds = 1;
+	run_shell(p, &r,
+		  "ulimit -n; grep -E '^Sig(Ign|Blk)' /proc/self/status; "
+		  "read -r pid name state ppid pgrp sid rest </proc/$$/stat; "
+		  "[ $sid = $$ ] && echo leader");
+	wait_exit(p, &r);
+	cr_assert_gt(read(out[0], text, sizeof(text) - 1), 0);
+	cr_assert_str_eq(text,
+			 "77\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nleader\n");
+	probe_down(p);
+}
+
+Test(io_spawn, a_survivor_is_adopted_only_with_its_own_start_time)
+{
+	struct probe *p = probe_up();
+	struct child_run r = { 0 };
+
+	run_shell(p, &r, "read x </dev/tty; while :; do read x; done; exec sleep 1000");
+	cr_assert_eq(io_adopt(p->io, r.sp.pid, r.sp.start_ticks + 1), -ESRCH);
+	cr_assert_eq(io_adopt(p->io, r.sp.pid, 0), -ESRCH);
+	const int fd = io_adopt(p->io, r.sp.pid, r.sp.start_ticks);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(io_kill(p->io, fd, SIGKILL), 0);
+	wait_exit(p, &r);
+	cr_assert_eq(WTERMSIG(r.status), SIGKILL);
+	cr_assert_eq(io_kill(p->io, fd, SIGKILL), -ESRCH);
+	io_close(p->io, fd);
+	probe_down(p);
+}
+
+Test(io_spawn, a_pidfd_poll_can_be_cancelled)
+{
+	struct probe *p = probe_up();
+	struct child_run r = { 0 };
+
+	run_shell(p, &r, "kill -STOP $$");
+	io_poll(p->io, &r.exit, r.sp.pidfd, POLLIN);
+	struct io_timer t;
+	io_timer_init(&t, &p->actor, PROBE_TIMER);
+	io_timer_set(p->io, &t, 1, 0);
+	PROBE_UNTIL(p, probe_count(p, PROBE_TIMER) == 1);
+	io_cancel(p->io, &r.exit);
+	PROBE_UNTIL(p, !io_op_busy(&r.exit));
+	cr_assert_eq(r.exit.msg.res, -ECANCELED);
+	cr_assert_eq(io_kill(p->io, r.sp.pidfd, SIGKILL), 0);
+	wait_exit(p, &r);
+	probe_down(p);
+}
+
+/* ---- paths ---- */
+
+Test(io_unix, a_path_longer_than_an_address_works_both_ways)
+{
+	struct probe *p = probe_up();
+	struct probe_pair pair;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s", probe_path("d"));
+	while (strlen(path) < 200) {
+		cr_assert_eq(mkdir(path, 0700), 0);
+		strcat(path, "/a-rather-long-name-of-a-directory");
+	}
+	cr_assert_eq(mkdir(path, 0700), 0);
+	strcat(path, "/sock");
+	probe_connect(p, &pair, path);
+	probe_hang_up(p, &pair);
+	probe_down(p);
+}
+
+Test(io_unix, a_socket_is_private_and_leaves_other_files_alone)
+{
+	struct probe *p = probe_up();
+	const char *path = probe_path("private");
+	struct stat st;
+	struct err e = { 0 };
+
+	umask(0);
+	int fd = io_listen_unix(p->io, path, &e);
+	cr_assert_geq(fd, 0, "%s", e.text);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0600);
+	close_fd(&fd);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	cr_assert_eq(io_listen_unix(p->io, path, &e), -EEXIST);
+	probe_down(p);
+}
+
+/* ---- limits ---- */
+
+static void client(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	cr_assert_eq(connect(fd, (const struct sockaddr *)&sun, sizeof(sun)), 0);
+}
+
+Test(io_listener, out_of_descriptors_is_a_pause_and_no_spin)
+{
+	struct probe *p = probe_up();
+	struct io_listener l;
+	const char *path = probe_path("full");
+	struct rlimit lim;
+	struct io_timer t;
+
+	probe_listen(p, &l, path);
+	client(path);
+	PROBE_UNTIL(p, p->n == 1);
+	const int first = io_listener_next(p->io, &l);
+	cr_assert_geq(first, 0);
+	client(path);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &lim), 0);
+	const rlim_t before = lim.rlim_cur;
+	lim.rlim_cur = 3;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
+	io_timer_init(&t, &p->actor, PROBE_TIMER);
+	io_timer_set(p->io, &t, IO_ACCEPT_BACKOFF_MS / 2, 0);
+	int turns = 0;
+	while (probe_count(p, PROBE_TIMER) == 0) {
+		cr_assert_eq(io_turn(p->io), 0);
+		turns++;
+	}
+	cr_assert_lt(turns, 20, "%d turns in %d ms", turns, IO_ACCEPT_BACKOFF_MS / 2);
+	lim.rlim_cur = before;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
+	int second = -EAGAIN;
+	PROBE_UNTIL(p, second >= 0 || (second = io_listener_next(p->io, &l)) >= 0);
+	io_listener_close(p->io, &l);
+	PROBE_UNTIL(p, l.closed && list_empty(&p->actors.runnable));
+	probe_down(p);
+}
