@@ -208,19 +208,18 @@ void exec_credit(struct exec *x, const struct wire *credit)
 		struct exec_output *o = &x->out[i];
 
 		if (credit->stream == (uint32_t)o->stream)
-			o->credit = credit->credit > UINT32_MAX - o->credit ?
-					    UINT32_MAX :
-					    o->credit + credit->credit;
+			o->credit = credit->credit > UINT32_MAX - o->credit
+					    ? UINT32_MAX
+					    : o->credit + credit->credit;
 	}
 }
 
 static void output_send(const struct exec *x, struct channel *c, const struct exec_output *o,
 			size_t len)
 {
-	const struct wire data = { .type = WIRE_DATA,
-				   .id = x->id,
-				   .stream = o->stream,
-				   .bytes = { c->chunk, len } };
+	const struct wire data = {
+		.type = WIRE_DATA, .id = x->id, .stream = o->stream, .bytes = { c->chunk, len }
+	};
 
 	channel_send(c, &data);
 }
@@ -291,6 +290,15 @@ void exec_cancel(struct exec *x, int64_t now_ms)
 	x->deadline_ms = now_ms + CANCEL_GRACE_MS;
 	exec_signal(x, SIGHUP);
 	exec_signal(x, SIGCONT);
+}
+
+void exec_mute(struct exec *x, int64_t now_ms)
+{
+	x->muted = true;
+	stdin_drop(x);
+	for (size_t i = 0; i < ARRAY_LEN(x->out); i++)
+		watch_close(x->epoll, &x->out[i].w);
+	exec_cancel(x, now_ms);
 }
 
 static bool process_pump(struct exec *x, int64_t now_ms)

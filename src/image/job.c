@@ -1,4 +1,6 @@
 /* job.c - what every job needs: its paths, its durability, its confinement. */
+#include "image/job.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -37,6 +37,7 @@ static const struct field request_fields[] = {
 	FIELD_AS(struct wire, name, "method", FIELD_STR, true, 1, 0, "what is asked"),
 	OP_ID,
 	FIELD(struct wire, detach, FIELD_BOOL, false, 0, 0, "goes on when the connection closes"),
+	FIELD(struct wire, progress, FIELD_BOOL, false, 0, 0, "stream `progress` events"),
 	FIELD_AS(struct wire, body, "args", FIELD_MAP, true, 0, 0, "the method's arguments"),
 };
 static const struct field cancel_fields[] = {

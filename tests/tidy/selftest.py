@@ -114,6 +114,7 @@ QUIET = [
     (CALLS, in_io('/* strcpy(a, b) */\nstatic const char *t = "system(x)";\n')),
     (CALLS, in_io("void f(struct x *x)\n{\n\tx->open(1);\n\tx.signal(2);\n}\nint open(const char *, int);\n")),
     (CALLS, in_io('void f(void)\n{\n\tint a = open("x",\n\t\tO_RDONLY | O_CLOEXEC);\n}\n')),
+    (CALLS, in_io("void f(void)\n{\n\t(void)signal(SIGPIPE, SIG_IGN);\n}\n")),
     (CALLS, {**in_io("void f(char *s)\n{\n\tatoi(s);\n}\n"),
              "tests/tidy/allow.txt": "src/io/io.c  atoi  a test\n"}),
     (TABLES, in_io(FILL + "static const int t[PART_NPARTS] = { /* sparse: a test */\n\t[PART_A] = 1,\n};\n")),
