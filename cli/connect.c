@@ -72,7 +72,7 @@ static int listen_at(const struct sockaddr_un *addr, struct err *e)
 		return err_sys(e, ERR_HOST_IO, "socket");
 	if (unlink(addr->sun_path) < 0 && errno != ENOENT)
 		return err_sys(e, ERR_HOST_IO, "remove %s", addr->sun_path);
-	const mode_t old = umask(077);
+	const mode_t old = umask(0177);
 	const int rc = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
 	(void)umask(old);
 	if (rc < 0)

@@ -5,7 +5,7 @@
 #include "proto/client.h"
 #include "session.h"
 
-/* The request that the options ask for; create_args_fini() releases it. */
+/* The request that the options ask for; its vectors are lent by them. */
 int create_args_fill(const struct options *o, struct create_args *ret_args,
 		     struct err *e) MUST_CHECK;
 

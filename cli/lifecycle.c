@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "command.h"
 #include "create.h"
 #include "progress.h"
@@ -22,12 +23,14 @@ static const struct verb verbs[] = {
 	{ "vm delete", METHOD_VM_DELETE },   { "vm wait", METHOD_VM_WAIT },
 };
 
-static const struct verb *verb_of(const struct options *o)
+static enum client_method method_of(const struct options *o)
 {
-	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-		if (strcmp(verbs[i].command, o->command->name) == 0)
-			return &verbs[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(verbs) && strcmp(verbs[i].command, o->command->name) != 0)
+		i++;
+	ASSERT(i < ARRAY_LEN(verbs));
+	return verbs[i].method;
 }
 
 static int args_fill(const struct options *o, struct targets_args *a, struct err *e)
@@ -103,7 +106,7 @@ int lifecycle_run(const struct options *o)
 		progress.plain = false; /* one line per VM follows anyway */
 		progress.live = progress.live && o->nargs > 0;
 		c.arg = &progress;
-		status = session_ask(o, &c, verb_of(o)->method, &args);
+		status = session_ask(o, &c, method_of(o), &args);
 		progress_end(&progress);
 	}
 	schema_fini(&targets_args_schema, &args);

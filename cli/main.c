@@ -1,8 +1,10 @@
 /* main.c - banger: finds the command in the table, reads its options, runs it. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "report.h"
@@ -97,11 +99,22 @@ static int dispatch(struct options *o, int argc, char **argv)
 	return run(o, argc - words, argv + words, &e);
 }
 
+/* A closed standard descriptor would become some socket of ours, and be written to. */
+static bool standard_open(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
 	int status;
 
+	if (!standard_open())
+		return STATUS_FAILED;
 	(void)signal(SIGPIPE, SIG_IGN); /* a write says EPIPE, and is looked at */
 	if (argc == DUMP_MAN_ARGC && strcmp(argv[1], "--dump-man") == 0) {
 		help_man(stdout);

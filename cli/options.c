@@ -68,6 +68,22 @@ struct reader {
 	int at;
 };
 
+/* A key given again replaces its earlier value, as a shell's assignment does. */
+static void pair_drop(struct strv *from, const char *text)
+{
+	const size_t key = strcspn(text, "=") + 1;
+
+	for (uint32_t i = 0; i < from->n; i++) {
+		if (strncmp(from->v[i], text, key) != 0)
+			continue;
+		free(from->v[i]);
+		memmove((void *)(from->v + i), (const void *)(from->v + i + 1),
+			(from->n - i) * sizeof(*from->v)); /* with the NULL at the end */
+		from->n--;
+		return;
+	}
+}
+
 static int add_pair(const char *what, const struct option_row *row, struct strv *to,
 		    const char *text, struct err *e)
 {
@@ -75,6 +91,8 @@ static int add_pair(const char *what, const struct option_row *row, struct strv 
 
 	if (rc < 0)
 		return rc;
+	if (row->kind == OPTION_PAIRS)
+		pair_drop(to, text);
 	if (to->n >= row->max)
 		return err_set(e, ERR_BAD_REQUEST, "%s is given more than %llu times", what,
 			       (unsigned long long)row->max);

@@ -131,15 +131,31 @@ static void row_update(struct progress *p, const struct progress_event *ev)
 		say(row);
 }
 
-void progress_event(struct progress *p, const struct progress_event *ev)
+/* Whether a count changed. */
+static bool count_update(struct progress *p, const struct progress_event *ev)
 {
-	if (ev->id == 0 && p->expected > 0) { /* the whole's count */
+	const uint32_t up = p->up;
+	const uint32_t failed = p->failed;
+
+	if (ev->id == 0) {
+		p->counted = true;
 		p->failed = ev->failed;
 		p->up = (uint32_t)(ev->done > ev->failed ? ev->done - ev->failed : 0);
-	} else {
-		row_update(p, ev);
+	} else if (!p->counted) {
+		p->up += strcmp(ev->stage, "ready") == 0;
+		p->failed += strcmp(ev->stage, "failed") == 0;
 	}
-	if (p->live)
+	return p->up != up || p->failed != failed;
+}
+
+void progress_event(struct progress *p, const struct progress_event *ev)
+{
+	const bool bar = p->expected > PROGRESS_ROWS_MAX;
+	const bool changed = count_update(p, ev);
+
+	if (!bar && (ev->id != 0 || p->expected == 0))
+		row_update(p, ev);
+	if (p->live && (changed || !bar)) /* thousands of stages pass under one bar */
 		draw(p);
 }
 

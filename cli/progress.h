@@ -30,6 +30,7 @@ struct progress {
 	bool live, plain;
 	uint32_t expected; /* VMs; 0: this is about one job, not about VMs */
 	uint32_t up, failed;
+	bool counted; /* the daemon counts for us */
 	struct progress_row rows[PROGRESS_ROWS_MAX];
 	uint32_t nrows;
 	uint32_t drawn; /* lines on the screen */

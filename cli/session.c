@@ -379,13 +379,12 @@ static int hello_exchange(struct session *s, struct err *e)
 int session_open(struct session *s, const struct options *o, bool start, struct err *e)
 {
 	struct connect_result how = { 0 };
-	int rc;
+	int rc = 0;
 
 	s->o = o;
 	buf_init(&s->in, FRAME_HEAD + FRAME_MAX + READ_BYTES);
 	buf_init(&s->out, OUT_MAX);
 	map_init(&s->calls);
-	rc = signals_open(s, e);
 	/* A daemon that was just leaving may close a connection that waited in its backlog: then
 	 * the next try starts a new one. */
 	for (int i = 0; rc == 0 && i < OPEN_TRIES; i++) {
@@ -395,7 +394,10 @@ int session_open(struct session *s, const struct options *o, bool start, struct 
 		s->fd = how.fd;
 		buf_clear(&s->in);
 		buf_clear(&s->out);
-		rc = hello_exchange(s, e);
+		if (!s->masked) /* until here an interrupt ends us as usual */
+			rc = signals_open(s, e);
+		if (rc == 0)
+			rc = hello_exchange(s, e);
 		if (rc == 0)
 			return 0;
 		close_fd(&s->fd);

@@ -41,7 +41,7 @@ struct streams {
 	bool stdin_open;
 	uint32_t stdin_credit;
 	uint32_t interrupts;
-	bool broken; /* nobody reads our output any more, or the daemon sent more than it might */
+	int broken; /* -errno: our output cannot be written, or more came than we granted */
 };
 
 static bool running(const struct streams *a)
@@ -52,11 +52,12 @@ static bool running(const struct streams *a)
 	return false;
 }
 
-static void break_off(struct streams *a)
+static void break_off(struct streams *a, int rc)
 {
-	if (!a->broken)
-		session_cancel_all(a->s);
-	a->broken = true;
+	if (a->broken)
+		return;
+	session_cancel_all(a->s);
+	a->broken = rc;
 }
 
 static void data_take(struct stream *st, const struct wire *w)
@@ -72,7 +73,7 @@ static void data_take(struct stream *st, const struct wire *w)
 	rc = a->n > 1 ? lines_add(&st->lines[out], st->name, w->bytes.data, w->bytes.len, sink)
 		      : sink_add(sink, w->bytes.data, w->bytes.len);
 	if (rc < 0)
-		break_off(a);
+		break_off(a, rc);
 	st->owed[out] += (uint32_t)w->bytes.len;
 }
 
@@ -118,8 +119,9 @@ static void stdin_read(struct streams *a)
 	if (n <= 0)
 		a->stdin_open = false; /* empty data: the end */
 	w.bytes = (struct wire_span){ bytes, n > 0 ? (size_t)n : 0 };
-	if (session_send(a->s, &a->v[0].call, &w) < 0)
-		break_off(a);
+	const int rc = session_send(a->s, &a->v[0].call, &w);
+	if (rc < 0)
+		break_off(a, rc);
 	if (n > 0)
 		a->stdin_credit -= (uint32_t)n;
 }
@@ -164,6 +166,7 @@ static void turn(struct streams *a)
 		{ .fd = -1, .events = POLLOUT },
 		{ .fd = -1, .events = POLLOUT },
 	};
+	int rc[OUTPUTS] = { 0 };
 
 	if (a->stdin_open && a->stdin_credit > 0 && buf_len(&a->s->out) < STDIN_AHEAD && running(a))
 		fds[0].fd = STDIN_FILENO;
@@ -174,8 +177,10 @@ static void turn(struct streams *a)
 	if (fds[0].revents && running(a))
 		stdin_read(a);
 	for (uint32_t out = 0; out < OUTPUTS; out++)
-		if (fds[1 + out].revents && sink_write(&a->sinks[out]) < 0)
-			break_off(a);
+		if (fds[1 + out].revents)
+			rc[out] = sink_write(&a->sinks[out]);
+	if (rc[0] < 0) /* without its messages a command may go on, without its output not */
+		break_off(a, rc[0]);
 	credit_give(a);
 }
 
@@ -242,6 +247,21 @@ static void streams_run(struct streams *a)
 	a->s->arg = NULL;
 }
 
+/* We cancelled it ourselves: a closed pipe is no error of anybody's. */
+static int broken_status(const struct streams *a)
+{
+	struct err e = { 0 };
+
+	if (a->broken == -EPIPE)
+		return STATUS_SIGNAL + SIGPIPE;
+	if (a->broken == -ENOBUFS)
+		err_set(&e, ERR_BAD_FRAME, "the daemon sent more output than it might");
+	else
+		err_num(&e, ERR_HOST_IO, a->broken, "standard output");
+	report_error(a->s->o, &e, NULL, NULL, NULL);
+	return STATUS_OURS;
+}
+
 /* docker's statuses: 127 not found, 126 not executable, 125 anything else of ours. */
 static int stream_status(const struct streams *a, const struct stream *st)
 {
@@ -251,7 +271,7 @@ static int stream_status(const struct streams *a, const struct stream *st)
 	if (r)
 		return r->status & 0xff;
 	if (a->broken && a->s->signo == 0 && !a->s->lost)
-		return STATUS_SIGNAL + SIGPIPE;
+		return broken_status(a);
 	status = session_report(a->s, &st->call);
 	if (st->call.err.code == ERR_EXEC_NOT_FOUND)
 		return STATUS_NOT_FOUND;

@@ -1,0 +1,206 @@
+/* test_cli_text.c - what the command line shows: numbers, tables, progress, prefixed lines. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "human.h"
+#include "progress.h"
+#include "sink.h"
+#include "table.h"
+
+Test(human, bytes)
+{
+	static const struct {
+		uint64_t n;
+		const char *text;
+	} rows[] = { { 0, "0 B" },
+		     { 1023, "1023 B" },
+		     { 1024, "1 KiB" },
+		     { UINT64_C(512) << 20, "512 MiB" },
+		     { UINT64_C(3) << 29, "1.5 GiB" },
+		     { UINT64_MAX, "15.9 EiB" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[HUMAN_MAX];
+
+		human_bytes(rows[i].n, text);
+		cr_assert_str_eq(text, rows[i].text);
+	}
+}
+
+Test(human, durations_and_ages)
+{
+	char text[HUMAN_MAX];
+
+	human_duration(310, text);
+	cr_assert_str_eq(text, "0.3 ms");
+	human_duration(31400, text);
+	cr_assert_str_eq(text, "31 ms");
+	human_duration(2150000, text);
+	cr_assert_str_eq(text, "2.1 s");
+	human_duration(UINT64_C(185000000), text);
+	cr_assert_str_eq(text, "3 min 5 s");
+	human_age(0, text);
+	cr_assert_str_eq(text, "0s");
+	human_age(7200, text);
+	cr_assert_str_eq(text, "2h");
+	human_age(4 * 86400 + 5, text);
+	cr_assert_str_eq(text, "4d");
+}
+
+static const struct column columns[] = { { .head = "ID" },
+					 { .head = "NAME", .shrink = true },
+					 { .head = "N", .right = true } };
+
+static char *printed(unsigned width, const char *name)
+{
+	struct table t;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	table_init(&t, columns, ARRAY_LEN(columns));
+	cr_assert_eq(table_cell(&t, "ab"), 0);
+	cr_assert_eq(table_cell(&t, name), 0);
+	cr_assert_eq(table_cell(&t, "12"), 0);
+	table_print(&t, f, width);
+	table_fini(&t);
+	(void)fclose(f);
+	return text;
+}
+
+Test(table, is_whole_without_a_width)
+{
+	char *text = printed(0, "a-very-long-name-indeed");
+
+	cr_assert_str_eq(text, "ID  NAME                      N\n"
+			       "ab  a-very-long-name-indeed  12\n");
+	free(text);
+}
+
+Test(table, cuts_the_shrinkable_column_to_fit)
+{
+	char *text = printed(18, "a-very-long-name-indeed");
+
+	cr_assert_str_eq(text, "ID  NAME         N\n"
+			       "ab  a-very-lo…  12\n");
+	free(text);
+}
+
+Test(table, keeps_a_least_width_and_cuts_between_characters)
+{
+	char *text = printed(5, "äöüßäöüß");
+
+	cr_assert_str_eq(text, "ID  NAME     N\n"
+			       "ab  äöüßä…  12\n");
+	free(text);
+}
+
+Test(table, shows_empty_cells)
+{
+	char *text = printed(0, "");
+
+	cr_assert_not_null(strstr(text, "ab  -     12\n"), "%s", text);
+	free(text);
+}
+
+Test(progress, row_has_stage_amount_and_message)
+{
+	struct progress_row row = { .name = "web-1", .stage = "boot" };
+	char text[PROGRESS_LINE_MAX];
+
+	progress_row_text(&row, 0, text);
+	cr_assert_str_eq(text, "web-1  boot");
+	row = (struct progress_row){ .stage = "copy", .done = 1 << 20, .total = 4 << 20 };
+	progress_row_text(&row, 0, text);
+	cr_assert_str_eq(text, "copy  1 MiB of 4 MiB");
+}
+
+Test(progress, never_fills_a_line_nor_drives_a_terminal)
+{
+	struct progress_row row = { .name = "web-1", .stage = "boot", .message = "\033[2Jhello" };
+	char text[PROGRESS_LINE_MAX];
+
+	progress_row_text(&row, 0, text);
+	cr_assert_str_eq(text, "web-1  boot  ?[2Jhello");
+	progress_row_text(&row, 10, text);
+	cr_assert_eq(strlen(text), 9);
+}
+
+Test(progress, bar_counts)
+{
+	char text[PROGRESS_LINE_MAX];
+
+	progress_bar_text(50, 10, 120, 0, text);
+	cr_assert_str_eq(text, "[###############...............] 50 of 120 up, 10 failed");
+	progress_bar_text(0, 0, 120, 40, text);
+	cr_assert_str_eq(text, "0 of 120 up");
+	progress_bar_text(120, 0, 120, 80, text);
+	cr_assert_str_eq(text, "[##############################] 120 of 120 up");
+}
+
+Test(lines, are_whole_and_carry_the_name)
+{
+	static struct lines l;
+	struct sink s;
+
+	sink_init(&s, -1, 1 << 20);
+	cr_assert_eq(lines_add(&l, "web", (const uint8_t *)"on", 2, &s), 0);
+	cr_assert_eq(sink_len(&s), 0, "not before its end");
+	cr_assert_eq(lines_add(&l, "web", (const uint8_t *)"e\ntwo\nrest", 10, &s), 0);
+	cr_assert_eq(lines_end(&l, "web", &s), 0);
+	cr_assert_eq(lines_end(&l, "web", &s), 0);
+	const char want[] = "web | one\nweb | two\nweb | rest\n";
+	cr_assert_eq(sink_len(&s), strlen(want));
+	cr_assert_eq(memcmp(buf_data(&s.q), want, strlen(want)), 0);
+	sink_fini(&s);
+}
+
+Test(lines, that_never_end_are_broken)
+{
+	static struct lines l;
+	static uint8_t bytes[LINES_MAX + 10];
+	struct sink s;
+
+	sink_init(&s, -1, 1 << 20);
+	memset(bytes, 'x', sizeof(bytes));
+	cr_assert_eq(lines_add(&l, "w", bytes, sizeof(bytes), &s), 0);
+	cr_assert_eq(sink_len(&s), LINES_MAX + strlen("w | \n"));
+	cr_assert_eq(l.len, 10);
+	sink_fini(&s);
+}
+
+Test(sink, drops_what_nobody_reads)
+{
+	struct sink s;
+	int fds[2];
+
+	cr_assert_eq(pipe(fds), 0);
+	cr_assert_eq(close(fds[0]), 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+	sink_init(&s, fds[1], 1000);
+	cr_assert_eq(sink_add(&s, "x", 1), 0);
+	cr_assert_eq(sink_write(&s), -EPIPE);
+	cr_assert_eq(sink_add(&s, "x", 1), 0);
+	cr_assert_eq(sink_len(&s), 0);
+	sink_fini(&s);
+}
+
+Test(sink, never_writes_more_than_a_pipe_takes)
+{
+	static char bytes[100000];
+	struct sink s;
+	int fds[2];
+
+	cr_assert_eq(pipe2(fds, 0), 0);
+	sink_init(&s, fds[1], sizeof(bytes));
+	cr_assert_eq(sink_add(&s, bytes, sizeof(bytes)), 0);
+	cr_assert_eq(sink_write(&s), 0);
+	cr_assert_eq(sink_len(&s), sizeof(bytes) - 4096);
+	sink_fini(&s);
+}
