@@ -1,5 +1,6 @@
 #include "guest/agent/channel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/epoll.h>

@@ -293,6 +293,15 @@ void exec_cancel(struct exec *x, int64_t now_ms)
 	exec_signal(x, SIGCONT);
 }
 
+void exec_mute(struct exec *x, int64_t now_ms)
+{
+	x->muted = true;
+	stdin_drop(x);
+	for (size_t i = 0; i < ARRAY_LEN(x->out); i++)
+		watch_close(x->epoll, &x->out[i].w);
+	exec_cancel(x, now_ms);
+}
+
 static bool process_pump(struct exec *x, int64_t now_ms)
 {
 	if (x->ended)

@@ -67,3 +67,6 @@ void exec_credit(struct exec *x, const struct wire *credit);
 void exec_signal(const struct exec *x, int signo);
 void exec_resize(const struct exec *x, uint32_t rows, uint32_t cols);
 void exec_cancel(struct exec *x, int64_t now_ms);
+
+/* Its conversation is over: cancelled, and its streams are closed. */
+void exec_mute(struct exec *x, int64_t now_ms);

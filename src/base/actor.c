@@ -111,7 +111,6 @@ bool actor_post(struct actors *s, struct actor_id to, struct msg *m)
 		return false;
 	}
 	list_append(&a->mailbox, &m->link);
-	a->queued++;
 	if (!list_linked(&a->runnable))
 		list_append(&s->runnable, &a->runnable);
 	return true;
@@ -134,7 +133,6 @@ bool actors_run(struct actors *s)
 
 			if (!m)
 				break;
-			a->queued--;
 			s->handled++;
 			a->handle(a, list_entry(m, struct msg, link));
 			a = actor_find(s, id); /* the handler may have ended its actor */

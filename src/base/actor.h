@@ -39,14 +39,12 @@ struct actor {
 	struct list mailbox;       /* msg.link, oldest first */
 	struct list_node runnable; /* actors.runnable */
 	struct actors *system;     /* borrowed, outlives us */
-	uint32_t queued;           /* messages in the mailbox */
 	uint32_t inflight;         /* I/O that the reactor still owns: freed only at 0 */
 	struct log_ctx log;
 };
 
 enum {
-	ACTOR_TURN_MAX = 64,       /* messages that one actor may handle before others get a turn */
-	ACTOR_REQUESTS_MAX = 4096, /* requests from outside that may wait in one mailbox */
+	ACTOR_TURN_MAX = 64, /* messages that one actor may handle before others get a turn */
 };
 
 struct actors {
@@ -76,6 +74,11 @@ bool actor_post(struct actors *s, struct actor_id to, struct msg *m);
 
 /* Runs every runnable actor once, up to ACTOR_TURN_MAX messages each.  True while more remain. */
 bool actors_run(struct actors *s);
+
+static inline bool actors_idle(const struct actors *s)
+{
+	return list_empty(&s->runnable);
+}
 
 static inline bool actor_id_equal(struct actor_id a, struct actor_id b)
 {

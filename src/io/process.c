@@ -3,6 +3,7 @@
  * A pid can be reused, a pidfd cannot.  Across a restart only numbers survive, so a pid is stored
  * together with its start time, field 22 of /proc/PID/stat (proc(5)).
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #include "io/uring.h"
 
 enum {
+	CMDLINE_BYTES = 4096,
 	STAT_BYTES = 1024,
 	STAT_START_FIELD = 22,
 	STAT_AFTER_NAME = 3, /* the field that follows ")" */
@@ -89,4 +92,41 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks)
 	if (rc < 0)
 		return rc;
 	return ticks == start_ticks ? take_fd(&fd) : -ESRCH;
+}
+
+/* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not hold. */
+static bool cmdline_contains(int proc, const char *name, const char *text)
+{
+	char path[64];
+	char cmdline[CMDLINE_BYTES];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%.32s/cmdline", name);
+	CLEANUP_FD int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
+		return false;
+	const ssize_t n = read(fd, cmdline, sizeof(cmdline));
+
+	return n > 0 && memmem(cmdline, (size_t)n, text, strlen(text)) != NULL;
+}
+
+pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *d;
+	pid_t found = 0;
+
+	(void)io;
+	if (!dir)
+		return 0;
+	while (!found && (d = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
+		const long pid = strtol(d->d_name, NULL, 10);
+
+		if (pid > 0 && pid != getpid() && cmdline_contains(dirfd(dir), d->d_name, text) &&
+		    process_start_ticks((pid_t)pid, ret_start_ticks) == 0)
+			found = (pid_t)pid;
+	}
+	closedir(dir);
+	return found;
 }

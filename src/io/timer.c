@@ -96,13 +96,7 @@ void io_timer_cancel(struct io *io, struct io_timer *t)
 {
 	if (t->set)
 		heap_remove(io, t);
-	if (list_linked(&t->msg.link)) {
-		struct actor *a = actor_find(io->actors, t->owner);
-
-		ASSERT(a != NULL);
-		list_remove(&t->msg.link);
-		a->queued--;
-	}
+	list_remove(&t->msg.link); /* posted a moment ago and not handled yet */
 }
 
 bool timer_next(const struct io *io, uint64_t *ret_due_us)

@@ -7,7 +7,7 @@
 /* clang-format off */
 static const struct field guest_exec_args_fields[] = {
 	FIELD(struct guest_exec_args, argv,       FIELD_STRV,  false, 0, ARGV_MAX, "the command; absent: a login shell"),
-	FIELD(struct guest_exec_args, env,        FIELD_PAIRS, false, 0, 2 * ENV_MAX, "the VM's and the request's"),
+	FIELD(struct guest_exec_args, env,        FIELD_PAIRS, false, 0, UINT64_C(2) * ENV_MAX, "the VM's and the request's"),
 	FIELD(struct guest_exec_args, cwd,        FIELD_STR,   false, 0, 0, "absent: /root, or / where there is none"),
 	FIELD(struct guest_exec_args, tty,        FIELD_BOOL,  false, 0, 0, "in a terminal of its own; stderr comes as stdout"),
 	FIELD(struct guest_exec_args, stdin_open, FIELD_BOOL,  false, 0, 0, "data of stream 0 will follow"),

@@ -37,6 +37,7 @@ static const struct field request_fields[] = {
 	FIELD_AS(struct wire, name, "method", FIELD_STR, true, 1, 0, "what is asked"),
 	OP_ID,
 	FIELD(struct wire, detach, FIELD_BOOL, false, 0, 0, "goes on when the connection closes"),
+	FIELD(struct wire, progress, FIELD_BOOL, false, 0, 0, "stream `progress` events"),
 	FIELD_AS(struct wire, body, "args", FIELD_MAP, true, 0, 0, "the method's arguments"),
 };
 static const struct field cancel_fields[] = {
@@ -124,8 +125,11 @@ static int find_type(const uint8_t *payload, size_t len, struct err *e)
 		if (key.type != MP_STR)
 			return err_set(e, ERR_BAD_FRAME, "envelope: a field's name is %s",
 				       mp_type_name(key.type));
-		if (head_is(&key, "type") && mp_read(&c, &value) == 0)
+		if (head_is(&key, "type")) {
+			if (mp_read(&c, &value) < 0)
+				return err_set(e, ERR_BAD_FRAME, "envelope: type: %s", c.why);
 			return type_by_name(&value, e);
+		}
 		if (mp_skip(&c, &elements) < 0)
 			return err_set(e, ERR_BAD_FRAME, "envelope: %s", c.why);
 	}

@@ -1,7 +1,7 @@
 /* wire.h - the envelope that both conversations share: client <-> daemon and daemon <-> agent.
  *
  *   hello    {type, version, version_min, name, frame_max?, session?}   first frame, each way
- *   request  {type, id, method, op_id?, detach?, args}          asker -> answerer
+ *   request  {type, id, method, op_id?, detach?, progress?, args}          asker -> answerer
  *   cancel   {type, id}
  *   data     {type, id, stream, bytes}     empty bytes: end of that stream
  *   credit   {type, id, stream, bytes}     "you may send me so many more bytes"
@@ -66,6 +66,7 @@ struct wire {
 	uint64_t session;   /* hello: of the guest conversation, else 0 */
 	struct op_id op_id; /* request, reply; zero when absent */
 	bool detach;        /* request: goes on when the connection closes */
+	bool progress;      /* request: stream "progress" events before the reply */
 	uint32_t stream;    /* data, credit */
 	uint32_t credit;    /* credit: bytes */
 	uint32_t signo, rows, cols;

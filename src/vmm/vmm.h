@@ -36,6 +36,9 @@ enum vmm_guest {
 /* Name of the virtio-serial port that leads to the guest's agent. */
 #define VMM_AGENT_PORT "banger.agent.0"
 
+/* With the VM's id after it: stands in the command line of its VMM and of no other process. */
+#define VMM_PROCESS_PREFIX "process=bg-"
+
 enum {
 	VMM_PUBLISH_MAX = 32,
 	VMM_CMDLINE_MAX = 2048, /* bytes with the NUL: COMMAND_LINE_SIZE of Linux on x86 */

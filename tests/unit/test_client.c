@@ -48,6 +48,9 @@ static size_t kind_size(enum field_kind kind)
 		[FIELD_I32] = sizeof(int32_t),
 		[FIELD_U32] = sizeof(uint32_t),
 		[FIELD_U64] = sizeof(uint64_t),
+		[FIELD_STR] = 0,
+		[FIELD_TEXT] = 0,
+		[FIELD_STRUCT] = 0, /* its sub-schema says */
 		[FIELD_BYTES] = sizeof(struct bytes),
 		[FIELD_OP_ID] = sizeof(struct op_id),
 		[FIELD_VM_ID] = sizeof(vm_id),

@@ -49,6 +49,7 @@ Test(frame, the_bombs_that_exhaust_an_unpacker_are_refused)
 	REFUSED("frame: announces more elements than it holds", "\xdd\x04\0\0\0");
 	REFUSED("frame: announces more elements than it holds", "\xdd\xdd\xdd\xdd\xdd");
 	REFUSED("frame: announces more elements than it holds", "\xdf\xff\xff\xff\xff");
+	REFUSED("frame: announces more elements than it holds", "\x82\xa1k\x01");
 	REFUSED("frame: announces more elements than it holds", "\x81\xa1k\xdd\x04\0\0\0");
 }
 

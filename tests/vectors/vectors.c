@@ -145,7 +145,7 @@ static int receive(const struct buf *frame, struct err *e)
 	uint32_t version;
 	struct wire w;
 	const int len = wire_next(buf_data(frame), buf_len(frame), FRAME_MAX, &payload, e);
-	int rc = len;
+	int rc;
 
 	if (len <= 0)
 		return len;

@@ -1,0 +1,181 @@
+#include "command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "suggest.h"
+
+enum {
+	NAME_BYTES = 64, /* of a command's name as typed */
+};
+
+#define TARGETS (BIT(OPT_LABEL) | BIT(OPT_ALL) | BIT(OPT_TIMEOUT))
+#define MACHINE                                                                                    \
+	(BIT(OPT_NAME) | BIT(OPT_IMAGE) | BIT(OPT_KERNEL) | BIT(OPT_VMM) | BIT(OPT_VCPU) |         \
+	 BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_LABEL) | BIT(OPT_ENV) | BIT(OPT_PUBLISH) |      \
+	 BIT(OPT_NAT) | BIT(OPT_COUNT) | BIT(OPT_TIMEOUT))
+#define TARGETS_ARGS "REF... | -l KEY=VALUE | --all"
+
+/* clang-format off */
+const struct command commands[] = {
+	{ .name = "vm run", .args = "[-- CMD [ARG...]]", .run = run_run, .tail = true, .guest = true,
+	  .options = MACHINE | BIT(OPT_RM) | BIT(OPT_DETACH) | BIT(OPT_INTERACTIVE) | BIT(OPT_TTY) | BIT(OPT_NO_STDIN) | BIT(OPT_CWD),
+	  .summary = "create a VM and run a command or a shell in it",
+	  .doc = "The exit status is the command's. Without a command: a shell with a terminal, or, where standard input is none, sh reading it. "
+		 "The VM stays unless --rm is given; a VM that never came up is kept and its log named. "
+		 "With -n N the command runs in N VMs at once, each line of output begins with the VM's name, and the exit status is the number of VMs that failed, at most 100.",
+	  .examples = "banger vm run --rm -- sh -c 'exit 42'\nbanger run -d --name web -p 8080:80\nbanger run --rm -n 8 -- make test" },
+	{ .name = "vm create", .args = "", .run = create_run,
+	  .options = MACHINE | BIT(OPT_NO_START),
+	  .summary = "create VMs, and start them unless told not to",
+	  .doc = "One line per VM on standard output. The exit status is the number of VMs that failed, at most 100.",
+	  .examples = "banger vm create --name db --memory 4G --label tier=db\nbanger vm create -n 100 --image probe" },
+	{ .name = "vm start", .args = TARGETS_ARGS, .run = lifecycle_run, .max_args = TARGETS_MAX,
+	  .options = TARGETS, .summary = "start stopped VMs", .examples = "banger vm start web-1 web-2" },
+	{ .name = "vm stop", .args = TARGETS_ARGS, .run = lifecycle_run, .max_args = TARGETS_MAX,
+	  .options = TARGETS | BIT(OPT_FORCE), .summary = "power VMs off; kill those that do not obey in time",
+	  .doc = "--timeout says how long a guest may take to power off.", .examples = "banger vm stop -l tier=web --timeout 30s" },
+	{ .name = "vm restart", .args = TARGETS_ARGS, .run = lifecycle_run, .max_args = TARGETS_MAX,
+	  .options = TARGETS | BIT(OPT_FORCE), .summary = "stop VMs, then start them" },
+	{ .name = "vm kill", .args = TARGETS_ARGS, .run = lifecycle_run, .max_args = TARGETS_MAX,
+	  .options = TARGETS | BIT(OPT_SIGNAL), .summary = "signal the processes that run VMs", .examples = "banger vm kill -s TERM web-1" },
+	{ .name = "vm delete", .args = TARGETS_ARGS, .run = lifecycle_run, .max_args = TARGETS_MAX,
+	  .options = TARGETS | BIT(OPT_FORCE), .summary = "delete VMs with every trace of them",
+	  .doc = "A VM that runs is stopped first, or killed with --force.", .examples = "banger vm delete -f web-1\nbanger vm delete --all -f" },
+	{ .name = "vm wait", .args = TARGETS_ARGS, .run = lifecycle_run, .max_args = TARGETS_MAX,
+	  .options = TARGETS | BIT(OPT_STATE), .summary = "wait until VMs are in a state", .examples = "banger vm wait --state running --timeout 30s web-1" },
+	{ .name = "vm list", .args = "", .run = list_run, .options = BIT(OPT_ALL) | BIT(OPT_LABEL),
+	  .summary = "list VMs that run, or with --all every one", .examples = "banger ps -a\nbanger vm list -q -l tier=web" },
+	{ .name = "vm show", .args = "REF", .run = show_run, .min_args = 1, .max_args = 1,
+	  .summary = "show one VM as JSON" },
+	{ .name = "vm exec", .args = "[REF] [--] CMD [ARG...]", .run = exec_run, .max_args = 1, .rest = true, .tail = true, .guest = true,
+	  .options = BIT(OPT_INTERACTIVE) | BIT(OPT_TTY) | BIT(OPT_NO_STDIN) | BIT(OPT_ENV) | BIT(OPT_CWD) | BIT(OPT_ALL) | BIT(OPT_LABEL),
+	  .summary = "run a command in a VM",
+	  .doc = "The exit status is the command's. Standard input is passed when it is no terminal, or with -i. "
+		 "Without -t, signals that banger receives are passed to the command; the third interrupt leaves. "
+		 "With --all or -l instead of REF the command runs in every VM that matches and runs, each line of output begins with the VM's name, and the exit status is the number of VMs that failed, at most 100.",
+	  .examples = "banger vm exec web-1 -- uname -a\nbanger exec -it web-1 bash\ntar c . | banger exec web-1 -w /srv -- tar x\nbanger exec -l tier=web -- uptime" },
+	{ .name = "vm shell", .args = "REF", .run = shell_run, .min_args = 1, .max_args = 1, .guest = true,
+	  .options = BIT(OPT_ENV) | BIT(OPT_CWD), .summary = "open a login shell in a VM",
+	  .doc = "Where standard input is no terminal, sh reads it." },
+	{ .name = "vm logs", .args = "REF", .run = logs_run, .min_args = 1, .max_args = 1,
+	  .summary = "print a VM's console log" },
+	{ .name = "image import", .args = "PATH", .run = image_import_run, .min_args = 1, .max_args = 1,
+	  .options = BIT(OPT_NAME) | BIT(OPT_DISK) | BIT(OPT_KERNEL) | BIT(OPT_FORCE),
+	  .summary = "make an image of a tar of a root file system or of an ext4 file",
+	  .doc = "Without --name the image is called as the file, less its ending.", .examples = "banger image import rootfs.tar.gz --name base" },
+	{ .name = "image build", .args = "SOURCE", .run = image_build_run, .min_args = 1, .max_args = 1,
+	  .options = BIT(OPT_NAME) | BIT(OPT_DISK) | BIT(OPT_PACKAGE) | BIT(OPT_FORCE),
+	  .summary = "build an image from a distribution's packages", .examples = "banger image build debian:bookworm --package git --package make" },
+	{ .name = "image list", .args = "", .run = image_list_run, .summary = "list images" },
+	{ .name = "image show", .args = "NAME", .run = image_show_run, .min_args = 1, .max_args = 1, .summary = "show one image as JSON" },
+	{ .name = "image rm", .args = "NAME...", .run = image_rm_run, .min_args = 1, .max_args = TARGETS_MAX, .summary = "remove images that no VM uses" },
+	{ .name = "kernel import", .args = "[PATH]", .run = kernel_import_run, .max_args = 1,
+	  .options = BIT(OPT_NAME) | BIT(OPT_INITRD) | BIT(OPT_MODULES) | BIT(OPT_FORCE),
+	  .summary = "add a kernel from a Debian package, a vmlinuz or a vmlinux",
+	  .doc = "Without PATH: Debian's cloud kernel, fetched by apt.", .examples = "banger kernel import\nbanger kernel import linux-image-6.1.0-31-cloud-amd64.deb" },
+	{ .name = "kernel list", .args = "", .run = kernel_list_run, .summary = "list kernels" },
+	{ .name = "kernel show", .args = "NAME", .run = kernel_show_run, .min_args = 1, .max_args = 1, .summary = "show one kernel as JSON" },
+	{ .name = "kernel rm", .args = "NAME...", .run = kernel_rm_run, .min_args = 1, .max_args = TARGETS_MAX, .summary = "remove kernels that no VM uses" },
+	{ .name = "op list", .args = "", .run = op_list_run, .summary = "list operations under way, and the latest" },
+	{ .name = "op show", .args = "OP_ID", .run = op_show_run, .min_args = 1, .max_args = 1, .summary = "show one operation with its steps and their times" },
+	{ .name = "op cancel", .args = "OP_ID", .run = op_cancel_run, .min_args = 1, .max_args = 1, .summary = "cancel an operation; what it had begun is undone" },
+	{ .name = "info", .args = "", .run = info_run, .summary = "show the daemon's version, capacity and defaults" },
+	{ .name = "ping", .args = "", .run = ping_run, .summary = "ask the daemon for an answer" },
+	{ .name = "doctor", .args = "", .run = doctor_run, .summary = "check this host and say what to do",
+	  .doc = "Changes nothing and starts nothing. The exit status is 1 when a check fails." },
+	{ .name = "daemon start", .args = "", .run = daemon_start_run, .summary = "start the daemon; other commands do it when needed" },
+	{ .name = "daemon stop", .args = "", .run = daemon_stop_run, .summary = "end the daemon; VMs run on" },
+	{ .name = "daemon status", .args = "", .run = daemon_status_run, .summary = "say whether the daemon runs (exit status 0) or not (1)" },
+	{ .name = "version", .args = "", .run = version_run, .summary = "show the versions of banger and of the daemon that runs" },
+	{ .name = "watch", .args = "", .run = watch_run, .options = BIT(OPT_LABEL), .summary = "print a line whenever a VM changes, until interrupted" },
+};
+
+const struct command_alias command_aliases[] = {
+	{ "run", "vm run" },        { "exec", "vm exec" },     { "shell", "vm shell" },
+	{ "ps", "vm list" },        { "vm ls", "vm list" },    { "vm ps", "vm list" },
+	{ "vm rm", "vm delete" },   { "logs", "vm logs" },     { "vm inspect", "vm show" },
+	{ "image ls", "image list" }, { "kernel ls", "kernel list" }, { "op ls", "op list" },
+};
+/* clang-format on */
+
+const size_t ncommands = ARRAY_LEN(commands);
+const size_t ncommand_aliases = ARRAY_LEN(command_aliases);
+
+static const struct command *command_exact(const char *name)
+{
+	for (size_t i = 0; i < ncommands; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+const struct command *command_by_name(const char *name)
+{
+	for (size_t i = 0; i < ncommand_aliases; i++)
+		if (strcmp(command_aliases[i].name, name) == 0)
+			return command_exact(command_aliases[i].target);
+	return command_exact(name);
+}
+
+bool command_is_group(const char *word)
+{
+	const size_t len = strlen(word);
+
+	for (size_t i = 0; i < ncommands; i++)
+		if (strncmp(commands[i].name, word, len) == 0 && commands[i].name[len] == ' ')
+			return true;
+	return false;
+}
+
+/* Offers whole names for a whole name, and first words for a first word. */
+static int command_unknown(const char *name, struct err *e)
+{
+	struct suggest near = { .word = name };
+
+	for (size_t i = 0; i < ncommands; i++)
+		suggest_offer(&near, commands[i].name);
+	for (size_t i = 0; i < ncommand_aliases; i++)
+		suggest_offer(&near, command_aliases[i].name);
+	for (size_t i = 0; i < ncommands && !near.best; i++) {
+		const char *verb = strchr(commands[i].name, ' ');
+
+		if (verb && strcmp(verb + 1, name) == 0) {
+			near.best = commands[i].name;
+			break;
+		}
+	}
+	if (near.best)
+		return err_set(e, ERR_BAD_REQUEST, "unknown command \"%s\"; did you mean \"%s\"?",
+			       name, near.best);
+	return err_set(e, ERR_BAD_REQUEST, "unknown command \"%s\"", name);
+}
+
+const struct command *command_find(int argc, char **argv, int *ret_words, struct err *e)
+{
+	char name[NAME_BYTES];
+	const struct command *c;
+	int words = 1;
+
+	(void)snprintf(name, sizeof(name), "%s", argv[0]);
+	if (command_is_group(argv[0])) {
+		if (argc < 2 || argv[1][0] == '-') {
+			err_set(e, ERR_BAD_REQUEST, "\"%s\" needs a command", argv[0]);
+			return NULL;
+		}
+		(void)snprintf(name, sizeof(name), "%s %s", argv[0], argv[1]);
+		words = 2;
+	}
+	c = command_by_name(name);
+	if (!c) {
+		command_unknown(name, e);
+		return NULL;
+	}
+	*ret_words = words;
+	return c;
+}
+
+int command_failure(const struct command *c)
+{
+	return c && c->guest ? STATUS_OURS : STATUS_FAILED;
+}

@@ -1,0 +1,207 @@
+#include "connect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "spawn.h"
+
+enum {
+	BACKLOG = 1024,  /* commands that may wait while the daemon comes up */
+	LOG_WORDS = 160, /* bytes of the log's end that fit into an error */
+	LOG_READ = 2048,
+	PRIVATE_FILE = 0600,
+};
+
+static int address_of(const char *path, struct sockaddr_un *ret_addr, struct err *e)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	if (strlen(path) > PATHS_SOCKET_MAX)
+		return err_num(e, ERR_DAEMON_DOWN, ENAMETOOLONG, "socket %.80s...", path);
+	memcpy(addr.sun_path, path, strlen(path));
+	*ret_addr = addr;
+	return 0;
+}
+
+/* The descriptor, or -errno of connect(2). */
+static int try_connect(const struct sockaddr_un *addr)
+{
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	/* Blocking: a full backlog makes us wait our turn. */
+	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+static int lock_take(const struct paths *p, struct err *e)
+{
+	char path[PATHS_FILE_MAX + 1];
+	CLEANUP_FD int fd = -EBADF;
+
+	(void)snprintf(path, sizeof(path), "%s/start.lock", p->runtime);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, PRIVATE_FILE);
+	if (fd < 0)
+		return err_sys(e, ERR_HOST_IO, "open %s", path);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_sys(e, ERR_HOST_IO, "lock %s", path);
+	return take_fd(&fd);
+}
+
+/* Under the lock, and nobody listens: what lies at the path is a leftover.  The directory is closed
+ * to others, so the moment between bind and chmod is nobody's. */
+static int listen_at(const struct sockaddr_un *addr, struct err *e)
+{
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return err_sys(e, ERR_HOST_IO, "socket");
+	if (unlink(addr->sun_path) < 0 && errno != ENOENT)
+		return err_sys(e, ERR_HOST_IO, "remove %s", addr->sun_path);
+	const mode_t old = umask(077);
+	const int rc = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
+	(void)umask(old);
+	if (rc < 0)
+		return err_sys(e, ERR_HOST_IO, "bind %s", addr->sun_path);
+	if (listen(fd, BACKLOG) < 0)
+		return err_sys(e, ERR_HOST_IO, "listen %s", addr->sun_path);
+	return take_fd(&fd);
+}
+
+static int log_open(const struct paths *p, off_t *ret_at, struct err *e)
+{
+	CLEANUP_FD int fd = open(p->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+				 PRIVATE_FILE);
+	struct stat st;
+
+	if (fd < 0)
+		return err_sys(e, ERR_HOST_IO, "open %s", p->log);
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, ERR_HOST_IO, "stat %s", p->log);
+	*ret_at = st.st_size;
+	return take_fd(&fd);
+}
+
+/* Connected before our copy of the listening socket is closed: if the daemon dies from here on, the
+ * kernel tells us. */
+static int start(const struct paths *p, const struct sockaddr_un *addr,
+		 struct connect_result *ret_how, struct err *e)
+{
+	CLEANUP_FD int listener = -EBADF;
+	CLEANUP_FD int log = -EBADF;
+	CLEANUP_FD int fd = -EBADF;
+	struct connect_result how = { .started = true };
+	int rc;
+
+	log = log_open(p, &how.log_at, e);
+	if (log < 0)
+		return log;
+	listener = listen_at(addr, e);
+	if (listener < 0)
+		return listener;
+	fd = try_connect(addr);
+	if (fd < 0)
+		return err_num(e, ERR_DAEMON_DOWN, fd, "connect to %s", addr->sun_path);
+	rc = spawn_daemon(listener, log, e);
+	if (rc < 0) {
+		(void)unlink(addr->sun_path); /* a later command meets nothing, not a dead end */
+		return rc;
+	}
+	how.fd = take_fd(&fd);
+	*ret_how = how;
+	return 0;
+}
+
+static int start_locked(const struct paths *p, const struct sockaddr_un *addr,
+			struct connect_result *ret_how, struct err *e)
+{
+	CLEANUP_FD int lock = -EBADF;
+	int rc = paths_ensure_dir(p->runtime, e);
+
+	if (rc == 0)
+		rc = paths_ensure_dir(p->state, e);
+	if (rc < 0)
+		return rc;
+	lock = lock_take(p, e);
+	if (lock < 0)
+		return lock;
+	rc = try_connect(addr); /* another command may have been first */
+	if (rc >= 0) {
+		*ret_how = (struct connect_result){ .fd = rc };
+		return 0;
+	}
+	return start(p, addr, ret_how, e);
+}
+
+int connect_daemon(const char *socket, bool may_start, struct connect_result *ret_how,
+		   struct err *e)
+{
+	struct paths p = { 0 };
+	struct sockaddr_un addr;
+	int rc = 0;
+
+	if (!socket)
+		rc = paths_session(&p, e);
+	if (rc == 0)
+		rc = address_of(socket ? socket : p.socket, &addr, e);
+	if (rc < 0)
+		return rc;
+	rc = try_connect(&addr);
+	if (rc >= 0) {
+		*ret_how = (struct connect_result){ .fd = rc };
+		return 0;
+	}
+	if (!socket && may_start && (rc == -ENOENT || rc == -ECONNREFUSED))
+		return start_locked(&p, &addr, ret_how, e);
+	return err_num(e, ERR_DAEMON_DOWN, rc, "connect to %s", addr.sun_path);
+}
+
+/* The end of what the daemon wrote since `at`, in one line. */
+static void last_words(const char *path, off_t at, char *out, size_t size)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char text[LOG_READ + 1];
+	struct stat st;
+	ssize_t n = 0;
+
+	out[0] = '\0';
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	if (st.st_size - at > LOG_READ)
+		at = st.st_size - LOG_READ;
+	n = pread(fd, text, LOG_READ, at);
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	const size_t keep = (size_t)n < size ? (size_t)n : size - 1;
+	memcpy(out, text + (size_t)n - keep, keep);
+	out[keep] = '\0';
+}
+
+int connect_explain(const struct connect_result *how, struct err *e)
+{
+	char words[LOG_WORDS];
+	struct paths p;
+
+	if (e->code != ERR_DAEMON_DOWN || paths_session(&p, NULL) < 0)
+		return err_errno(e);
+	last_words(p.log, how->log_at, words, sizeof(words));
+	return err_set(e, ERR_DAEMON_DOWN, "the daemon ended while starting: %s",
+		       words[0] ? words : "it left nothing in its log");
+}

@@ -1,0 +1,212 @@
+#include "create.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "command.h"
+#include "human.h"
+#include "progress.h"
+#include "report.h"
+
+static int text_fill(const char *what, char *to, size_t size, const char *text, struct err *e)
+{
+	if (text && strlen(text) >= size)
+		return err_set(e, ERR_BAD_REQUEST, "%s \"%.40s...\" is longer than %zu bytes", what,
+			       text, size - 1);
+	(void)snprintf(to, size, "%s", text ? text : "");
+	return 0;
+}
+
+/* Vectors and ports are lent, not copied: the options outlive the request. */
+static int spec_fill(const struct options *o, struct vm_spec *spec, struct err *e)
+{
+	int rc = o->name ? vm_name_check(o->name, e) : 0;
+
+	if (rc == 0)
+		rc = text_fill("--name", spec->name, sizeof(spec->name), o->name, e);
+	if (rc == 0)
+		rc = text_fill("--image", spec->image, sizeof(spec->image), o->image, e);
+	if (rc == 0)
+		rc = text_fill("--kernel", spec->kernel, sizeof(spec->kernel), o->kernel, e);
+	if (rc == 0)
+		rc = text_fill("--vmm", spec->vmm, sizeof(spec->vmm), o->vmm, e);
+	if (rc == 0 && o->image)
+		rc = object_name_check("--image", o->image, e);
+	if (rc == 0 && o->kernel)
+		rc = object_name_check("--kernel", o->kernel, e);
+	if (rc < 0)
+		return rc;
+	spec->vcpu = o->vcpu;
+	spec->memory_bytes = o->memory_bytes;
+	spec->disk_bytes = o->disk_bytes;
+	spec->nat = o->nat;
+	spec->labels = o->labels;
+	spec->env = o->env;
+	spec->publish = o->publish;
+	return 0;
+}
+
+int create_args_fill(const struct options *o, struct create_args *ret_args, struct err *e)
+{
+	struct create_args a = { .count = o->count,
+				 .no_start = o->no_start,
+				 .lease = o->rm,
+				 .boot_deadline_ms = o->timeout_ms };
+	const int rc = spec_fill(o, &a.spec, e);
+
+	if (rc < 0)
+		return rc;
+	if (o->count > 1 && o->publish.n > 0)
+		return err_set(e, ERR_BAD_REQUEST,
+			       "--publish with -n %u: one host port cannot reach %u VMs", o->count,
+			       o->count);
+	*ret_args = a;
+	return 0;
+}
+
+/* "creating 3 VMs, each with 2 vcpu, 2 GiB memory, 8 GiB disk, of the default image" */
+static int announce(struct session *s, const struct options *o)
+{
+	CLEANUP_CALL struct call c = { 0 };
+	char memory[HUMAN_MAX];
+	char disk[HUMAN_MAX];
+	const struct info_result *info;
+	const uint32_t count = o->count > 1 ? o->count : 1;
+
+	if (session_call(s, &c, METHOD_INFO, &(struct none){ 0 }) < 0)
+		return session_report(s, &c);
+	info = c.result;
+	human_bytes(o->memory_bytes ? o->memory_bytes : info->vm_memory_bytes, memory);
+	human_bytes(o->disk_bytes ? o->disk_bytes : info->vm_disk_bytes, disk);
+	report_note(o, "creating %u VM%s%s %u vcpu, %s memory, %s disk, %s%s (%s)", count,
+		    count > 1 ? "s, each" : "", count > 1 ? " with" : ":",
+		    o->vcpu ? o->vcpu : info->vcpu, memory, disk, o->image ? "image " : "",
+		    o->image ? o->image : "the default image", o->vmm ? o->vmm : info->vmm);
+	return 0;
+}
+
+static void on_event(struct call *c, const struct wire *w)
+{
+	struct progress_event ev;
+
+	if (w->type == WIRE_EVENT && strcmp(w->name, "progress") == 0 &&
+	    schema_decode(&progress_event_schema, w->body.data, w->body.len, &ev, NULL) == 0)
+		progress_event(c->arg, &ev);
+}
+
+int create_vms(struct session *s, const struct options *o, struct call *c)
+{
+	struct create_args args;
+	struct progress progress;
+	struct err e = { 0 };
+	int status;
+
+	if (create_args_fill(o, &args, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		return o->command->guest ? STATUS_OURS : STATUS_USAGE;
+	}
+	if (session_open(s, o, true, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		return command_failure(o->command);
+	}
+	status = o->quiet || o->json ? 0 : announce(s, o);
+	if (status != 0)
+		return status;
+	progress_init(&progress, o, o->count > 1 ? o->count : 1);
+	c->op_id = o->op_id;
+	c->arg = &progress;
+	c->on_event = on_event;
+	const int rc = session_call(s, c, METHOD_VM_CREATE, &args);
+	progress_end(&progress);
+	c->on_event = NULL;
+	c->arg = NULL;
+	return rc < 0 ? session_report(s, c) : 0;
+}
+
+void target_report(const struct options *o, const struct target_result *t, const struct op_id *op)
+{
+	struct err e = { .code = err_by_name(t->code) };
+	const char *who = t->name[0] ? t->name : t->ref;
+
+	if (who[0] && strncmp(t->message, who, strlen(who)) != 0)
+		(void)snprintf(e.text, sizeof(e.text), "%s: %.180s", who, t->message);
+	else
+		(void)snprintf(e.text, sizeof(e.text), "%s", t->message);
+	report_error(o, &e, op, NULL, t->step);
+}
+
+/* A VM that never came up is kept, so that one can see why. */
+static void point_to_log(struct session *s, const struct options *o, const struct target_result *t)
+{
+	CLEANUP_CALL struct call c = { 0 };
+	struct ref_args args = { 0 };
+	const struct vm_view *vm;
+
+	if (t->id == 0 || s->lost)
+		return;
+	vm_id_text(t->id, args.ref);
+	if (session_call(s, &c, METHOD_VM_SHOW, &args) < 0)
+		return; /* undone altogether: there is no log */
+	vm = c.result;
+	if (vm->console_log[0])
+		report_note(o, "%s is kept; its console log: %s (remove it: banger vm delete %s)",
+			    t->name, vm->console_log, t->name);
+}
+
+static void put_line(const struct options *o, const struct target_result *t)
+{
+	char id[VM_ID_CHARS + 1];
+	char ready[HUMAN_MAX];
+
+	vm_id_text(t->id, id);
+	if (o->quiet) {
+		(void)printf("%s\n", id);
+		return;
+	}
+	human_duration(t->ready_us, ready);
+	(void)printf("%s %s%s%s\n", id, t->name, t->ready_us ? " ready in " : " ",
+		     t->ready_us ? ready : t->state);
+}
+
+uint32_t create_results(struct session *s, const struct options *o, struct call *c, bool lines)
+{
+	const struct targets_result *r = c->result;
+	uint32_t failed = 0;
+
+	for (uint32_t i = 0; i < r->targets.n; i++) {
+		const struct target_result *t = target_at(r, i);
+
+		if (t->code[0]) {
+			failed++;
+			target_report(o, t, &c->op_id);
+			if (r->targets.n <= PROGRESS_ROWS_MAX)
+				point_to_log(s, o, t);
+		} else if (lines) {
+			put_line(o, t);
+		}
+	}
+	if (r->targets.n > 1)
+		report_note(o, "%u of %u VMs are up%s", r->targets.n - failed, r->targets.n,
+			    failed ? "; `banger vm list -a` shows the others" : "");
+	return failed;
+}
+
+int create_run(const struct options *o)
+{
+	CLEANUP_SESSION struct session s = SESSION_INIT;
+	CLEANUP_CALL struct call c = { 0 };
+	struct err e = { 0 };
+	uint32_t failed;
+	const int status = create_vms(&s, o, &c);
+
+	if (status != 0)
+		return status;
+	failed = create_results(&s, o, &c, !o->json);
+	if (o->json && report_json(&targets_result_schema, c.result, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		return STATUS_FAILED;
+	}
+	return (int)(failed < STATUS_COUNT_MAX ? failed : STATUS_COUNT_MAX);
+}

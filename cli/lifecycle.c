@@ -1,0 +1,111 @@
+/* lifecycle.c - start, stop, restart, kill, delete and wait: one request for any number of VMs.
+ *
+ * The good ones proceed when others are missing; the answers come in the order asked.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "create.h"
+#include "progress.h"
+#include "report.h"
+#include "session.h"
+
+struct verb {
+	const char *command;
+	enum client_method method;
+};
+
+static const struct verb verbs[] = {
+	{ "vm start", METHOD_VM_START },     { "vm stop", METHOD_VM_STOP },
+	{ "vm restart", METHOD_VM_RESTART }, { "vm kill", METHOD_VM_KILL },
+	{ "vm delete", METHOD_VM_DELETE },   { "vm wait", METHOD_VM_WAIT },
+};
+
+static const struct verb *verb_of(const struct options *o)
+{
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (strcmp(verbs[i].command, o->command->name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+static int args_fill(const struct options *o, struct targets_args *a, struct err *e)
+{
+	const int ways = (o->nargs > 0) + (o->labels.n > 0) + o->all;
+
+	if (ways != 1)
+		return err_set(e, ERR_BAD_REQUEST,
+			       ways == 0 ? "which VMs? give names or ids, -l KEY=VALUE, or --all"
+					 : "give names or ids, or -l, or --all: one of them");
+	for (uint32_t i = 0; i < o->nargs; i++)
+		if (strv_add(&a->refs, o->args[i]) < 0)
+			return err_set(e, ERR_HOST_MEMORY, "references");
+	if (strv_copy(&a->labels, &o->labels) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "labels");
+	if (o->state && strlen(o->state) >= sizeof(a->state))
+		return err_set(e, ERR_BAD_REQUEST, "--state \"%.40s\" is no state of a VM",
+			       o->state);
+	(void)snprintf(a->state, sizeof(a->state), "%s", o->state ? o->state : "");
+	a->all = o->all;
+	a->force = o->force;
+	a->signo = o->signo;
+	a->deadline_ms = o->timeout_ms;
+	return 0;
+}
+
+static int results(const struct options *o, struct call *c)
+{
+	const struct targets_result *r = c->result;
+	struct err e = { 0 };
+	uint32_t failed = 0;
+
+	for (uint32_t i = 0; i < r->targets.n; i++) {
+		const struct target_result *t = target_at(r, i);
+
+		if (t->code[0]) {
+			failed++;
+			target_report(o, t, &c->op_id);
+		} else if (!o->json && !o->quiet) {
+			(void)printf("%s\n", t->name[0] ? t->name : t->ref);
+		}
+	}
+	if (o->json && report_json(&targets_result_schema, r, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		return STATUS_FAILED;
+	}
+	if (r->targets.n == 0)
+		report_note(o, "no VM matches");
+	return failed ? STATUS_FAILED : STATUS_OK;
+}
+
+static void on_event(struct call *c, const struct wire *w)
+{
+	struct progress_event ev;
+
+	if (w->type == WIRE_EVENT && strcmp(w->name, "progress") == 0 &&
+	    schema_decode(&progress_event_schema, w->body.data, w->body.len, &ev, NULL) == 0)
+		progress_event(c->arg, &ev);
+}
+
+int lifecycle_run(const struct options *o)
+{
+	CLEANUP_CALL struct call c = { .on_event = on_event };
+	struct targets_args args = { 0 };
+	struct progress progress;
+	struct err e = { 0 };
+	int status = STATUS_USAGE;
+
+	if (args_fill(o, &args, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+	} else {
+		progress_init(&progress, o, o->nargs ? o->nargs : COUNT_MAX);
+		progress.plain = false; /* one line per VM follows anyway */
+		progress.live = progress.live && o->nargs > 0;
+		c.arg = &progress;
+		status = session_ask(o, &c, verb_of(o)->method, &args);
+		progress_end(&progress);
+	}
+	schema_fini(&targets_args_schema, &args);
+	return status == STATUS_OK ? results(o, &c) : status;
+}

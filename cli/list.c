@@ -1,0 +1,200 @@
+#include "list.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "command.h"
+#include "human.h"
+#include "report.h"
+#include "table.h"
+#include "term.h"
+
+static const struct column columns[] = {
+	{ .head = "ID" },
+	{ .head = "NAME", .shrink = true },
+	{ .head = "STATE" },
+	{ .head = "IMAGE", .shrink = true },
+	{ .head = "IP" },
+	{ .head = "VCPU", .right = true },
+	{ .head = "MEM", .right = true },
+	{ .head = "DISK", .right = true },
+	{ .head = "AGE", .right = true },
+};
+
+struct listing {
+	const struct options *o;
+	struct table table;
+	uint64_t now_s;
+	uint32_t shown;
+};
+
+/* One page; its `next` is copied to args->after. */
+static int page(struct session *s, struct list_args *args, list_fn *fn, void *arg)
+{
+	CLEANUP_CALL struct call c = { 0 };
+	const struct list_result *r;
+
+	if (session_call(s, &c, METHOD_VM_LIST, args) < 0)
+		return session_report(s, &c);
+	r = c.result;
+	for (uint32_t i = 0; i < r->vms.n; i++) {
+		struct err e = { 0 };
+
+		if (fn(arg, (const struct vm_view *)r->vms.items + i, &e) < 0) {
+			report_error(s->o, &e, NULL, NULL, NULL);
+			return command_failure(s->o->command);
+		}
+	}
+	memcpy(args->after, r->next, sizeof(args->after));
+	return 0;
+}
+
+int list_each(struct session *s, bool all, const struct strv *labels, list_fn *fn, void *arg)
+{
+	struct list_args args = { .all = all, .labels = *labels }; /* lent */
+	int status;
+
+	do
+		status = page(s, &args, fn, arg);
+	while (status == 0 && args.after[0]);
+	return status;
+}
+
+static int add_cells(struct table *t, const char *const *cells, uint32_t n, struct err *e)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (table_cell(t, cells[i]) < 0)
+			return err_set(e, ERR_HOST_MEMORY, "table");
+	return 0;
+}
+
+static int add_row(struct listing *l, const struct vm_view *vm, struct err *e)
+{
+	const uint64_t created_s = vm->created_ms / 1000;
+	char id[VM_ID_CHARS + 1];
+	char vcpu[HUMAN_MAX];
+	char memory[HUMAN_MAX];
+	char disk[HUMAN_MAX];
+	char age[HUMAN_MAX];
+	const char *const cells[] = { id,          vm->spec.name, vm->state, vm->spec.image,
+				      vm->address, vcpu,          memory,    disk,
+				      age };
+
+	vm_id_text(vm->id, id);
+	(void)snprintf(vcpu, sizeof(vcpu), "%u", vm->spec.vcpu);
+	human_bytes(vm->spec.memory_bytes, memory);
+	human_bytes(vm->spec.disk_bytes, disk);
+	human_age(l->now_s > created_s ? l->now_s - created_s : 0, age);
+	return add_cells(&l->table, cells, ARRAY_LEN(cells), e);
+}
+
+static int show_row(void *arg, const struct vm_view *vm, struct err *e)
+{
+	struct listing *l = arg;
+	char id[VM_ID_CHARS + 1];
+
+	if (l->o->json) {
+		(void)fputs(l->shown++ ? ",\n" : "", stdout);
+		return report_json_value(&vm_view_schema, vm, e);
+	}
+	if (!l->o->quiet)
+		return add_row(l, vm, e);
+	vm_id_text(vm->id, id);
+	(void)printf("%s\n", id);
+	return 0;
+}
+
+int list_run(const struct options *o)
+{
+	CLEANUP_SESSION struct session s = SESSION_INIT;
+	struct listing l = { .o = o, .now_s = (uint64_t)time(NULL) };
+	struct err e = { 0 };
+	int status;
+
+	if (session_open(&s, o, true, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		return STATUS_FAILED;
+	}
+	table_init(&l.table, columns, ARRAY_LEN(columns));
+	if (o->json)
+		(void)fputs("[", stdout);
+	status = list_each(&s, o->all, &o->labels, show_row, &l);
+	session_close(&s); /* a full pipe may hold us from here on: interrupts end us again */
+	if (o->json)
+		(void)fputs("]\n", stdout);
+	else if (!o->quiet && status == 0)
+		table_print(&l.table, stdout, term_width(STDOUT_FILENO));
+	table_fini(&l.table);
+	return status;
+}
+
+static int ref_args_fill(const struct options *o, struct ref_args *ret_args, struct err *e)
+{
+	if (strlen(o->args[0]) > REF_MAX)
+		return err_set(e, ERR_BAD_REQUEST, "\"%.40s...\" is no name or id of a VM",
+			       o->args[0]);
+	(void)snprintf(ret_args->ref, sizeof(ret_args->ref), "%s", o->args[0]);
+	return 0;
+}
+
+/* vm.show of the command's one word. */
+static int show(const struct options *o, struct call *c)
+{
+	struct ref_args args = { 0 };
+	struct err e = { 0 };
+
+	if (ref_args_fill(o, &args, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		return STATUS_USAGE;
+	}
+	return session_ask(o, c, METHOD_VM_SHOW, &args);
+}
+
+int show_run(const struct options *o)
+{
+	CLEANUP_CALL struct call c = { 0 };
+	struct err e = { 0 };
+	int status = show(o, &c);
+
+	if (status == 0 && report_json(&vm_view_schema, c.result, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		status = STATUS_FAILED;
+	}
+	return status;
+}
+
+static int copy_file(const char *path, struct err *e)
+{
+	CLEANUP_FILE FILE *f = fopen(path, "re");
+	char bytes[4096];
+	size_t n;
+
+	if (!f)
+		return err_sys(e, ERR_HOST_IO, "open %s", path);
+	while ((n = fread(bytes, 1, sizeof(bytes), f)) > 0)
+		if (fwrite(bytes, 1, n, stdout) != n)
+			return 0; /* report_end() says so */
+	return ferror(f) ? err_sys(e, ERR_HOST_IO, "read %s", path) : 0;
+}
+
+int logs_run(const struct options *o)
+{
+	CLEANUP_CALL struct call c = { 0 };
+	const struct vm_view *vm;
+	struct err e = { 0 };
+	int rc;
+	const int status = show(o, &c);
+
+	if (status != 0)
+		return status;
+	vm = c.result;
+	rc = vm->console_log[0] ? copy_file(vm->console_log, &e)
+				: err_set(&e, ERR_VM_STATE, "%s has no console log", vm->spec.name);
+	if (rc == 0)
+		return STATUS_OK;
+	report_error(o, &e, NULL, NULL, NULL);
+	return STATUS_FAILED;
+}

@@ -1,0 +1,10 @@
+/* list.h - every VM that a question matches, page by page. */
+#pragma once
+
+#include "options.h"
+#include "session.h"
+
+typedef int list_fn(void *arg, const struct vm_view *vm, struct err *e);
+
+/* Calls fn for each VM in the daemon's order.  0, or the exit status after having reported. */
+int list_each(struct session *s, bool all, const struct strv *labels, list_fn *fn, void *arg);

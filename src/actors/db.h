@@ -1,0 +1,42 @@
+/* db.h - the store's proxy on the reactor: group commit.
+ *
+ * Writes of all actors gather in one batch.  At the end of the turn in which the first one came, and
+ * whenever the batch before is durable, the batch goes to the store lane as one transaction: one
+ * fdatasync serves everybody who waits.  db_wait() asks for one MSG_COMMITTED once everything put so far
+ * is durable; res < 0 says that it is not and never will be (the text is in db_error()), and then none of
+ * that batch was written.
+ */
+#pragma once
+
+#include "base/actor.h"
+#include "io/io.h"
+#include "proto/schema.h"
+#include "store/store.h"
+
+struct db;
+
+/* A place to wait in, one commit at a time.  Embedded in its owner's struct. */
+struct db_wait {
+	struct msg msg;        /* MSG_COMMITTED */
+	struct actor_id owner;
+	bool armed;            /* from db_wait() until the message was posted */
+	struct err err;        /* why, when msg.res < 0 */
+};
+
+int db_create(struct io *io, struct actors *actors, struct store *store, struct db **ret_db);
+/* Every commit must have ended. */
+void db_destroy(struct db *db);
+bool db_idle(const struct db *db);
+
+int db_put(struct db *db, enum store_table t, const void *key, size_t key_len,
+	   const struct schema *schema, const void *record) MUST_CHECK;
+int db_del(struct db *db, enum store_table t, const void *key, size_t key_len) MUST_CHECK;
+int db_trim(struct db *db, enum store_table t, uint64_t keep) MUST_CHECK;
+
+void db_wait_init(struct db_wait *w, const struct actor *owner);
+void db_wait(struct db *db, struct db_wait *w, uint32_t token);
+
+/* Reads what is durable (not what is only put).  -ENOENT. */
+int db_get(struct db *db, enum store_table t, const void *key, size_t key_len,
+	   const struct schema *schema, void *ret_record, struct err *e);
+struct store *db_store(struct db *db);

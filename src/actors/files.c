@@ -1,0 +1,126 @@
+#include "actors/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "vmm/vmm.h"
+
+enum {
+	OVERLAY_MAX = 16 << 20, /* bytes of an empty overlay's tables */
+	TAIL_MAX = 1024,        /* bytes looked at for the last line */
+};
+
+static enum err_code code_of(int err)
+{
+	return err == ENOSPC || err == EDQUOT ? ERR_HOST_DISK_FULL : ERR_HOST_IO;
+}
+
+int files_make_dir(const char *path, struct err *e)
+{
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, code_of(errno), "mkdir %s", path);
+	return 0;
+}
+
+/* nftw(3) has no argument: the first failure is the walk's result. */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path) < 0 && errno != ENOENT ? errno : 0;
+}
+
+int files_remove(const char *path, struct err *e)
+{
+	const int rc = nftw(path, remove_one, FILES_DEPTH_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+
+	if (rc > 0)
+		return err_num(e, ERR_HOST_IO, rc, "remove %s", path);
+	if (rc < 0 && errno != ENOENT)
+		return err_sys(e, ERR_HOST_IO, "remove %s", path);
+	return 0;
+}
+
+static int write_all(int fd, const uint8_t *data, size_t len)
+{
+	while (len > 0) {
+		const ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static int sync_parent(const char *path, struct err *e)
+{
+	char dir[4096];
+	CLEANUP_FD int fd = -EBADF;
+
+	(void)snprintf(dir, sizeof(dir), "%s", path);
+	char *slash = strrchr(dir, '/');
+	if (slash)
+		*slash = '\0';
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return err_sys(e, ERR_HOST_IO, "sync %s", dir);
+	return 0;
+}
+
+int files_make_overlay(const char *path, const char *backing, uint64_t bytes, struct err *e)
+{
+	CLEANUP_FD int fd = -EBADF;
+	struct buf head;
+
+	buf_init(&head, OVERLAY_MAX);
+	int rc = qcow2_overlay(backing, bytes, &head, e);
+	if (rc == 0) {
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		rc = fd < 0 ? -errno : write_all(fd, buf_data(&head), buf_len(&head));
+		if (rc == 0 && fdatasync(fd) < 0)
+			rc = -errno;
+		if (rc < 0)
+			err_num(e, code_of(-rc), rc, "disk %s", path);
+	}
+	buf_fini(&head);
+	return rc < 0 ? rc : sync_parent(path, e);
+}
+
+int files_open_log(const char *path, struct err *e)
+{
+	const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? err_sys(e, code_of(errno), "open %s", path) : fd;
+}
+
+void files_last_line(const char *path, char *out, size_t size)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char tail[TAIL_MAX + 1];
+	struct stat st;
+
+	out[0] = '\0';
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	const off_t at = st.st_size > TAIL_MAX ? st.st_size - TAIL_MAX : 0;
+	ssize_t n = pread(fd, tail, TAIL_MAX, at);
+	while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\r'))
+		n--;
+	if (n <= 0)
+		return;
+	tail[n] = '\0';
+	const char *line = strrchr(tail, '\n');
+	(void)snprintf(out, size, "%s", line ? line + 1 : tail);
+}

@@ -1,0 +1,28 @@
+/* files.h - directories and files of a VM or a job, made and removed.
+ *
+ * These block: they run on worker threads.  Each is safe to repeat; removing what is absent is success.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum {
+	FILES_DEPTH_MAX = 64, /* directories that a removal descends at most */
+};
+
+/* mkdir 0700; one that exists is fine. */
+int files_make_dir(const char *path, struct err *e);
+
+/* The directory and all in it.  Follows no symlink and enters no other file system. */
+int files_remove(const char *path, struct err *e);
+
+/* A qcow2 overlay over a raw image, durable when this returns. */
+int files_make_overlay(const char *path, const char *backing, uint64_t bytes, struct err *e);
+
+/* Opens (or makes, 0600) a log for appending; a descriptor. */
+int files_open_log(const char *path, struct err *e);
+
+/* The last line of a text file, at most size-1 bytes of it; "" when there is none. */
+void files_last_line(const char *path, char *out, size_t size);

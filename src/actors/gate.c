@@ -1,0 +1,58 @@
+#include "actors/gate.h"
+
+#include "actors/msg.h"
+
+void gate_init(struct gate *g, struct actors *actors, uint32_t max)
+{
+	ASSERT(max > 0);
+	*g = (struct gate){ .actors = actors, .max = max };
+	list_init(&g->waiting);
+}
+
+void gate_wait_init(struct gate_wait *w, const struct actor *owner)
+{
+	*w = (struct gate_wait){ .msg.type = MSG_PLAN_IO, .owner = owner->id };
+}
+
+bool gate_take(struct gate *g, struct gate_wait *w, uint32_t token)
+{
+	ASSERT(!w->held);
+	ASSERT(!list_linked(&w->link));
+	if (g->taken < g->max && list_empty(&g->waiting)) {
+		g->taken++;
+		w->held = true;
+		return true;
+	}
+	w->msg.token = token;
+	list_append(&g->waiting, &w->link);
+	g->nwaiting++;
+	return false;
+}
+
+static void admit_next(struct gate *g)
+{
+	while (g->taken < g->max && !list_empty(&g->waiting)) {
+		struct gate_wait *w = list_entry(list_pop(&g->waiting), struct gate_wait, link);
+
+		g->nwaiting--;
+		g->taken++;
+		w->held = true;
+		w->msg.res = 0;
+		actor_post(g->actors, w->owner, &w->msg);
+	}
+}
+
+void gate_give(struct gate *g, struct gate_wait *w)
+{
+	if (list_linked(&w->link)) {
+		list_remove(&w->link);
+		g->nwaiting--;
+	}
+	if (!w->held)
+		return;
+	w->held = false;
+	list_remove(&w->msg.link); /* admitted a moment ago and not told yet */
+	ASSERT(g->taken > 0);
+	g->taken--;
+	admit_next(g);
+}

@@ -1,0 +1,87 @@
+#include "actors/msg.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void drop_owned(struct msg *m)
+{
+	free(m);
+}
+
+void msg_free(struct msg *m)
+{
+	if (m->drop == drop_owned)
+		free(m);
+}
+
+static_assert(offsetof(struct serial_msg, msg) == 0, "drop_owned() frees the message's address");
+static_assert(offsetof(struct chunk_msg, msg) == 0, "drop_owned() frees the message's address");
+static_assert(offsetof(struct vm_changed_msg, msg) == 0, "drop_owned() frees the message's address");
+static_assert(offsetof(struct event_msg, msg) == 0, "drop_owned() frees the message's address");
+
+int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,
+		struct actor_id from)
+{
+	struct serial_msg *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->msg.type = type;
+	m->msg.drop = drop_owned;
+	m->serial = serial;
+	m->from = from;
+	actor_post(s, to, &m->msg);
+	return 0;
+}
+
+int post_chunk(struct actors *s, struct actor_id to, const struct chunk_msg *head,
+	       const uint8_t *data)
+{
+	struct chunk_msg *m = malloc(sizeof(*m) + head->len);
+
+	if (!m)
+		return -ENOMEM;
+	*m = *head;
+	m->msg = (struct msg){ .type = MSG_CHUNK, .drop = drop_owned };
+	if (head->len > 0)
+		memcpy(m->data, data, head->len);
+	actor_post(s, to, &m->msg);
+	return 0;
+}
+
+int post_event(struct actors *s, struct actor_id to, uint64_t serial, const char *name,
+	       const uint8_t *body, size_t len)
+{
+	struct event_msg *m = malloc(sizeof(*m) + len);
+
+	if (!m)
+		return -ENOMEM;
+	*m = (struct event_msg){
+		.msg = { .type = MSG_EVENT, .drop = drop_owned },
+		.serial = serial,
+		.name = name,
+		.len = len,
+	};
+	memcpy(m->body, body, len);
+	actor_post(s, to, &m->msg);
+	return 0;
+}
+
+int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *name,
+		    uint32_t state, bool gone)
+{
+	struct vm_changed_msg *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->msg = (struct msg){ .type = MSG_VM_CHANGED, .drop = drop_owned };
+	m->vm = vm;
+	m->state = state;
+	m->gone = gone;
+	(void)snprintf(m->name, sizeof(m->name), "%s", name);
+	actor_post(s, to, &m->msg);
+	return 0;
+}

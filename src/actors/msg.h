@@ -1,0 +1,94 @@
+/* msg.h - the vocabulary of messages between the daemon's actors, and the few that own memory.
+ *
+ * Completions of I/O carry MSG_IO and its relatives; which question they answer is told by address and
+ * token.  Messages marked "owned" are allocated by their sender and belong to the receiver, who frees
+ * them with msg_free(); an undeliverable one frees itself.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/actor.h"
+
+enum msg_type {
+	MSG_NONE,
+	MSG_OP,          /* client -> node (-> vm): a request; struct op */
+	MSG_OP_DONE,     /* -> node -> client: the same op with its answer */
+	MSG_CANCEL,      /* client -> node -> vm: owned struct serial_msg */
+	MSG_TASK,        /* node -> vm: struct task */
+	MSG_TASK_DONE,   /* vm -> node: the same task with its result */
+	MSG_CHUNK,       /* client <-> vm: owned struct chunk_msg, bytes or credit of a stream */
+	MSG_EVENT,       /* -> client: owned struct event_msg */
+	MSG_CLIENT_GONE, /* client -> node: owned struct serial_msg, the lease of its VMs is over */
+	MSG_VM_CHANGED,  /* vm -> node: owned struct vm_changed_msg */
+	MSG_JOB_DONE,    /* job -> node */
+	MSG_PLAN_IO,     /* an answer to the plan's question */
+	MSG_PLAN_TIMER,  /* the step's deadline */
+	MSG_TIMER,
+	MSG_IO,
+	MSG_EXIT,        /* a pidfd became readable */
+	MSG_LISTENER,
+	MSG_STREAM,
+	MSG_CONSOLE,     /* streams of a VM */
+	MSG_AGENT,
+	MSG_CONTROL,
+	MSG_DB_FLUSH,    /* db -> db: the turn is over, commit */
+	MSG_DB_DONE,     /* the store lane has applied a batch */
+	MSG_COMMITTED,   /* db -> whoever waits: durable, or res < 0 */
+	MSG_NTYPES,
+};
+
+struct serial_msg {
+	struct msg msg;
+	uint64_t serial;
+	struct actor_id from;
+};
+
+enum chunk_kind {
+	CHUNK_DATA,
+	CHUNK_CREDIT,
+	CHUNK_SIGNAL,
+	CHUNK_RESIZE,
+};
+
+struct chunk_msg {
+	struct msg msg;
+	enum chunk_kind kind;
+	uint64_t serial;  /* of the operation */
+	uint32_t stream;
+	uint32_t a, b;    /* credit; signo; rows and cols */
+	size_t len;
+	uint8_t data[];
+};
+
+struct event_msg {
+	struct msg msg;
+	uint64_t serial;  /* of the operation */
+	const char *name; /* static */
+	size_t len;
+	uint8_t body[];   /* one encoded map */
+};
+
+/* A VM has moved to another state; after `gone` its actor waits to be freed by the node. */
+struct vm_changed_msg {
+	struct msg msg;
+	vm_id vm;
+	uint32_t state;
+	bool gone;
+	char name[64];
+};
+
+/* Each posts to `to`; an allocation that fails is reported as -ENOMEM and nothing is sent. */
+int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,
+		struct actor_id from);
+int post_chunk(struct actors *s, struct actor_id to, const struct chunk_msg *head,
+	       const uint8_t *data);
+int post_event(struct actors *s, struct actor_id to, uint64_t serial, const char *name,
+	       const uint8_t *body, size_t len);
+
+int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *name,
+		    uint32_t state, bool gone);
+
+/* Frees an owned message; safe for those that own nothing. */
+void msg_free(struct msg *m);

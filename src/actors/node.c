@@ -1,0 +1,413 @@
+#include "actors/node.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/client.h"
+#include "actors/job.h"
+#include "actors/limits.h"
+
+/* ---- operations under way ---- */
+
+static uint64_t op_hash(const struct op_id *id)
+{
+	return map_hash_bytes(id->b, OP_ID_BYTES);
+}
+
+static struct op *op_under_way(const struct node *n, const struct op_id *id)
+{
+	for (struct map_node *m = map_find(&n->ops, op_hash(id)); m; m = map_find_next(m)) {
+		struct op *op = container_of(m, struct op, by_id);
+
+		if (op_id_equal(&op->id, id))
+			return op;
+	}
+	return NULL;
+}
+
+static struct op *op_by_serial(const struct node *n, uint64_t serial)
+{
+	map_for_each(m, &n->ops) {
+		struct op *op = container_of(m, struct op, by_id);
+
+		if (op->serial == serial)
+			return op;
+	}
+	return NULL;
+}
+
+int node_op_record(struct node *n, const struct op_id *id, struct op_record *ret_rec)
+{
+	return db_get(n->env->db, STORE_OPS, id->b, OP_ID_BYTES, &op_record_schema, ret_rec, NULL);
+}
+
+static int put_op(struct node *n, const struct op *op, bool done)
+{
+	struct op_record rec = {
+		.version = RECORD_VERSION,
+		.digest = op->digest,
+		.done = done,
+		.sys = op->err.sys,
+		.result = { buf_data(&op->result), done ? buf_len(&op->result) : 0 },
+	};
+
+	(void)snprintf(rec.method, sizeof(rec.method), "%s", client_methods[op->method].name);
+	op_view_fill(n->env, op, &rec.view);
+	rec.view.steps = (struct seq){ .items = (void *)(uintptr_t)op->steps, .n = op->nsteps };
+	return db_put(n->env->db, STORE_OPS, op->id.b, OP_ID_BYTES, &op_record_schema, &rec);
+}
+
+/* ---- replies ---- */
+
+static void send_home(struct node *n, struct op *op)
+{
+	actor_post(n->env->actors, op->client, &op->msg);
+}
+
+static void answer_followers(struct node *n, struct op *op)
+{
+	struct list_node *f;
+
+	while ((f = list_pop(&op->followers)) != NULL) {
+		struct op *same = list_entry(f, struct op, follow);
+
+		same->msg.type = MSG_OP_DONE;
+		same->err = op->err;
+		memcpy(same->step, op->step, sizeof(same->step));
+		if (buf_append(&same->result, buf_data(&op->result), buf_len(&op->result)) < 0)
+			err_set(&same->err, ERR_HOST_MEMORY, "result");
+		send_home(n, same);
+	}
+}
+
+/* The answer is there.  A change is answered only once its result is durable. */
+static void op_answered(struct node *n, struct op *op)
+{
+	if (list_linked(&op->follow)) { /* a watcher, or one that follows another */
+		list_remove(&op->follow);
+		if (op->method == METHOD_WATCH)
+			n->nwatchers--;
+	}
+	if (op->durable) {
+		if (++n->finished % OPS_TRIM_EVERY == 0)
+			IGNORE(db_trim(n->env->db, STORE_OPS, OPS_KEEP) < 0);
+		if (put_op(n, op, true) == 0) {
+			db_wait_init(&op->commit, &n->actor);
+			db_wait(n->env->db, &op->commit, 0);
+			return;
+		}
+	}
+	map_remove(&n->ops, &op->by_id);
+	answer_followers(n, op);
+	send_home(n, op);
+}
+
+static void op_committed(struct node *n, struct msg *m)
+{
+	struct op *op = container_of(m, struct op, commit.msg);
+
+	/* What was done is done: a result that could not be remembered is still the answer. */
+	if (m->res < 0)
+		LOG_WARN(&n->actor.log, &op->id, "op.forgotten", K("why", op->commit.err.text));
+	map_remove(&n->ops, &op->by_id);
+	answer_followers(n, op);
+	send_home(n, op);
+}
+
+/* ---- admission ---- */
+
+/* The same op_id again: the same answer, or a conflict.  True when that settles it. */
+static bool is_repetition(struct node *n, struct op *op)
+{
+	struct op *first = op_under_way(n, &op->id);
+	struct op_record rec;
+
+	if (first) {
+		if (first->digest != op->digest || first->method != op->method) {
+			err_set(&op->err, ERR_OP_CONFLICT, "this op_id belongs to a %s under way",
+				client_methods[first->method].name);
+			op->msg.type = MSG_OP_DONE;
+			send_home(n, op);
+		} else {
+			list_append(&first->followers, &op->follow);
+		}
+		return true;
+	}
+	if (!op_is_durable(op->method) || node_op_record(n, &op->id, &rec) < 0)
+		return false;
+	const bool same = rec.digest == op->digest &&
+			  strcmp(rec.method, client_methods[op->method].name) == 0;
+	if (!same) {
+		err_set(&op->err, ERR_OP_CONFLICT, "this op_id belongs to an earlier %s",
+			rec.method);
+	} else if (rec.done) {
+		if (rec.view.code[0]) {
+			op->err.code = err_by_name(rec.view.code);
+			op->err.sys = rec.sys;
+			(void)snprintf(op->err.text, sizeof(op->err.text), "%s", rec.view.message);
+		} else if (buf_append(&op->result, rec.result.data, rec.result.len) < 0) {
+			err_set(&op->err, ERR_HOST_MEMORY, "result");
+		}
+	}
+	const bool settled = !same || rec.done;
+
+	op->resumed = !settled;
+	schema_fini(&op_record_schema, &rec);
+	if (settled) {
+		op->msg.type = MSG_OP_DONE;
+		send_home(n, op);
+	}
+	return settled; /* else it was cut short: it goes on now */
+}
+
+static void watch(struct node *n, struct op *op)
+{
+	if (n->nwatchers >= WATCHERS_MAX) {
+		op_refuse(n->env, op, ERR_BUSY, "%d watchers already", (int)WATCHERS_MAX);
+		return;
+	}
+	list_append(&n->watchers, &op->follow);
+	n->nwatchers++;
+}
+
+static void exec(struct node *n, struct op *op)
+{
+	const struct exec_args *args = op->args;
+	struct err e = { 0 };
+	struct vm *vm;
+
+	if (node_find(n, args->ref, &vm, &e) < 0) {
+		op_fail(n->env, op, &e);
+		return;
+	}
+	op->vm = vm->rec.id;
+	op->at = vm->actor.id;
+	actor_post(n->env->actors, op->at, &op->msg);
+}
+
+static void dispatch(struct node *n, struct op *op)
+{
+	switch (op->method) {
+	case METHOD_VM_CREATE:
+		node_create_vms(n, op);
+		return;
+	case METHOD_VM_START:
+	case METHOD_VM_STOP:
+	case METHOD_VM_RESTART:
+	case METHOD_VM_KILL:
+	case METHOD_VM_DELETE:
+	case METHOD_VM_WAIT:
+		node_targets(n, op);
+		return;
+	case METHOD_VM_EXEC:
+		exec(n, op);
+		return;
+	case METHOD_WATCH:
+		watch(n, op);
+		return;
+	case METHOD_IMAGE_IMPORT:
+	case METHOD_IMAGE_BUILD:
+	case METHOD_KERNEL_IMPORT:
+	case METHOD_IMAGE_RM:
+	case METHOD_KERNEL_RM:
+		job_begin(n->env, op);
+		return;
+	case METHOD_SHUTDOWN:
+		n->exit = true;
+		op_done(n->env, op, NULL, NULL);
+		return;
+	case METHOD_PING:
+	case METHOD_INFO:
+	case METHOD_VM_LIST:
+	case METHOD_VM_SHOW:
+	case METHOD_OP_SHOW:
+	case METHOD_OP_LIST:
+	case METHOD_OP_CANCEL:
+	case METHOD_IMAGE_LIST:
+	case METHOD_IMAGE_SHOW:
+	case METHOD_KERNEL_LIST:
+	case METHOD_KERNEL_SHOW:
+		node_answer(n, op);
+		return;
+	case METHOD_NMETHODS:
+		break;
+	}
+	ASSERT(!"every method has a row here");
+}
+
+static void op_arrived(struct node *n, struct op *op)
+{
+	if (op->method == METHOD_PING) { /* nothing to find, nothing to remember */
+		op->msg.type = MSG_OP_DONE;
+		send_home(n, op);
+		return;
+	}
+	if (is_repetition(n, op))
+		return;
+	if (map_insert(&n->ops, &op->by_id, op_hash(&op->id)) < 0) {
+		op->msg.type = MSG_OP_DONE;
+		err_set(&op->err, ERR_HOST_MEMORY, "operation");
+		send_home(n, op);
+		return;
+	}
+	op->durable = op_is_durable(op->method);
+	/* Written with the first commit that follows: before any resource is taken. */
+	if (op->durable && put_op(n, op, false) < 0) {
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "operation");
+		return;
+	}
+	dispatch(n, op);
+}
+
+/* ---- cancel ---- */
+
+static void cancel_op(struct node *n, struct op *op)
+{
+	const struct err e = { .code = ERR_CANCELLED, .text = "cancelled" };
+
+	op->cancelled = true;
+	if (op->msg.type == MSG_OP_DONE)
+		return; /* its answer is on the way */
+	if (op->method == METHOD_WATCH)
+		op_fail(n->env, op, &e);
+	else if (op->method == METHOD_VM_EXEC)
+		IGNORE(post_serial(n->env->actors, op->at, MSG_CANCEL, op->serial, n->actor.id) <
+		       0);
+	else if (op->fleet)
+		node_cancel_tasks(n, op);
+	else
+		job_cancel(n->env, op);
+}
+
+void node_cancel(struct node *n, const struct op_id *id, struct err *e)
+{
+	struct op *op = op_under_way(n, id);
+
+	if (op)
+		cancel_op(n, op);
+	else
+		err_set(e, ERR_OP_NOT_FOUND, "no operation with this id is under way");
+}
+
+static void cancel_serial(struct node *n, uint64_t serial)
+{
+	struct op *op = op_by_serial(n, serial);
+
+	if (op)
+		cancel_op(n, op);
+}
+
+/* ---- connections ---- */
+
+static void accept_clients(struct node *n)
+{
+	int fd;
+
+	while ((fd = io_listener_next(n->env->io, &n->listener)) >= 0) {
+		if (n->env->stopping || client_count() >= CLIENTS_MAX ||
+		    client_create(n->env, fd) < 0) {
+			if (n->env->stopping || client_count() >= CLIENTS_MAX)
+				io_close(n->env->io, fd);
+		}
+	}
+}
+
+static void handle(struct actor *a, struct msg *m)
+{
+	struct node *n = container_of(a, struct node, actor);
+
+	switch ((enum msg_type)m->type) {
+	case MSG_OP:
+		op_arrived(n, container_of(m, struct op, msg));
+		break;
+	case MSG_OP_DONE:
+		op_answered(n, container_of(m, struct op, msg));
+		break;
+	case MSG_COMMITTED:
+		op_committed(n, m);
+		break;
+	case MSG_TASK_DONE:
+		node_task_done(n, container_of(m, struct task, msg));
+		break;
+	case MSG_CANCEL:
+		cancel_serial(n, container_of(m, struct serial_msg, msg)->serial);
+		msg_free(m);
+		break;
+	case MSG_CLIENT_GONE:
+		node_lease_over(n, container_of(m, struct serial_msg, msg)->from);
+		msg_free(m);
+		break;
+	case MSG_VM_CHANGED:
+		node_vm_changed(n, container_of(m, struct vm_changed_msg, msg));
+		msg_free(m);
+		break;
+	case MSG_LISTENER:
+		if (n->listener.closed)
+			n->listening = false;
+		else
+			accept_clients(n);
+		break;
+	case MSG_NONE:
+	case MSG_TASK:
+	case MSG_CHUNK:
+	case MSG_EVENT:
+	case MSG_JOB_DONE:
+	case MSG_PLAN_IO:
+	case MSG_PLAN_TIMER:
+	case MSG_TIMER:
+	case MSG_IO:
+	case MSG_EXIT:
+	case MSG_STREAM:
+	case MSG_CONSOLE:
+	case MSG_AGENT:
+	case MSG_CONTROL:
+	case MSG_DB_FLUSH:
+	case MSG_DB_DONE:
+	case MSG_NTYPES:
+		ASSERT(!"no message for the node");
+	}
+}
+
+int node_create(struct env *env, int listen_fd, struct node **ret_node, struct err *e)
+{
+	struct node *n = calloc(1, sizeof(*n));
+	int rc = n ? actor_init(&n->actor, env->actors, handle) : -ENOMEM;
+
+	if (rc < 0) {
+		free(n);
+		return err_set(e, ERR_HOST_MEMORY, "node");
+	}
+	(void)snprintf(n->actor.log.actor, sizeof(n->actor.log.actor), "node");
+	n->env = env;
+	env->node = n->actor.id;
+	map_init(&n->ops);
+	map_init(&n->vms_by_id);
+	map_init(&n->vms_by_name);
+	list_init(&n->vms);
+	list_init(&n->watchers);
+	rc = node_load(n, e);
+	if (rc == 0) {
+		rc = io_listener_open(env->io, &n->listener, &n->actor, MSG_LISTENER, listen_fd);
+		if (rc < 0)
+			err_num(e, ERR_HOST_IO, rc, "listen");
+		n->listening = rc == 0;
+	}
+	*ret_node = n; /* the caller ends the process when this fails: what was adopted runs on */
+	return rc;
+}
+
+void node_stop(struct node *n)
+{
+	if (n->env->stopping)
+		return;
+	n->env->stopping = true;
+	if (n->listening)
+		io_listener_close(n->env->io, &n->listener);
+}
+
+bool node_stopped(const struct node *n)
+{
+	return !n->listening && db_idle(n->env->db);
+}

@@ -1,0 +1,260 @@
+/* node_query.c - questions that the node answers from memory. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actors/catalog.h"
+#include "actors/limits.h"
+#include "actors/node.h"
+
+static void info(struct node *n, struct op *op)
+{
+	const struct env *env = n->env;
+	struct info_result *r = calloc(1, sizeof(*r)); /* too large for the stack */
+
+	if (!r) {
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "info");
+		return;
+	}
+	*r = (struct info_result){
+		.started_ms = env->started_ms,
+		.pid = (uint32_t)getpid(),
+		.vms = n->nvms,
+		.cpus = env->conf.cpus,
+		.memory_bytes = env->conf.host_memory_bytes,
+		.starts_max = env->gate.max,
+		.starting = env->gate.taken,
+		.waiting = env->gate.nwaiting,
+		.vcpu = env->conf.vcpu,
+		.vm_memory_bytes = env->conf.memory_bytes,
+		.vm_disk_bytes = env->conf.disk_bytes,
+		.leaks = env->leaks,
+	};
+
+	(void)snprintf(r->version, sizeof(r->version), "%s", BANGER_VERSION);
+	(void)snprintf(r->state_dir, sizeof(r->state_dir), "%s", env->conf.state_dir);
+	(void)snprintf(r->runtime_dir, sizeof(r->runtime_dir), "%s", env->conf.runtime_dir);
+	(void)snprintf(r->vmm, sizeof(r->vmm), "%s", vmm_qemu.name);
+	(void)snprintf(r->accel, sizeof(r->accel), "%s",
+		       env->accel == VMM_ACCEL_KVM ? "kvm" : "tcg");
+	(void)snprintf(r->accel_reason, sizeof(r->accel_reason), "%s", env->accel_reason);
+	(void)snprintf(r->limits, sizeof(r->limits), "none: cgroups are not delegated to the daemon");
+	catalog_images(env->catalog, &r->images);
+	catalog_kernels(env->catalog, &r->kernels);
+	list_for_each(l, &n->vms)
+		r->running += vm_runs(list_entry(l, struct vm, link));
+	op_done(n->env, op, &info_result_schema, r);
+	free(r);
+}
+
+/* One page, in the order of the registry; `after` names the last VM of the page before. */
+static void list_vms(struct node *n, struct op *op)
+{
+	const struct list_args *args = op->args;
+	const uint32_t limit = args->limit && args->limit < LIST_PAGE_MAX ? args->limit :
+									    LIST_PAGE_MAX;
+	struct list_result r = { .total = n->nvms };
+	struct vm_view *rows = calloc(limit, sizeof(*rows));
+	bool begun = !args->after[0];
+	vm_id after = 0;
+
+	if (!rows) {
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "list");
+		return;
+	}
+	if (args->after[0] && (vm_id_parse(args->after, &after) < 0 || !node_vm(n, after))) {
+		free(rows);
+		op_refuse(n->env, op, ERR_VM_NOT_FOUND, "after: \"%s\" is gone; begin again",
+			  args->after);
+		return;
+	}
+	r.vms.items = rows;
+	list_for_each(l, &n->vms) {
+		const struct vm *vm = list_entry(l, struct vm, link);
+
+		if (!begun) {
+			begun = vm->rec.id == after;
+			continue;
+		}
+		if ((!args->all && !vm_runs(vm) && vm_state(vm) != VM_STARTING) ||
+		    !node_labels_match(&args->labels, &vm->rec.spec.labels))
+			continue;
+		if (r.vms.n == limit) {
+			vm_id_text(rows[limit - 1].id, r.next);
+			break;
+		}
+		vm_view_fill(vm, &rows[r.vms.n++]);
+	}
+	op_done(n->env, op, &list_result_schema, &r);
+	free(rows);
+}
+
+static void show_vm(struct node *n, struct op *op)
+{
+	const struct ref_args *args = op->args;
+	struct vm_view *v = calloc(1, sizeof(*v));
+	struct err e = { 0 };
+	struct vm *vm;
+
+	if (!v) {
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "show");
+		return;
+	}
+	if (node_find(n, args->ref, &vm, &e) < 0) {
+		op_fail(n->env, op, &e);
+	} else {
+		vm_view_fill(vm, v);
+		op_done(n->env, op, &vm_view_schema, v);
+	}
+	free(v);
+}
+
+/* ---- operations ---- */
+
+static const struct op *under_way(const struct node *n, const struct op_id *id)
+{
+	map_for_each(m, &n->ops) {
+		const struct op *op = container_of(m, struct op, by_id);
+
+		if (op_id_equal(&op->id, id))
+			return op;
+	}
+	return NULL;
+}
+
+static void show_op(struct node *n, struct op *op)
+{
+	const struct op_args *args = op->args;
+	const struct op *found = under_way(n, &args->op_id);
+	struct op_record rec;
+	struct op_view v;
+
+	if (found && found != op) {
+		op_view_fill(n->env, found, &v);
+		op_done(n->env, op, &op_view_schema, &v);
+	} else if (node_op_record(n, &args->op_id, &rec) == 0) {
+		op_done(n->env, op, &op_view_schema, &rec.view);
+		schema_fini(&op_record_schema, &rec);
+	} else {
+		op_refuse(n->env, op, ERR_OP_NOT_FOUND, "no operation has this id");
+	}
+}
+
+struct op_rows {
+	struct op_view *rows;
+	uint32_t n;
+};
+
+static int add_record(void *arg, const void *key, size_t key_len, const void *value, size_t len)
+{
+	struct op_rows *r = arg;
+	struct op_record rec;
+
+	(void)key;
+	(void)key_len;
+	if (schema_decode(&op_record_schema, value, len, &rec, NULL) < 0)
+		return 0; /* of a newer version: not ours to show */
+	if (rec.done) {
+		r->rows[r->n] = rec.view;
+		r->rows[r->n++].steps = (struct seq){ 0 };
+	}
+	schema_fini(&op_record_schema, &rec);
+	return r->n == OP_ROWS_MAX;
+}
+
+static void list_ops(struct node *n, struct op *op)
+{
+	struct op_rows r = { .rows = calloc(OP_ROWS_MAX, sizeof(struct op_view)) };
+	struct op_list_result result;
+	struct err e = { 0 };
+
+	if (!r.rows) {
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "list");
+		return;
+	}
+	map_for_each(m, &n->ops) {
+		const struct op *at = container_of(m, struct op, by_id);
+
+		if (at != op && r.n < OP_ROWS_MAX)
+			op_view_fill(n->env, at, &r.rows[r.n++]);
+	}
+	if (r.n < OP_ROWS_MAX &&
+	    store_each_reverse(db_store(n->env->db), STORE_OPS, add_record, &r, &e) < 0) {
+		op_fail(n->env, op, &e);
+	} else {
+		result.ops = (struct seq){ .items = r.rows, .n = r.n };
+		op_done(n->env, op, &op_list_result_schema, &result);
+	}
+	free(r.rows);
+}
+
+static void cancel_by_id(struct node *n, struct op *op)
+{
+	const struct op_args *args = op->args;
+	struct err e = { 0 };
+
+	node_cancel(n, &args->op_id, &e);
+	if (e.code)
+		op_fail(n->env, op, &e);
+	else
+		op_done(n->env, op, NULL, NULL);
+}
+
+/* ---- images and kernels ---- */
+
+static void images(struct node *n, struct op *op)
+{
+	struct image_list_result r;
+	const struct image_view *v = catalog_images(n->env->catalog, &r.images.n);
+
+	r.images.items = (void *)(uintptr_t)v;
+	op_done(n->env, op, &image_list_result_schema, &r);
+}
+
+static void kernels(struct node *n, struct op *op)
+{
+	struct kernel_list_result r;
+	const struct kernel_view *v = catalog_kernels(n->env->catalog, &r.kernels.n);
+
+	r.kernels.items = (void *)(uintptr_t)v;
+	op_done(n->env, op, &kernel_list_result_schema, &r);
+}
+
+static void show_image(struct node *n, struct op *op)
+{
+	const struct name_args *args = op->args;
+	const struct image_view *v = catalog_image(n->env->catalog, args->name);
+
+	if (v)
+		op_done(n->env, op, &image_view_schema, v);
+	else
+		op_refuse(n->env, op, ERR_IMAGE_NOT_FOUND, "no image is called \"%s\"", args->name);
+}
+
+static void show_kernel(struct node *n, struct op *op)
+{
+	const struct name_args *args = op->args;
+	const struct kernel_view *v = catalog_kernel(n->env->catalog, args->name);
+
+	if (v)
+		op_done(n->env, op, &kernel_view_schema, v);
+	else
+		op_refuse(n->env, op, ERR_KERNEL_NOT_FOUND, "no kernel is called \"%s\"",
+			  args->name);
+}
+
+void node_answer(struct node *n, struct op *op)
+{
+	static void (*const answers[METHOD_NMETHODS])(struct node *, struct op *) = {
+		[METHOD_INFO] = info,		  [METHOD_VM_LIST] = list_vms,
+		[METHOD_VM_SHOW] = show_vm,	  [METHOD_OP_SHOW] = show_op,
+		[METHOD_OP_LIST] = list_ops,	  [METHOD_OP_CANCEL] = cancel_by_id,
+		[METHOD_IMAGE_LIST] = images,	  [METHOD_IMAGE_SHOW] = show_image,
+		[METHOD_KERNEL_LIST] = kernels,	  [METHOD_KERNEL_SHOW] = show_kernel,
+	};
+
+	ASSERT(answers[op->method]);
+	answers[op->method](n, op);
+}

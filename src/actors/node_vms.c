@@ -1,0 +1,626 @@
+/* node_vms.c - the registry of VMs, and the tasks that operations become. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/catalog.h"
+#include "actors/limits.h"
+#include "actors/node.h"
+#include "base/cleanup.h"
+
+static const char *const adjectives[] = {
+	"able", "bold", "brave", "bright", "brisk", "calm",  "clear", "crisp", "eager", "fair",  "fast",
+	"fine", "firm", "fleet", "fond",   "free",  "fresh", "glad",  "grand", "keen",  "kind",  "light",
+	"live", "neat", "nimble", "plain", "prime", "proud", "quick", "quiet", "rapid", "ready",
+};
+static const char *const nouns[] = {
+	"badger", "beaver", "bison", "crane", "deer",  "dove",  "eagle", "egret", "falcon", "finch", "fox",
+	"gull",	  "hare",   "hawk",  "heron", "horse", "ibex",	"jay",	 "lark",  "lynx",   "marten", "moose",
+	"otter",  "owl",    "puma",  "raven", "robin", "seal",	"stork", "swan",  "swift",  "wren",
+};
+
+/* ---- registry ---- */
+
+struct vm *node_vm(const struct node *n, vm_id id)
+{
+	for (struct map_node *m = map_find(&n->vms_by_id, map_hash_u64(id)); m;
+	     m = map_find_next(m)) {
+		struct vm *vm = container_of(m, struct vm, by_id);
+
+		if (vm->rec.id == id)
+			return vm;
+	}
+	return NULL;
+}
+
+static struct vm *vm_by_name(const struct node *n, const char *name)
+{
+	for (struct map_node *m = map_find(&n->vms_by_name, map_hash_str(name)); m;
+	     m = map_find_next(m)) {
+		struct vm *vm = container_of(m, struct vm, by_name);
+
+		if (strcmp(vm->rec.spec.name, name) == 0)
+			return vm;
+	}
+	return NULL;
+}
+
+int node_find(struct node *n, const char *ref, struct vm **ret_vm, struct err *e)
+{
+	struct vm *vm = vm_by_name(n, ref);
+	const size_t len = strlen(ref);
+	char id[VM_ID_CHARS + 1];
+	vm_id exact;
+
+	if (!vm && vm_id_parse(ref, &exact) == 0)
+		vm = node_vm(n, exact);
+	if (!vm && len < VM_ID_CHARS) {
+		list_for_each(l, &n->vms) {
+			struct vm *at = list_entry(l, struct vm, link);
+
+			vm_id_text(at->rec.id, id);
+			if (strncmp(id, ref, len) != 0)
+				continue;
+			if (vm)
+				return err_set(e, ERR_VM_AMBIGUOUS, "\"%s\" matches %s and %s", ref,
+					       vm->rec.spec.name, at->rec.spec.name);
+			vm = at;
+		}
+	}
+	if (!vm)
+		return err_set(e, ERR_VM_NOT_FOUND, "no VM is called \"%s\"", ref);
+	*ret_vm = vm;
+	return 0;
+}
+
+static int register_vm(struct node *n, struct vm *vm)
+{
+	if (map_insert(&n->vms_by_id, &vm->by_id, map_hash_u64(vm->rec.id)) < 0)
+		return -ENOMEM;
+	if (map_insert(&n->vms_by_name, &vm->by_name, map_hash_str(vm->rec.spec.name)) < 0) {
+		map_remove(&n->vms_by_id, &vm->by_id);
+		return -ENOMEM;
+	}
+	list_append(&n->vms, &vm->link);
+	n->nvms++;
+	return 0;
+}
+
+static void forget_vm(struct node *n, struct vm *vm)
+{
+	map_remove(&n->vms_by_id, &vm->by_id);
+	map_remove(&n->vms_by_name, &vm->by_name);
+	list_remove(&vm->link);
+	n->nvms--;
+	vm_destroy(vm);
+}
+
+bool node_labels_match(const struct strv *want, const struct strv *have)
+{
+	for (uint32_t i = 0; i < want->n; i++) {
+		bool found = false;
+
+		for (uint32_t k = 0; k < have->n && !found; k++)
+			found = strcmp(want->v[i], have->v[k]) == 0;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* ---- changes, for those who watch ---- */
+
+void node_vm_changed(struct node *n, const struct vm_changed_msg *m)
+{
+	struct vm *vm = node_vm(n, m->vm);
+	struct vm_event ev = { .id = m->vm, .wall_ms = io_wall_ms(n->env->io) };
+	struct buf body;
+
+	if (!list_empty(&n->watchers)) {
+		(void)snprintf(ev.name, sizeof(ev.name), "%s", m->name);
+		(void)snprintf(ev.state, sizeof(ev.state), "%s",
+			       m->gone ? "gone" : vm_states[m->state].name);
+		buf_init(&body, STORE_VALUE_MAX);
+		if (schema_encode(&vm_event_schema, &ev, &body) == 0) {
+			list_for_each(l, &n->watchers) {
+				const struct op *op = list_entry(l, struct op, follow);
+				const struct watch_args *args = op->args;
+
+				if (!vm || node_labels_match(&args->labels, &vm->rec.spec.labels))
+					IGNORE(post_event(n->env->actors, op->client, op->serial,
+							  "vm", buf_data(&body),
+							  buf_len(&body)) < 0);
+			}
+		}
+		buf_fini(&body);
+	}
+	if (m->gone && vm)
+		forget_vm(n, vm);
+}
+
+/* ---- fleets ---- */
+
+static int fleet_make(struct op *op, uint32_t count)
+{
+	struct fleet *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->tasks = calloc(count > 0 ? count : 1, sizeof(*f->tasks));
+	if (!f->tasks) {
+		free(f);
+		return -ENOMEM;
+	}
+	f->n = count;
+	f->pending = count;
+	for (uint32_t i = 0; i < count; i++) {
+		f->tasks[i].op = op;
+		f->tasks[i].index = i;
+	}
+	op->fleet = f;
+	return 0;
+}
+
+static void fleet_free(struct op *op)
+{
+	struct fleet *f = take_ptr(&op->fleet);
+
+	if (f)
+		free(f->tasks);
+	free(f);
+}
+
+/* All tasks are back: one result each, in the order asked. */
+static void fleet_ended(struct node *n, struct op *op)
+{
+	struct fleet *f = op->fleet;
+	struct targets_result r = { .failed = f->failed };
+	struct target_result *rows = calloc(f->n > 0 ? f->n : 1, sizeof(*rows));
+	const struct task *first_bad = NULL;
+
+	if (!rows) {
+		fleet_free(op);
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "result");
+		return;
+	}
+	for (uint32_t i = 0; i < f->n; i++) {
+		const struct task *t = &f->tasks[i];
+		struct target_result *row = &rows[i];
+
+		row->id = t->vm;
+		(void)snprintf(row->ref, sizeof(row->ref), "%s", t->ref);
+		(void)snprintf(row->name, sizeof(row->name), "%s", t->name);
+		(void)snprintf(row->state, sizeof(row->state), "%s", t->state);
+		row->duration_us = t->ended_us > op->admitted_us ? t->ended_us - op->admitted_us : 0;
+		row->ready_us = t->ready_us;
+		if (t->err.code) {
+			first_bad = first_bad ? first_bad : t;
+			(void)snprintf(row->code, sizeof(row->code), "%s", err_name(t->err.code));
+			(void)snprintf(row->message, sizeof(row->message), "%s", t->err.text);
+			(void)snprintf(row->step, sizeof(row->step), "%s", t->step);
+		}
+	}
+	r.targets = (struct seq){ .items = rows, .n = f->n };
+	if (op->cancelled && first_bad && first_bad->err.code == ERR_CANCELLED) {
+		const struct err e = first_bad->err;
+
+		fleet_free(op);
+		op_fail(n->env, op, &e);
+	} else {
+		fleet_free(op);
+		op_done(n->env, op, &targets_result_schema, &r);
+	}
+	free(rows);
+}
+
+static void progress(struct node *n, const struct task *t)
+{
+	const struct fleet *f = t->op->fleet;
+	struct progress_event ev = {
+		.id = t->vm,
+		.done = f->n - f->pending,
+		.total = f->n,
+		.failed = f->failed,
+	};
+
+	if (!t->op->progress)
+		return;
+	(void)snprintf(ev.name, sizeof(ev.name), "%s", t->name);
+	(void)snprintf(ev.stage, sizeof(ev.stage), "%s", t->err.code ? "failed" : "done");
+	(void)snprintf(ev.message, sizeof(ev.message), "%s", t->err.text);
+	op_progress(n->env, t->op, &ev);
+}
+
+void node_task_done(struct node *n, struct task *t)
+{
+	struct fleet *f = t->op->fleet;
+
+	ASSERT(f && f->pending > 0);
+	f->pending--;
+	if (t->err.code)
+		f->failed++;
+	progress(n, t);
+	if (f->pending == 0)
+		fleet_ended(n, t->op);
+}
+
+static void task_send(struct node *n, struct task *t, const struct vm *vm)
+{
+	t->vm = vm->rec.id;
+	(void)snprintf(t->name, sizeof(t->name), "%s", vm->rec.spec.name);
+	t->msg.type = MSG_TASK;
+	actor_post(n->env->actors, vm->actor.id, &t->msg);
+}
+
+static void task_fail(struct node *n, struct task *t, const struct err *e)
+{
+	t->err = *e;
+	t->ended_us = io_now_us(n->env->io);
+	t->msg.type = MSG_TASK_DONE;
+	actor_post(n->env->actors, n->actor.id, &t->msg);
+}
+
+void node_cancel_tasks(struct node *n, struct op *op)
+{
+	for (uint32_t i = 0; i < op->fleet->n; i++) {
+		struct task *t = &op->fleet->tasks[i];
+		const struct vm *vm = t->msg.type == MSG_TASK ? node_vm(n, t->vm) : NULL;
+
+		t->cancelled = true;
+		if (vm)
+			IGNORE(post_serial(n->env->actors, vm->actor.id, MSG_CANCEL, op->serial,
+					   n->actor.id) < 0);
+	}
+}
+
+/* ---- targets ---- */
+
+static enum vm_verb verb_of(enum client_method m)
+{
+	return m == METHOD_VM_START   ? VERB_START :
+	       m == METHOD_VM_STOP    ? VERB_STOP :
+	       m == METHOD_VM_RESTART ? VERB_RESTART :
+	       m == METHOD_VM_KILL    ? VERB_KILL :
+	       m == METHOD_VM_DELETE  ? VERB_DELETE :
+					VERB_WAIT;
+}
+
+static bool selected(const struct vm *vm, const struct targets_args *args)
+{
+	return (args->all || args->labels.n > 0) &&
+	       node_labels_match(&args->labels, &vm->rec.spec.labels);
+}
+
+void node_targets(struct node *n, struct op *op)
+{
+	const struct targets_args *args = op->args;
+	uint32_t count = args->refs.n;
+	int want = VM_STOPPED;
+
+	if (args->refs.n == 0 && args->labels.n == 0 && !args->all) {
+		op_refuse(n->env, op, ERR_BAD_REQUEST, "refs: name a VM, a label, or all");
+		return;
+	}
+	if (args->state[0] && strcmp(args->state, "gone") != 0)
+		want = vm_state_by_name(args->state);
+	if (want < 0) {
+		op_refuse(n->env, op, ERR_BAD_REQUEST, "state: \"%s\" is none", args->state);
+		return;
+	}
+	if (args->refs.n == 0)
+		list_for_each(l, &n->vms)
+			count += selected(list_entry(l, struct vm, link), args);
+	if (fleet_make(op, count) < 0) {
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "targets");
+		return;
+	}
+	struct task *t = op->fleet->tasks;
+	for (uint32_t i = 0; i < count; i++) {
+		t[i].verb = verb_of(op->method);
+		t[i].force = args->force;
+		t[i].signo = args->signo;
+		t[i].deadline_ms = args->deadline_ms;
+		t[i].want_state = (uint32_t)want;
+		t[i].want_gone = !args->state[0] || strcmp(args->state, "gone") == 0;
+	}
+	if (count == 0) {
+		fleet_ended(n, op);
+		return;
+	}
+	for (uint32_t i = 0; i < args->refs.n; i++) {
+		struct err e = { 0 };
+		struct vm *vm;
+
+		(void)snprintf(t[i].ref, sizeof(t[i].ref), "%s", args->refs.v[i]);
+		if (node_find(n, args->refs.v[i], &vm, &e) < 0) {
+			task_fail(n, &t[i], &e);
+			continue;
+		}
+		if (count == 1)
+			op->vm = vm->rec.id;
+		task_send(n, &t[i], vm);
+	}
+	if (args->refs.n == 0) {
+		list_for_each(l, &n->vms) {
+			const struct vm *vm = list_entry(l, struct vm, link);
+
+			if (selected(vm, args))
+				task_send(n, t++, vm);
+		}
+	}
+}
+
+/* ---- create ---- */
+
+static void generate_name(struct node *n, char out[VM_NAME_MAX + 1])
+{
+	uint16_t r[3];
+
+	do {
+		io_random(n->env->io, r, sizeof(r));
+		(void)snprintf(out, VM_NAME_MAX + 1, "%s-%s", adjectives[r[0] % ARRAY_LEN(adjectives)],
+			       nouns[r[1] % ARRAY_LEN(nouns)]);
+		if (vm_by_name(n, out))
+			(void)snprintf(out, VM_NAME_MAX + 1, "%s-%s-%u",
+				       adjectives[r[0] % ARRAY_LEN(adjectives)],
+				       nouns[r[1] % ARRAY_LEN(nouns)], r[2]);
+	} while (vm_by_name(n, out));
+}
+
+static vm_id generate_id(struct node *n)
+{
+	vm_id id;
+
+	do {
+		io_random(n->env->io, &id, sizeof(id));
+		id &= VM_ID_MAX;
+	} while (id == 0 || node_vm(n, id));
+	return id;
+}
+
+/* Fills in what the request left open, and checks it against what the host has. */
+static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
+{
+	const struct conf *conf = &n->env->conf;
+	const bool null = strcmp(s->vmm, vmm_null.name) == 0;
+
+	if (s->vmm[0] && !vmm_find(s->vmm))
+		return err_set(e, ERR_BAD_REQUEST, "vmm: \"%s\" is unknown", s->vmm);
+	if (!s->vmm[0])
+		(void)snprintf(s->vmm, sizeof(s->vmm), "%s", vmm_qemu.name);
+	if (null && !s->image[0])
+		(void)snprintf(s->image, sizeof(s->image), IMAGE_NULL);
+	const struct image_view *image = catalog_image(n->env->catalog, s->image);
+	if (!image)
+		return err_set(e, ERR_IMAGE_NOT_FOUND,
+			       s->image[0] ? "no image is called \"%s\"" : "there is no image yet%s",
+			       s->image);
+	(void)snprintf(s->image, sizeof(s->image), "%s", image->name);
+	if (!null && strcmp(image->name, IMAGE_NULL) == 0)
+		return err_set(e, ERR_BAD_REQUEST, "image: \"null\" is for the null VMM only");
+	const bool disk = image_has_disk(image);
+	if (s->vcpu == 0)
+		s->vcpu = disk ? conf->vcpu : 1;
+	if (s->memory_bytes == 0)
+		s->memory_bytes = disk ? conf->memory_bytes : MEMORY_MIN_BYTES;
+	if (!disk) {
+		s->disk_bytes = 0;
+		return 0;
+	}
+	if (!s->kernel[0])
+		(void)snprintf(s->kernel, sizeof(s->kernel), "%s", image->kernel);
+	const struct kernel_view *kernel = catalog_kernel(n->env->catalog, s->kernel);
+	if (!kernel)
+		return err_set(e, ERR_KERNEL_NOT_FOUND,
+			       s->kernel[0] ? "no kernel is called \"%s\"" :
+					      "there is no kernel yet%s",
+			       s->kernel);
+	(void)snprintf(s->kernel, sizeof(s->kernel), "%s", kernel->name);
+	if (s->disk_bytes == 0)
+		s->disk_bytes = conf->disk_bytes > image->bytes ? conf->disk_bytes : image->bytes;
+	if (s->disk_bytes < image->bytes)
+		return err_set(e, ERR_VM_SIZE, "disk: the image needs %llu MiB",
+			       (unsigned long long)(image->bytes >> 20));
+	return 0;
+}
+
+static int copy_spec(const struct vm_spec *from, struct vm_spec *to)
+{
+	struct buf b;
+
+	buf_init(&b, STORE_VALUE_MAX);
+	int rc = schema_encode(&vm_spec_schema, from, &b);
+	if (rc == 0)
+		rc = schema_decode(&vm_spec_schema, buf_data(&b), buf_len(&b), to, NULL);
+	buf_fini(&b);
+	return rc;
+}
+
+/* One VM of the operation: a record in memory, reserved by name; its first commit is the VM's own. */
+static int make_vm(struct node *n, struct op *op, uint32_t index, struct vm **ret_vm, struct err *e)
+{
+	const struct create_args *args = op->args;
+	struct vm_record rec = { .version = RECORD_VERSION, .exit_status = -1 };
+	struct vm *vm;
+
+	if (n->nvms >= VMS_MAX)
+		return err_set(e, ERR_VM_LIMIT, "%d VMs exist", (int)VMS_MAX);
+	int rc = copy_spec(&args->spec, &rec.spec);
+	if (rc < 0)
+		return err_num(e, ERR_HOST_MEMORY, rc, "spec");
+	if (!rec.spec.name[0])
+		generate_name(n, rec.spec.name);
+	else if (args->count > 1)
+		(void)snprintf(rec.spec.name, sizeof(rec.spec.name), "%.52s-%u", args->spec.name,
+			       index + 1);
+	rc = vm_name_check(rec.spec.name, e);
+	if (rc == 0 && vm_by_name(n, rec.spec.name))
+		rc = err_set(e, ERR_VM_EXISTS, "a VM called \"%s\" exists", rec.spec.name);
+	if (rc == 0)
+		rc = resolve_spec(n, &rec.spec, e);
+	if (rc == 0) {
+		rec.id = generate_id(n);
+		rec.state = VM_CREATING;
+		rec.created_by = op->id;
+		rec.created_index = index;
+		rec.created_ms = io_wall_ms(n->env->io);
+		rec.lease = args->lease;
+		rc = vm_create(n->env, &rec, &vm);
+		if (rc < 0)
+			err_num(e, ERR_HOST_MEMORY, rc, "vm");
+	}
+	if (rc < 0) {
+		schema_fini(&vm_record_schema, &rec);
+		return rc;
+	}
+	if (args->lease)
+		vm->lease = op->client;
+	rc = register_vm(n, vm);
+	if (rc < 0) {
+		vm_destroy(vm);
+		return err_num(e, ERR_HOST_MEMORY, rc, "vm");
+	}
+	*ret_vm = vm;
+	return 0;
+}
+
+/* After a crash the same request comes again: what it made already is found by its op_id. */
+static struct vm *made_before(const struct node *n, const struct op *op, uint32_t index)
+{
+	if (!op->resumed)
+		return NULL;
+	list_for_each(l, &n->vms) {
+		struct vm *vm = list_entry(l, struct vm, link);
+
+		if (vm->rec.created_index == index && op_id_equal(&vm->rec.created_by, &op->id))
+			return vm;
+	}
+	return NULL;
+}
+
+void node_create_vms(struct node *n, struct op *op)
+{
+	const struct create_args *args = op->args;
+	const uint32_t count = args->count > 0 ? args->count : 1;
+
+	if (fleet_make(op, count) < 0) {
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "targets");
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		struct task *t = &op->fleet->tasks[i];
+		struct vm *vm = made_before(n, op, i);
+		struct err e = { 0 };
+
+		t->verb = vm ? VERB_START : VERB_CREATE;
+		t->no_start = args->no_start;
+		t->deadline_ms = args->boot_deadline_ms;
+		if (!vm && make_vm(n, op, i, &vm, &e) < 0) {
+			task_fail(n, t, &e);
+			continue;
+		}
+		if (count == 1)
+			op->vm = vm->rec.id;
+		if (t->verb == VERB_START && args->no_start) {
+			t->vm = vm->rec.id;
+			(void)snprintf(t->name, sizeof(t->name), "%s", vm->rec.spec.name);
+			task_fail(n, t, &e); /* no error: it is there */
+			continue;
+		}
+		task_send(n, t, vm);
+	}
+}
+
+/* ---- leases ---- */
+
+static void delete_leased(struct node *n, const struct vm *vm)
+{
+	struct op *op = op_create(n->env, METHOD_VM_DELETE);
+	uint8_t random[10];
+	char id[VM_ID_CHARS + 1];
+
+	if (!op)
+		return; /* a record with a lease is deleted at the next start at the latest */
+	io_random(n->env->io, random, sizeof(random));
+	op->id = op_id_make(op->admitted_ms, random);
+	op->detach = true;
+	struct targets_args *args = op->args;
+	vm_id_text(vm->rec.id, id);
+	args->force = true;
+	if (strv_add(&args->refs, id) < 0) {
+		op_destroy(op);
+		return;
+	}
+	actor_post(n->env->actors, n->actor.id, &op->msg);
+}
+
+void node_lease_over(struct node *n, struct actor_id client)
+{
+	list_for_each(l, &n->vms) {
+		const struct vm *vm = list_entry(l, struct vm, link);
+
+		if (vm->lease.gen != 0 && actor_id_equal(vm->lease, client))
+			delete_leased(n, vm);
+	}
+}
+
+/* ---- what the store has ---- */
+
+struct load {
+	struct node *node;
+	struct err *e;
+};
+
+static int load_vm(void *arg, const void *key, size_t key_len, const void *value, size_t len)
+{
+	struct load *l = arg;
+	struct vm_record rec;
+	struct vm *vm;
+
+	(void)key;
+	(void)key_len;
+	int rc = schema_decode(&vm_record_schema, value, len, &rec, l->e);
+	if (rc < 0)
+		return rc;
+	if (rec.state >= VM_NSTATES) {
+		schema_fini(&vm_record_schema, &rec);
+		return err_set(l->e, ERR_STORE_VERSION, "a record has the unknown state %u",
+			       rec.state);
+	}
+	rc = vm_create(l->node->env, &rec, &vm);
+	if (rc < 0) {
+		schema_fini(&vm_record_schema, &rec);
+		return rc;
+	}
+	rc = register_vm(l->node, vm);
+	if (rc < 0)
+		vm_destroy(vm);
+	return rc;
+}
+
+static void recover(struct node *n, struct vm *vm)
+{
+	struct vm_resources res;
+	uint8_t key[8];
+
+	for (int i = 0; i < 8; i++)
+		key[i] = (uint8_t)(vm->rec.id >> (56 - 8 * i));
+	const bool holds = db_get(n->env->db, STORE_RESOURCES, key, sizeof(key),
+				  &vm_resources_schema, &res, NULL) == 0;
+	vm_recover(vm, holds ? &res : NULL);
+	if (vm->rec.lease) /* its client cannot be there any more */
+		delete_leased(n, vm);
+}
+
+int node_load(struct node *n, struct err *e)
+{
+	struct load l = { .node = n, .e = e };
+	const int rc = store_each(db_store(n->env->db), STORE_VMS, load_vm, &l, e);
+
+	if (rc < 0)
+		return e->code ? rc : err_num(e, ERR_STORE, rc, "records of VMs");
+	list_for_each(v, &n->vms)
+		recover(n, list_entry(v, struct vm, link));
+	return 0;
+}

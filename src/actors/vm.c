@@ -1,0 +1,576 @@
+/* vm.c - the VM's mailbox: what is asked of it, in order, and what happens to it. */
+#include "actors/vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/limits.h"
+#include "base/cleanup.h"
+
+/* clang-format off */
+const struct fsm_state vm_states[VM_NSTATES] = {
+	[VM_CREATING] = { "creating", BIT(VM_CREATED) | BIT(VM_DELETING),
+			  0 },
+	[VM_CREATED]  = { "created",  BIT(VM_STARTING) | BIT(VM_DELETING),
+			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
+	[VM_STARTING] = { "starting", BIT(VM_RUNNING) | BIT(VM_STOPPED) | BIT(VM_FAILED),
+			  0 },
+	[VM_RUNNING]  = { "running",  BIT(VM_STOPPING),
+			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_KILL) |
+			  BIT(VERB_DELETE) | BIT(VERB_EXEC) },
+	[VM_STOPPING] = { "stopping", BIT(VM_STOPPED) | BIT(VM_FAILED),
+			  0 },
+	[VM_STOPPED]  = { "stopped",  BIT(VM_STARTING) | BIT(VM_DELETING),
+			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
+	[VM_FAILED]   = { "failed",   BIT(VM_STARTING) | BIT(VM_STOPPING) | BIT(VM_DELETING),
+			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
+	[VM_DELETING] = { "deleting", BIT(VM_FAILED),
+			  0 },
+};
+/* clang-format on */
+
+int vm_state_by_name(const char *name)
+{
+	for (int i = 0; i < VM_NSTATES; i++)
+		if (strcmp(vm_states[i].name, name) == 0)
+			return i;
+	return -EINVAL;
+}
+
+struct vm *vm_of(struct plan *p)
+{
+	return container_of(p, struct vm_run, plan)->vm;
+}
+
+bool vm_runs(const struct vm *vm)
+{
+	return vm_state(vm) == VM_RUNNING;
+}
+
+/* ---- names ---- */
+
+void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX])
+{
+	char id[VM_ID_CHARS + 1];
+
+	vm_id_text(vm->rec.id, id);
+	(void)snprintf(out, ENV_PATH_MAX, "%.900s/vms/%s%s%.64s", vm->env->conf.state_dir, id,
+		       *file ? "/" : "", file);
+}
+
+void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX])
+{
+	char id[VM_ID_CHARS + 1];
+
+	vm_id_text(vm->rec.id, id);
+	(void)snprintf(out, ENV_PATH_MAX, "%.900s/vm/%s%s%.64s", vm->env->conf.runtime_dir, id,
+		       *file ? "/" : "", file);
+}
+
+void vm_process_word(const struct vm *vm, char out[32])
+{
+	char id[VM_ID_CHARS + 1];
+
+	vm_id_text(vm->rec.id, id);
+	(void)snprintf(out, 32, VMM_PROCESS_PREFIX "%s", id);
+}
+
+/* ---- the store ---- */
+
+static void record_key(vm_id id, uint8_t key[8])
+{
+	for (int i = 0; i < 8; i++)
+		key[i] = (uint8_t)(id >> (56 - 8 * i));
+}
+
+int vm_put(struct vm *vm, enum vm_state state)
+{
+	uint8_t key[8];
+
+	vm->rec.state = state;
+	record_key(vm->rec.id, key);
+	return db_put(vm->env->db, STORE_VMS, key, sizeof(key), &vm_record_schema, &vm->rec);
+}
+
+int vm_put_resources(struct vm *vm)
+{
+	uint8_t key[8];
+
+	vm->run->res.version = RECORD_VERSION;
+	record_key(vm->rec.id, key);
+	return db_put(vm->env->db, STORE_RESOURCES, key, sizeof(key), &vm_resources_schema,
+		      &vm->run->res);
+}
+
+int vm_del_resources(struct vm *vm)
+{
+	uint8_t key[8];
+
+	record_key(vm->rec.id, key);
+	return db_del(vm->env->db, STORE_RESOURCES, key, sizeof(key));
+}
+
+int vm_del_record(struct vm *vm)
+{
+	uint8_t key[8];
+
+	record_key(vm->rec.id, key);
+	return db_del(vm->env->db, STORE_VMS, key, sizeof(key));
+}
+
+int vm_commit(struct vm *vm, struct plan *p)
+{
+	db_wait(vm->env->db, &vm->run->commit, p->token);
+	return STEP_WAIT_OP;
+}
+
+int vm_committed(struct plan *p, struct msg *m, struct err *e)
+{
+	if (m->res < 0)
+		*e = vm_of(p)->run->commit.err;
+	return m->res < 0 ? m->res : STEP_DONE;
+}
+
+/* ---- life of the struct ---- */
+
+static void vm_handle(struct actor *a, struct msg *m);
+
+int vm_create(struct env *env, struct vm_record *rec, struct vm **ret_vm)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return -ENOMEM;
+	const int rc = actor_init(&vm->actor, env->actors, vm_handle);
+	if (rc < 0) {
+		free(vm);
+		return rc;
+	}
+	vm->env = env;
+	vm->rec = *rec;
+	*rec = (struct vm_record){ 0 };
+	vm->driver = vmm_find(vm->rec.spec.vmm);
+	if (!vm->driver)
+		vm->driver = &vmm_qemu;
+	vm->fsm = (struct fsm){ .states = vm_states, .now = vm->rec.state };
+	list_init(&vm->tasks);
+	list_init(&vm->waiters);
+	io_timer_init(&vm->retry, &vm->actor, MSG_TIMER);
+	(void)snprintf(vm->actor.log.actor, sizeof(vm->actor.log.actor), "vm/%s",
+		       vm->rec.spec.name);
+	*ret_vm = vm;
+	return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	ASSERT(!vm->run);
+	ASSERT(!vm->task);
+	ASSERT(list_empty(&vm->tasks));
+	ASSERT(list_empty(&vm->waiters));
+	io_timer_cancel(vm->env->io, &vm->retry);
+	schema_fini(&vm_record_schema, &vm->rec);
+	actor_fini(&vm->actor);
+	free(vm);
+}
+
+struct vm_run *vm_run_begin(struct vm *vm)
+{
+	if (vm->run)
+		return vm->run;
+	struct vm_run *run = calloc(1, sizeof(*run));
+	if (!run)
+		return NULL;
+	vm->run = run;
+	run->vm = vm;
+	plan_init(&run->plan, vm->env->io, &vm->actor, vm_plan_ended, vm_plan_stage);
+	db_wait_init(&run->commit, &vm->actor);
+	gate_wait_init(&run->gate, &vm->actor);
+	guest_link_init(&run->link, vm->env, &vm->actor, &vm_link_ops);
+	buf_init(&run->console, BOOT_LINE_MAX);
+	buf_init(&run->control, VMM_ANSWER_MAX);
+	io_op_init(&run->exit, &vm->actor, MSG_EXIT);
+	for (int i = 0; i < VMM_NSOCKETS; i++)
+		run->listen_fd[i] = -EBADF;
+	run->log_fd = -EBADF;
+	run->pidfd = -EBADF;
+	return run;
+}
+
+void vm_run_end(struct vm *vm)
+{
+	struct vm_run *run = take_ptr(&vm->run);
+
+	if (!run)
+		return;
+	ASSERT(!plan_busy(&run->plan));
+	ASSERT(!run->plan.op.armed);
+	ASSERT(!run->commit.armed);
+	ASSERT(!run->exit.armed);
+	ASSERT(run->pidfd < 0);
+	io_timer_cancel(vm->env->io, &run->plan.timer);
+	gate_give(&vm->env->gate, &run->gate);
+	guest_link_fini(&run->link);
+	buf_fini(&run->console);
+	buf_fini(&run->control);
+	strv_fini(&run->argv);
+	strv_fini(&run->envp);
+	free(run);
+}
+
+void vm_move(struct vm *vm, enum vm_state to)
+{
+	const char *from = fsm_name(&vm->fsm);
+
+	fsm_move(&vm->fsm, to);
+	LOG_INFO(&vm->actor.log, vm->task ? &vm->task->op->id : NULL, "vm.state", K("from", from),
+		 K("to", fsm_name(&vm->fsm)));
+	IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id, vm->rec.spec.name, to,
+			       false) < 0);
+}
+
+/* ---- tasks ---- */
+
+static void task_reply(struct vm *vm, struct task *t, const struct err *e)
+{
+	if (e)
+		t->err = *e;
+	(void)snprintf(t->state, sizeof(t->state), "%s", vm->gone ? "gone" : fsm_name(&vm->fsm));
+	t->ended_us = io_now_us(vm->env->io);
+	t->msg.type = MSG_TASK_DONE;
+	actor_post(vm->env->actors, vm->env->node, &t->msg);
+}
+
+static bool wait_satisfied(const struct vm *vm, const struct task *t)
+{
+	if (vm->gone)
+		return true;
+	if (t->want_gone)
+		return vm_state(vm) == VM_STOPPED || vm_state(vm) == VM_FAILED ||
+		       vm_state(vm) == VM_CREATED;
+	return vm->fsm.now == t->want_state;
+}
+
+static void wake_waiters(struct vm *vm)
+{
+	list_for_each_safe(n, &vm->waiters) {
+		struct task *t = list_entry(n, struct task, link);
+		const struct err gone = { .code = ERR_VM_NOT_FOUND,
+					  .text = "the VM was deleted meanwhile" };
+
+		if (!wait_satisfied(vm, t))
+			continue;
+		list_remove(n);
+		task_reply(vm, t, vm->gone && !t->want_gone ? &gone : NULL);
+	}
+}
+
+void vm_task_done(struct vm *vm, const struct err *e)
+{
+	struct task *t = take_ptr(&vm->task);
+
+	if (t && vm->run) {
+		const struct plan *p = &vm->run->plan;
+
+		if (t->op->vm != 0)
+			op_take_times(t->op, p->times, p->ntimes);
+		vm->run->plan.ntimes = 0;
+		if (e && e->code && p->failed_step)
+			(void)snprintf(t->step, sizeof(t->step), "%s", p->failed_step);
+	}
+	if (t)
+		task_reply(vm, t, e && e->code ? e : NULL);
+	wake_waiters(vm);
+}
+
+static bool vm_busy(const struct vm *vm)
+{
+	return vm->task || (vm->run && plan_busy(&vm->run->plan));
+}
+
+static void refuse(struct vm *vm, enum err_code code, const char *what)
+{
+	struct err e = { 0 };
+
+	err_set(&e, code, "%s", what);
+	vm_task_done(vm, &e);
+	vm_next_task(vm);
+}
+
+static void kill_task(struct vm *vm, struct task *t)
+{
+	const int signo = t->signo ? (int)t->signo : SIGKILL;
+	struct err e = { 0 };
+
+	if (signo == SIGKILL) {
+		vm_move(vm, VM_STOPPING);
+		vm_unwind(vm, VM_STOPPED);
+		return;
+	}
+	const int rc = io_kill(vm->env->io, vm->run->pidfd, signo);
+	if (rc < 0)
+		err_num(&e, ERR_VMM_EXIT, rc, "kill: signal %d", signo);
+	vm_task_done(vm, &e);
+	vm_next_task(vm);
+}
+
+static void run_task(struct vm *vm, struct task *t)
+{
+	const enum vm_state now = vm_state(vm);
+	char text[64];
+
+	vm->task = t;
+	if (t->cancelled) {
+		refuse(vm, ERR_CANCELLED, "cancelled before it began");
+		return;
+	}
+	if (t->verb != VERB_CREATE && !fsm_accepts(&vm->fsm, t->verb)) {
+		(void)snprintf(text, sizeof(text), "the VM is %s", fsm_name(&vm->fsm));
+		refuse(vm, ERR_VM_STATE, text);
+		return;
+	}
+	switch (t->verb) {
+	case VERB_CREATE:
+		vm_create_begin(vm);
+		return;
+	case VERB_START:
+		if (now == VM_RUNNING)
+			break; /* as asked already */
+		vm_start_begin(vm);
+		return;
+	case VERB_STOP:
+		if (now != VM_RUNNING)
+			break;
+		vm_stop_begin(vm);
+		return;
+	case VERB_RESTART:
+		if (now == VM_RUNNING)
+			vm_stop_begin(vm);
+		else
+			vm_start_begin(vm);
+		return;
+	case VERB_KILL:
+		kill_task(vm, t);
+		return;
+	case VERB_DELETE:
+		if (now == VM_RUNNING)
+			vm_stop_begin(vm);
+		else
+			vm_delete_begin(vm);
+		return;
+	case VERB_WAIT:
+	case VERB_EXEC:
+	case VERB_NVERBS:
+		ASSERT(!"waiters and commands are no tasks in turn");
+	}
+	vm_task_done(vm, NULL);
+	vm_next_task(vm);
+}
+
+void vm_next_task(struct vm *vm)
+{
+	struct list_node *n;
+
+	if (vm_busy(vm))
+		return;
+	if (vm->gone) {
+		const struct err gone = { .code = ERR_VM_NOT_FOUND, .text = "the VM is deleted" };
+
+		while ((n = list_pop(&vm->tasks)) != NULL)
+			task_reply(vm, list_entry(n, struct task, link), &gone);
+		wake_waiters(vm);
+		IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id,
+				       vm->rec.spec.name, vm->fsm.now, true) < 0);
+		return;
+	}
+	n = list_pop(&vm->tasks);
+	if (!n)
+		return;
+	vm->ntasks--;
+	run_task(vm, list_entry(n, struct task, link));
+}
+
+static void task_arrived(struct vm *vm, struct task *t)
+{
+	struct err e = { 0 };
+
+	if (vm->gone) {
+		err_set(&e, ERR_VM_NOT_FOUND, "the VM is deleted");
+		task_reply(vm, t, &e);
+		return;
+	}
+	if (t->verb == VERB_WAIT) {
+		list_append(&vm->waiters, &t->link);
+		wake_waiters(vm);
+		return;
+	}
+	if (vm->ntasks >= TASK_QUEUE_MAX) {
+		err_set(&e, ERR_BUSY, "%d requests wait for this VM already",
+			(int)TASK_QUEUE_MAX);
+		task_reply(vm, t, &e);
+		return;
+	}
+	/* Who wants it stopped does not want to wait until it is up. */
+	if (vm_state(vm) == VM_STARTING &&
+	    (t->verb == VERB_STOP || t->verb == VERB_KILL || t->verb == VERB_DELETE)) {
+		err_set(&e, ERR_CANCELLED, "stopped while it was starting");
+		plan_abort(&vm->run->plan, &e);
+		if (t->verb == VERB_KILL)
+			t->verb = VERB_STOP;
+	}
+	list_append(&vm->tasks, &t->link);
+	vm->ntasks++;
+	vm_next_task(vm);
+}
+
+static bool cancel_queued(struct vm *vm, struct list *l, uint64_t serial)
+{
+	const struct err e = { .code = ERR_CANCELLED, .text = "cancelled before it began" };
+
+	list_for_each(n, l) {
+		struct task *t = list_entry(n, struct task, link);
+
+		if (t->op->serial == serial) {
+			list_remove(n);
+			if (l == &vm->tasks)
+				vm->ntasks--;
+			task_reply(vm, t, &e);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Cancelled means undone: a start goes back; a stop or delete that has begun goes on to its end. */
+static void cancelled(struct vm *vm, uint64_t serial)
+{
+	const struct err e = { .code = ERR_CANCELLED, .text = "cancelled" };
+
+	if ((vm->run && guest_link_cancel(&vm->run->link, serial)) ||
+	    cancel_queued(vm, &vm->tasks, serial) ||
+	    cancel_queued(vm, &vm->waiters, serial))
+		return;
+	if (vm->task && vm->task->op->serial == serial && vm->run) {
+		vm->task->cancelled = true;
+		if (vm_state(vm) == VM_STARTING || vm_state(vm) == VM_CREATING)
+			plan_abort(&vm->run->plan, &e);
+	}
+}
+
+/* ---- commands ---- */
+
+static void exec_arrived(struct vm *vm, struct op *op)
+{
+	if (!fsm_accepts(&vm->fsm, VERB_EXEC)) {
+		op_refuse(vm->env, op, ERR_VM_STATE, "vm %s is %s", vm->rec.spec.name,
+			  fsm_name(&vm->fsm));
+		return;
+	}
+	if (!vm_has_agent(vm)) {
+		op_refuse(vm->env, op, ERR_GUEST_NO_AGENT, "vm %s runs image \"%s\"",
+			  vm->rec.spec.name, vm->rec.spec.image);
+		return;
+	}
+	guest_link_exec(&vm->run->link, op);
+}
+
+/* ---- mailbox ---- */
+
+static void timer_fired(struct vm *vm, struct msg *m)
+{
+	if (m == &vm->retry.msg) {
+		if (vm_state(vm) == VM_FAILED && !vm_busy(vm))
+			vm_unwind(vm, VM_FAILED);
+	} else if (vm->run && m == &vm->run->link.hello.msg) {
+		guest_link_timer(&vm->run->link);
+	}
+}
+
+static void vm_handle(struct actor *a, struct msg *m)
+{
+	struct vm *vm = container_of(a, struct vm, actor);
+
+	switch ((enum msg_type)m->type) {
+	case MSG_TASK:
+		task_arrived(vm, container_of(m, struct task, msg));
+		break;
+	case MSG_OP:
+		exec_arrived(vm, container_of(m, struct op, msg));
+		break;
+	case MSG_CHUNK:
+		if (vm->run)
+			guest_link_chunk(&vm->run->link,
+					 container_of(m, struct chunk_msg, msg));
+		msg_free(m);
+		break;
+	case MSG_CANCEL:
+		cancelled(vm, container_of(m, struct serial_msg, msg)->serial);
+		msg_free(m);
+		break;
+	case MSG_PLAN_IO:
+	case MSG_PLAN_TIMER:
+	case MSG_COMMITTED:
+		if (vm->run)
+			plan_deliver(&vm->run->plan, m);
+		break;
+	case MSG_EXIT:
+		vm_exited(vm);
+		break;
+	case MSG_CONSOLE:
+		vm_stream_event(vm, VMM_SOCKET_CONSOLE);
+		break;
+	case MSG_AGENT:
+		vm_stream_event(vm, VMM_SOCKET_AGENT);
+		break;
+	case MSG_CONTROL:
+		vm_stream_event(vm, VMM_SOCKET_CONTROL);
+		break;
+	case MSG_TIMER:
+		timer_fired(vm, m);
+		break;
+	case MSG_NONE:
+	case MSG_OP_DONE:
+	case MSG_TASK_DONE:
+	case MSG_EVENT:
+	case MSG_CLIENT_GONE:
+	case MSG_VM_CHANGED:
+	case MSG_JOB_DONE:
+	case MSG_IO:
+	case MSG_LISTENER:
+	case MSG_STREAM:
+	case MSG_DB_FLUSH:
+	case MSG_DB_DONE:
+	case MSG_NTYPES:
+		ASSERT(!"no message for a VM");
+	}
+}
+
+/* ---- a look from outside ---- */
+
+void vm_view_fill(const struct vm *vm, struct vm_view *ret_view)
+{
+	struct vm_view *v = ret_view;
+
+	*v = (struct vm_view){
+		.id = vm->rec.id,
+		.spec = vm->rec.spec,
+		.created_ms = vm->rec.created_ms,
+		.exit_status = vm->rec.exit_status,
+	};
+	(void)snprintf(v->state, sizeof(v->state), "%s", fsm_name(&vm->fsm));
+	(void)snprintf(v->vmm, sizeof(v->vmm), "%s", vm->driver->name);
+	(void)snprintf(v->failure, sizeof(v->failure), "%s", vm->rec.failure);
+	if (vm->driver->program)
+		vm_state_path(vm, VM_FILE_CONSOLE, v->console_log);
+	if (!vm_runs(vm))
+		return;
+	v->started_ms = vm->rec.started_ms;
+	v->pid = vm->run->res.pid;
+	(void)snprintf(v->boot_id, sizeof(v->boot_id), "%s", vm->rec.boot_id);
+	(void)snprintf(v->accel, sizeof(v->accel), "%s", vm->rec.accel);
+}

@@ -1,0 +1,165 @@
+/* vm.h - one virtual machine: its record, its state, and the plans that move it.
+ *
+ *   creating -> created -> starting -> running -> stopping -> stopped
+ *                  \          \__________\___________\______> failed
+ *                   `--------------------- deleting (from any that does not run)
+ *
+ * The node owns the struct and talks to it by message: MSG_TASK (one at a time, others wait in order),
+ * MSG_OP (exec), MSG_CHUNK (bytes of an exec), MSG_CANCEL.  A stopped VM is its record and little else;
+ * what a start needs lives in `run`, which exists from a task's begin until the VM holds nothing.
+ * Files: vm.c (mailbox, tasks), vm_create.c, vm_start.c (the plans), vm_stop.c, vm_exec.c (streams),
+ * guest_link.c (the agent's conversation).
+ */
+#pragma once
+
+#include "actors/fsm.h"
+#include "actors/guest_link.h"
+#include "actors/limits.h"
+#include "actors/task.h"
+
+/* Files of a VM in its state directory. */
+#define VM_FILE_DISK    "disk.qcow2"
+#define VM_FILE_CONSOLE "console.log"
+#define VM_FILE_LOG     "vmm.log"
+
+enum vm_state {
+	VM_CREATING, /* the record exists; files are being made; undone after a crash */
+	VM_CREATED,  /* never started */
+	VM_STARTING, /* the start plan runs, forward or backward */
+	VM_RUNNING,  /* a VMM lives and the guest has said that it is up */
+	VM_STOPPING, /* powering off, killing, tearing down */
+	VM_STOPPED,  /* holds files only */
+	VM_FAILED,   /* as stopped, and `failure` says why; or undo failed and is retried */
+	VM_DELETING, /* files are being removed, then the record */
+	VM_NSTATES,
+};
+
+extern const struct fsm_state vm_states[VM_NSTATES];
+
+/* What a VM has only while something happens to it or it runs. */
+struct vm_run {
+	struct vm *vm;                /* borrowed: our owner */
+	struct plan plan;
+	struct db_wait commit;
+	struct gate_wait gate;
+	struct vm_resources res;      /* as last put into the store */
+	int listen_fd[VMM_NSOCKETS];  /* owned until the VMM has them */
+	struct io_stream stream[VMM_NSOCKETS];
+	bool stream_open[VMM_NSOCKETS]; /* the stream holds a descriptor: close and wait for its end */
+	struct guest_link link;       /* the conversation on the agent's stream */
+	struct buf console;           /* the line being looked at, until the guest is up */
+	struct buf control;           /* bytes of the control channel not yet parsed */
+	struct strv argv, envp;
+	struct io_spawn spawn;
+	int log_fd;                   /* the VMM's stdout and stderr */
+	int pidfd;
+	struct io_op exit;            /* poll on pidfd: MSG_EXIT */
+	bool exited;                  /* ... has come */
+	bool ready;                   /* the guest has said that it is up */
+	bool ready_line;              /* ... the probe, on its console */
+	struct err work_err;          /* of a job on a worker thread; read after its answer */
+	char work_path[2][ENV_PATH_MAX]; /* what the job is about */
+	char work_backing[ENV_PATH_MAX];
+	uint64_t work_bytes;
+	enum vm_state end_state;      /* where unwinding leads */
+	uint64_t boot_us;             /* reactor's clock at the VMM's start */
+	uint64_t ready_us;            /* from there to ready */
+	uint32_t control_id;
+	struct err create_err;        /* why a create is being taken back */
+};
+
+struct vm {
+	struct actor actor;
+	struct env *env;              /* borrowed, outlives us */
+	struct map_node by_id;        /* node.vms_by_id */
+	struct map_node by_name;      /* node.vms_by_name */
+	struct list_node link;        /* node.vms, by id */
+	struct fsm fsm;
+	struct vm_record rec;
+	const struct vmm_driver *driver; /* borrowed, static */
+	struct vm_run *run;           /* owned, or NULL */
+	struct task *task;            /* the one at work, borrowed from its fleet */
+	struct list tasks;            /* task.link: waiting their turn */
+	uint32_t ntasks;
+	struct list waiters;          /* task.link: vm.wait */
+	struct io_timer retry;        /* an undo that failed is tried again */
+	uint32_t retry_ms;
+	uint32_t leaks;               /* undo steps that failed last time, counted in env.leaks */
+	struct actor_id lease;        /* the client whose end is ours; zero: none */
+	bool named;                   /* the host's lists know us by name and id */
+	bool gone;                    /* the record is deleted */
+};
+
+/* A VM that is known to the store already (recovery), or is about to be (create).  Takes the record's
+ * contents. */
+int vm_create(struct env *env, struct vm_record *rec, struct vm **ret_vm);
+void vm_destroy(struct vm *vm);
+
+/* After a restart: adopts what runs, undoes what was half done.  `res` is NULL when it holds nothing. */
+void vm_recover(struct vm *vm, const struct vm_resources *res);
+
+/* The node's look at its child. */
+void vm_view_fill(const struct vm *vm, struct vm_view *ret_view); /* borrows the spec's vectors */
+bool vm_runs(const struct vm *vm);
+static inline enum vm_state vm_state(const struct vm *vm)
+{
+	return (enum vm_state)vm->fsm.now;
+}
+int vm_state_by_name(const char *name); /* -EINVAL */
+
+/* ---- between the vm_*.c files ---- */
+
+struct vm_run *vm_run_begin(struct vm *vm); /* makes `run` unless it exists; NULL without memory */
+void vm_run_end(struct vm *vm);             /* frees it: nothing may be held or in flight */
+void vm_move(struct vm *vm, enum vm_state to);
+void vm_task_done(struct vm *vm, const struct err *e); /* the task at hand is answered */
+void vm_next_task(struct vm *vm);
+
+/* Paths: "<state>/vms/<id>", "<runtime>/vm/<id>", and files in them. */
+void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
+void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
+/* A word of the VMM's command line that no other process has: "banger-<id>". */
+void vm_process_word(const struct vm *vm, char out[32]);
+
+/* Puts the record, and what it holds, into the open batch. */
+int vm_put(struct vm *vm, enum vm_state state);
+int vm_put_resources(struct vm *vm);
+int vm_del_resources(struct vm *vm);
+int vm_commit(struct vm *vm, struct plan *p); /* STEP_WAIT_OP for the batch with all that */
+int vm_committed(struct plan *p, struct msg *m, struct err *e); /* its answer */
+struct vm *vm_of(struct plan *p);
+
+int vm_del_record(struct vm *vm);
+
+/* vm_create.c */
+extern const struct step vm_create_steps[];
+extern const struct step vm_delete_steps[];
+void vm_create_begin(struct vm *vm);
+void vm_create_undo(struct vm *vm); /* recovery of one that was being created */
+void vm_delete_begin(struct vm *vm);
+
+/* vm_start.c */
+extern const struct step vm_start_steps[];
+extern const struct step vm_adopt_steps[];
+void vm_start_begin(struct vm *vm);
+void vm_unwind(struct vm *vm, enum vm_state end_state); /* the start plan, backward */
+bool vm_adopt(struct vm *vm, const struct vm_resources *res); /* false: it is gone */
+void vm_exited(struct vm *vm);
+void vm_lost(struct vm *vm, int status); /* the VMM ended by itself; status as wait(2)'s, or -1 */
+bool vm_closing_channel(const struct vm *vm, enum vmm_socket s);
+void vm_ready(struct vm *vm);        /* the guest is up */
+bool vm_has_agent(const struct vm *vm);
+
+/* vm_stop.c */
+extern const struct step vm_stop_steps[];
+void vm_stop_begin(struct vm *vm);
+bool vm_powering_off(const struct vm *vm);
+
+/* vm_streams.c: console, control and agent channels */
+void vm_stream_event(struct vm *vm, enum vmm_socket s);
+int vm_control_call(struct vm *vm, enum vmm_call call);
+extern const struct guest_link_ops vm_link_ops;
+
+/* vm_ended.c: what follows a plan's end */
+void vm_plan_ended(struct plan *p, int rc);
+void vm_plan_stage(struct plan *p, const char *step, bool undo);

@@ -1,0 +1,185 @@
+/* vm_create.c - from a record to a VM that can be started, and back to nothing.
+ *
+ *   create:  intent -> files -> record          delete:  intent -> files -> record
+ *            (undone: every trace goes)                  (goes on after a crash)
+ *
+ * The record says "creating" before the first file is made, and "deleting" before the first one goes, so
+ * that a crash in between is finished at the next start.  A VM without files (the null driver) needs no
+ * intent: one commit makes it and one removes it.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "actors/catalog.h"
+#include "actors/files.h"
+#include "actors/limits.h"
+#include "actors/vm.h"
+
+static bool has_files(const struct vm *vm)
+{
+	return vm->driver->program != NULL;
+}
+
+static int out_of_memory(struct err *e)
+{
+	return err_set(e, ERR_HOST_MEMORY, "store");
+}
+
+static int put_intent(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	if (!has_files(vm))
+		return STEP_DONE;
+	vm->run->res.files = true;
+	if (vm_put(vm, VM_CREATING) < 0 || vm_put_resources(vm) < 0)
+		return out_of_memory(e);
+	return vm_commit(vm, p);
+}
+
+static int drop_record(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	if (vm_del_record(vm) < 0 || vm_del_resources(vm) < 0)
+		return out_of_memory(e);
+	return vm_commit(vm, p);
+}
+
+/* On a worker. */
+static int make_files(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+	int rc = files_make_dir(run->work_path[0], &run->work_err);
+
+	if (rc == 0 && run->work_backing[0] && !*cancelled)
+		rc = files_make_overlay(run->work_path[1], run->work_backing, run->work_bytes,
+					&run->work_err);
+	return rc;
+}
+
+static int remove_files(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+
+	(void)cancelled; /* what is half removed is of no use */
+	return files_remove(run->work_path[0], &run->work_err);
+}
+
+static int work(struct plan *p, io_work_fn *fn)
+{
+	struct vm *vm = vm_of(p);
+
+	vm->run->work_err = (struct err){ 0 };
+	vm_state_path(vm, "", vm->run->work_path[0]);
+	vm_state_path(vm, VM_FILE_DISK, vm->run->work_path[1]);
+	io_work(vm->env->io, &p->op, IO_LANE_ANY, fn, vm->run);
+	return STEP_WAIT_OP;
+}
+
+/* What the job on the worker said, where it said something. */
+static int worked(struct plan *p, struct msg *m, struct err *e)
+{
+	if (m->res < 0)
+		*e = vm_of(p)->run->work_err;
+	return m->res < 0 ? m->res : STEP_DONE;
+}
+
+static int make(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	const struct image_view *image = catalog_image(vm->env->catalog, vm->rec.spec.image);
+
+	if (!has_files(vm))
+		return STEP_DONE;
+	if (!image)
+		return err_set(e, ERR_IMAGE_NOT_FOUND, "image \"%s\" is gone", vm->rec.spec.image);
+	vm->run->work_backing[0] = '\0';
+	if (image_has_disk(image)) {
+		(void)snprintf(vm->run->work_backing, ENV_PATH_MAX, "%.1023s", image->path);
+		vm->run->work_bytes = vm->rec.spec.disk_bytes;
+	}
+	return work(p, make_files);
+}
+
+static int unmake(struct plan *p, struct err *e)
+{
+	(void)e;
+	return has_files(vm_of(p)) ? work(p, remove_files) : STEP_DONE;
+}
+
+static int put_created(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	if (vm_put(vm, VM_CREATED) < 0)
+		return out_of_memory(e);
+	return vm_commit(vm, p);
+}
+
+/* clang-format off */
+const struct step vm_create_steps[] = {
+	/* name      start        finish        undo         undone        ms               arg */
+	{ "intent",  put_intent,  vm_committed, drop_record, vm_committed, 0,                 0 },
+	{ "files",   make,        worked,       unmake,      worked,       FILES_DEADLINE_MS, 0 },
+	{ "record",  put_created, vm_committed, NULL,        NULL,         0,                 0 },
+};
+/* clang-format on */
+
+static int put_deleting(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	if (!has_files(vm))
+		return STEP_DONE;
+	if (vm_put(vm, VM_DELETING) < 0)
+		return out_of_memory(e);
+	return vm_commit(vm, p);
+}
+
+/* clang-format off */
+const struct step vm_delete_steps[] = {
+	/* name      start         finish        undo  undone ms               arg */
+	{ "intent",  put_deleting, vm_committed, NULL, NULL,  0,                 0 },
+	{ "files",   unmake,       worked,       NULL, NULL,  FILES_DEADLINE_MS, 0 },
+	{ "record",  drop_record,  vm_committed, NULL, NULL,  0,                 0 },
+};
+/* clang-format on */
+
+static const struct op_id *op_of(const struct vm *vm)
+{
+	return vm->task ? &vm->task->op->id : NULL;
+}
+
+static bool ready_to_plan(struct vm *vm)
+{
+	const struct err e = { .code = ERR_HOST_MEMORY, .text = "out of memory" };
+
+	if (vm_run_begin(vm))
+		return true;
+	vm_task_done(vm, &e);
+	return false;
+}
+
+void vm_create_begin(struct vm *vm)
+{
+	if (ready_to_plan(vm))
+		plan_begin(&vm->run->plan, vm_create_steps, ARRAY_LEN(vm_create_steps), op_of(vm));
+	else
+		vm->gone = true; /* nothing was made */
+}
+
+void vm_create_undo(struct vm *vm)
+{
+	if (ready_to_plan(vm))
+		plan_unwind(&vm->run->plan, vm_create_steps, ARRAY_LEN(vm_create_steps), NULL);
+}
+
+void vm_delete_begin(struct vm *vm)
+{
+	if (!ready_to_plan(vm))
+		return;
+	if (vm_state(vm) != VM_DELETING)
+		vm_move(vm, VM_DELETING);
+	plan_begin(&vm->run->plan, vm_delete_steps, ARRAY_LEN(vm_delete_steps), op_of(vm));
+}

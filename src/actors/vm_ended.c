@@ -1,0 +1,166 @@
+/* vm_ended.c - what follows when a plan of a VM has ended.
+ *
+ *   create done      -> start it, unless told not to           create undone -> gone
+ *   start done       -> running                                start undone  -> stopped or failed, and
+ *   poweroff over    -> undo the start                              restart: start again
+ *   delete done      -> gone                                        delete:  delete now
+ *   adopted          -> running, as before                          cancelled create: delete
+ */
+#include <stdio.h>
+
+#include "actors/limits.h"
+#include "actors/vm.h"
+
+void vm_plan_stage(struct plan *p, const char *step, bool undo)
+{
+	struct vm *vm = vm_of(p);
+	struct progress_event ev = { .id = vm->rec.id };
+
+	if (!vm->task || !vm->task->op->progress)
+		return;
+	(void)snprintf(ev.name, sizeof(ev.name), "%s", vm->rec.spec.name);
+	(void)snprintf(ev.stage, sizeof(ev.stage), "%s%s", undo ? "undo " : "", step);
+	op_progress(vm->env, vm->task->op, &ev);
+}
+
+/* An undo failed: the VM still holds something.  Tried again, ever more slowly, until it does not. */
+static void retry_later(struct vm *vm)
+{
+	vm->retry_ms = vm->retry_ms == 0 ? RETRY_FIRST_MS : vm->retry_ms * 2;
+	if (vm->retry_ms > RETRY_MAX_MS)
+		vm->retry_ms = RETRY_MAX_MS;
+	io_timer_set(vm->env->io, &vm->retry, vm->retry_ms, 0);
+}
+
+static void note_leaks(struct vm *vm, uint32_t leaks)
+{
+	vm->env->leaks -= vm->leaks;
+	vm->env->leaks += leaks;
+	vm->leaks = leaks;
+	if (leaks > 0)
+		retry_later(vm);
+	else
+		vm->retry_ms = 0;
+}
+
+static void gone(struct vm *vm, const struct err *e)
+{
+	vm->gone = true;
+	vm_task_done(vm, e);
+	vm_run_end(vm);
+	vm_next_task(vm);
+}
+
+static void create_ended(struct vm *vm, struct plan *p)
+{
+	const struct err e = p->err;
+
+	if (p->completed) {
+		vm_move(vm, VM_CREATED);
+		if (vm->task && !vm->task->no_start) {
+			vm_start_begin(vm);
+			return;
+		}
+		vm_task_done(vm, NULL);
+		vm_run_end(vm);
+		vm_next_task(vm);
+		return;
+	}
+	note_leaks(vm, p->leaks);
+	vm_move(vm, VM_DELETING);
+	if (p->leaks == 0) {
+		gone(vm, &e);
+		return;
+	}
+	vm_move(vm, VM_FAILED);
+	vm_task_done(vm, &e);
+	vm_run_end(vm);
+	vm_next_task(vm);
+}
+
+static void delete_ended(struct vm *vm, struct plan *p)
+{
+	const struct err e = p->err;
+
+	if (p->completed) {
+		const struct err why = vm->run->create_err; /* none, but for a create taken back */
+
+		note_leaks(vm, 0);
+		gone(vm, &why);
+		return;
+	}
+	(void)snprintf(vm->rec.failure, sizeof(vm->rec.failure), "delete: %.140s", e.text);
+	vm_move(vm, VM_FAILED);
+	vm_task_done(vm, &e);
+	vm_run_end(vm);
+	vm_next_task(vm);
+}
+
+static void started(struct vm *vm)
+{
+	gate_give(&vm->env->gate, &vm->run->gate);
+	vm_move(vm, VM_RUNNING);
+	if (vm->task)
+		vm->task->ready_us = vm->run->ready_us;
+	LOG_INFO(&vm->actor.log, vm->task ? &vm->task->op->id : NULL, "vm.ready",
+		 K("dur_us", vm->run->ready_us));
+	vm_task_done(vm, NULL);
+	vm_next_task(vm);
+}
+
+static enum vm_state unwound_state(const struct vm *vm, const struct plan *p)
+{
+	if (p->leaks > 0)
+		return VM_FAILED;
+	if (p->err.code && p->err.code != ERR_CANCELLED)
+		return VM_FAILED;
+	return vm->run->end_state;
+}
+
+static void start_undone(struct vm *vm, struct plan *p)
+{
+	const struct err e = p->err;
+	const struct task *t = vm->task;
+	const bool leaked = p->leaks > 0;
+
+	note_leaks(vm, p->leaks);
+	vm_move(vm, unwound_state(vm, p));
+	if (leaked || !t) {
+		vm_task_done(vm, &e);
+	} else if (t->verb == VERB_DELETE || (t->verb == VERB_CREATE && t->cancelled)) {
+		vm->run->create_err = t->verb == VERB_CREATE ? e : (struct err){ 0 };
+		vm_delete_begin(vm);
+		return;
+	} else if (t->verb == VERB_RESTART && !e.code && !t->cancelled) {
+		vm->run->ready = false;
+		vm_start_begin(vm);
+		return;
+	} else {
+		vm_task_done(vm, &e);
+	}
+	vm_run_end(vm);
+	vm_next_task(vm);
+}
+
+void vm_plan_ended(struct plan *p, int rc)
+{
+	struct vm *vm = vm_of(p);
+
+	(void)rc; /* the plan itself says more */
+	if (p->steps == vm_create_steps) {
+		create_ended(vm, p);
+	} else if (p->steps == vm_delete_steps) {
+		delete_ended(vm, p);
+	} else if (p->steps == vm_stop_steps) {
+		vm_unwind(vm, VM_STOPPED); /* also when it did not power off in time */
+	} else if (p->steps == vm_adopt_steps) {
+		if (vm->run->exited)
+			vm_lost(vm, -1);
+		else
+			vm_next_task(vm);
+	} else if (p->completed) {
+		started(vm);
+	} else {
+		start_undone(vm, p);
+	}
+}

@@ -1,0 +1,613 @@
+/* vm_start.c - take a VM to running, by a table whose undo entries also stop it and recover it.
+ *
+ *   admit -> intent -> runtime -> console, agent, control -> vmm -> boot -> record
+ *
+ * The intent is durable before the first host resource is taken.  Every resource is named after the VM's
+ * id, so undoing a step that never ran is harmless and a crash is repaired by undoing the whole table.
+ * The daemon listens on the VM's sockets and is connected to them before the VMM starts and inherits the
+ * listening ends: no byte is lost, nothing is polled for, and a restarted daemon connects again by path.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "actors/catalog.h"
+#include "actors/files.h"
+#include "actors/limits.h"
+#include "actors/vm.h"
+#include "base/cleanup.h"
+
+/* clang-format off */
+static const struct {
+	const char *file;
+	uint32_t msg_type;
+} sockets[VMM_NSOCKETS] = {
+	[VMM_SOCKET_CONTROL] = { "control.sock", MSG_CONTROL },
+	[VMM_SOCKET_AGENT]   = { "agent.sock",   MSG_AGENT },
+	[VMM_SOCKET_CONSOLE] = { "console.sock", MSG_CONSOLE },
+};
+/* clang-format on */
+
+enum {
+	CHILD_FD_FIRST = 3, /* inherited listeners are numbered from here, in the sockets' order */
+};
+
+static bool is_probe(const struct vm *vm)
+{
+	return strcmp(vm->rec.spec.image, IMAGE_PROBE) == 0;
+}
+
+bool vm_has_agent(const struct vm *vm)
+{
+	return vm->driver->program && !is_probe(vm);
+}
+
+/* The probe says that it is up on its console, an operating system through its agent. */
+static bool has_socket(const struct vm *vm, enum vmm_socket s)
+{
+	if (!vm->driver->program)
+		return false;
+	switch (s) {
+	case VMM_SOCKET_CONTROL:
+		return vm->driver->has_control && !is_probe(vm);
+	case VMM_SOCKET_AGENT:
+		return vm_has_agent(vm);
+	case VMM_SOCKET_CONSOLE:
+		return is_probe(vm);
+	case VMM_NSOCKETS:
+		break;
+	}
+	return false;
+}
+
+/* ---- admit ---- */
+
+static int admit(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	(void)e;
+	if (!vm->driver->program)
+		return STEP_DONE; /* takes nothing of the host that is worth waiting for */
+	return gate_take(&vm->env->gate, &vm->run->gate, p->token) ? STEP_DONE : STEP_WAIT;
+}
+
+static int unadmit(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	(void)e;
+	gate_give(&vm->env->gate, &vm->run->gate);
+	return STEP_DONE;
+}
+
+/* ---- intent ---- */
+
+static int put_starting(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_resources *res = &vm->run->res;
+
+	*res = (struct vm_resources){ 0 };
+	res->files = vm->driver->program != NULL;
+	res->runtime = res->files;
+	res->process = res->files;
+	vm->rec.failure[0] = '\0';
+	if (vm_put(vm, VM_STARTING) < 0 || (res->files && vm_put_resources(vm) < 0))
+		return err_set(e, ERR_HOST_MEMORY, "store");
+	return vm_commit(vm, p);
+}
+
+/* Where a backward run leads: what failed makes it failed, unless somebody wanted it. */
+static enum vm_state end_of(const struct vm *vm)
+{
+	const struct plan *p = &vm->run->plan;
+
+	if (p->leaks > 0)
+		return VM_FAILED;
+	return p->err.code && p->err.code != ERR_CANCELLED ? VM_FAILED : vm->run->end_state;
+}
+
+static int put_ended(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_resources *res = &vm->run->res;
+
+	if (p->err.code && p->err.code != ERR_CANCELLED)
+		(void)snprintf(vm->rec.failure, sizeof(vm->rec.failure), "%.16s%s%.140s",
+			       p->failed_step ? p->failed_step : "", p->failed_step ? ": " : "",
+			       p->err.text);
+	vm->rec.started_ms = 0;
+	if (p->leaks == 0)
+		*res = (struct vm_resources){ .files = vm->driver->program != NULL };
+	if (vm_put(vm, end_of(vm)) < 0 ||
+	    (res->files ? vm_put_resources(vm) : vm_del_resources(vm)) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "store");
+	return vm_commit(vm, p);
+}
+
+/* ---- runtime: the directory of sockets, and the VMM's log ---- */
+
+static int make_runtime(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+	const int rc = files_make_dir(run->work_path[0], &run->work_err);
+
+	if (rc < 0 || *cancelled)
+		return rc;
+	run->log_fd = files_open_log(run->work_path[1], &run->work_err);
+	return run->log_fd < 0 ? run->log_fd : 0;
+}
+
+static int remove_runtime(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+
+	(void)cancelled;
+	return files_remove(run->work_path[0], &run->work_err);
+}
+
+static int runtime_work(struct plan *p, io_work_fn *fn)
+{
+	struct vm *vm = vm_of(p);
+
+	vm->run->work_err = (struct err){ 0 };
+	vm_runtime_path(vm, "", vm->run->work_path[0]);
+	vm_state_path(vm, VM_FILE_LOG, vm->run->work_path[1]);
+	io_work(vm->env->io, &p->op, IO_LANE_ANY, fn, vm->run);
+	return STEP_WAIT_OP;
+}
+
+static int runtime_up(struct plan *p, struct err *e)
+{
+	(void)e;
+	return vm_of(p)->driver->program ? runtime_work(p, make_runtime) : STEP_DONE;
+}
+
+static int runtime_down(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	(void)e;
+	if (vm->run->log_fd >= 0) {
+		close(vm->run->log_fd);
+		vm->run->log_fd = -EBADF;
+	}
+	return vm->driver->program ? runtime_work(p, remove_runtime) : STEP_DONE;
+}
+
+static int runtime_done(struct plan *p, struct msg *m, struct err *e)
+{
+	if (m->res < 0)
+		*e = vm_of(p)->run->work_err;
+	return m->res < 0 ? m->res : STEP_DONE;
+}
+
+/* ---- channels ---- */
+
+static int channel_connect(struct plan *p)
+{
+	struct vm *vm = vm_of(p);
+	char path[ENV_PATH_MAX];
+
+	vm_runtime_path(vm, sockets[plan_step(p)->arg].file, path);
+	io_connect_unix(vm->env->io, &p->op, path);
+	return STEP_WAIT_OP;
+}
+
+static int channel_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+	char path[ENV_PATH_MAX];
+
+	if (!has_socket(vm, s))
+		return STEP_DONE;
+	vm_runtime_path(vm, sockets[s].file, path);
+	const int fd = io_listen_unix(vm->env->io, path, e);
+	if (fd < 0)
+		return fd;
+	vm->run->listen_fd[s] = fd;
+	return channel_connect(p);
+}
+
+static int channel_opened(struct plan *p, struct msg *m, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+	struct io_stream *stream = &vm->run->stream[s];
+
+	if (m->res < 0)
+		return err_num(e, ERR_HOST_IO, m->res, "connect %s", sockets[s].file);
+	const int rc = io_stream_open(vm->env->io, stream, &vm->actor, sockets[s].msg_type,
+				      m->res);
+	if (rc < 0) {
+		io_close(vm->env->io, m->res);
+		return err_num(e, ERR_HOST_MEMORY, rc, "%s", sockets[s].file);
+	}
+	vm->run->stream_open[s] = true;
+	if (s == VMM_SOCKET_AGENT)
+		guest_link_open(&vm->run->link, stream);
+	if (s == VMM_SOCKET_CONTROL && vm->driver->greet(io_stream_out(stream)) == 0)
+		io_stream_flush(vm->env->io, stream);
+	return STEP_DONE;
+}
+
+static int channel_down(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+	const struct err gone = { .code = ERR_GUEST_GONE, .text = "the VM was stopped" };
+
+	(void)e;
+	if (run->listen_fd[s] >= 0) {
+		io_close(vm->env->io, run->listen_fd[s]);
+		run->listen_fd[s] = -EBADF;
+	}
+	if (s == VMM_SOCKET_AGENT)
+		guest_link_close(&run->link, &gone);
+	if (!run->stream_open[s])
+		return STEP_DONE;
+	io_stream_close(vm->env->io, &run->stream[s], 0);
+	return STEP_WAIT; /* for its last message, see vm_stream_event() */
+}
+
+bool vm_closing_channel(const struct vm *vm, enum vmm_socket s)
+{
+	const struct plan *p = &vm->run->plan;
+
+	return plan_waits_undo(p, channel_down) && plan_step(p)->arg == (int)s;
+}
+
+/* ---- vmm ---- */
+
+static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PATH_MAX],
+		      struct err *e)
+{
+	const struct vm_spec *spec = &vm->rec.spec;
+	const struct publish *ports = spec->publish.items;
+	const struct kernel_view *kernel = NULL;
+	int at = CHILD_FD_FIRST;
+
+	vm_state_path(vm, VM_FILE_DISK, paths[0]);
+	vm_state_path(vm, VM_FILE_CONSOLE, paths[1]);
+	*m = (struct vmm_machine){
+		.binary = vm->env->conf.qemu,
+		.id = vm->rec.id,
+		.name = spec->name,
+		.guest = is_probe(vm) ? VMM_GUEST_PROBE : VMM_GUEST_LINUX,
+		.accel = is_probe(vm) ? vm->env->probe_accel : vm->env->accel,
+		.vcpu = spec->vcpu,
+		.memory_bytes = spec->memory_bytes,
+		.disk_format = "qcow2",
+		.console_log = paths[1],
+		.tsc_khz = vm->env->tsc_khz,
+		.sandbox = true,
+		.npublish = spec->publish.n,
+	};
+	if (!m->binary[0])
+		return err_set(e, ERR_VMM_MISSING, "qemu-system-x86_64 is not installed");
+	if (is_probe(vm)) {
+		(void)snprintf(paths[2], ENV_PATH_MAX, "%.900s/probe.elf", vm->env->conf.libexec_dir);
+		m->kernel = paths[2];
+	} else {
+		kernel = catalog_kernel(vm->env->catalog, spec->kernel);
+		if (!kernel)
+			return err_set(e, ERR_KERNEL_NOT_FOUND, "kernel \"%s\" is gone",
+				       spec->kernel);
+		m->kernel = kernel->path;
+		m->initrd = kernel->initrd[0] ? kernel->initrd : NULL;
+		m->disk = paths[0];
+	}
+	for (uint32_t i = 0; i < m->npublish; i++) {
+		m->publish[i].host = (uint16_t)ports[i].host;
+		m->publish[i].guest = (uint16_t)ports[i].guest;
+	}
+	for (int s = 0; s < VMM_NSOCKETS; s++)
+		m->socket_fd[s] = has_socket(vm, (enum vmm_socket)s) ? at++ : -1;
+	return 0;
+}
+
+static int vmm_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+	struct io_spawn *sp = &run->spawn;
+	char paths[3][ENV_PATH_MAX];
+	struct vmm_machine m;
+
+	if (!vm->driver->program)
+		return STEP_DONE;
+	int rc = machine_of(vm, &m, paths, e);
+	strv_fini(&run->argv);
+	if (rc == 0)
+		rc = vm->driver->argv(&m, &run->argv, e);
+	if (rc < 0)
+		return rc;
+	*sp = (struct io_spawn){
+		.argv = &run->argv,
+		.cgroup_fd = -EBADF,
+		.new_session = true,
+		.pidfd = -EBADF,
+	};
+	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDOUT_FILENO };
+	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDERR_FILENO };
+	for (int s = 0; s < VMM_NSOCKETS; s++)
+		if (m.socket_fd[s] >= 0)
+			sp->fds[sp->nfds++] =
+				(struct io_spawn_fd){ run->listen_fd[s], m.socket_fd[s] };
+	(void)snprintf(vm->rec.accel, sizeof(vm->rec.accel), "%s",
+		       m.accel == VMM_ACCEL_KVM ? "kvm" : "tcg");
+	run->boot_us = io_now_us(vm->env->io);
+	io_spawn(vm->env->io, &p->op, sp);
+	return STEP_WAIT_OP;
+}
+
+static void vm_watch(struct vm *vm)
+{
+	io_poll(vm->env->io, &vm->run->exit, vm->run->pidfd, POLLIN);
+}
+
+/* From here on we own the pidfd: an exit becomes MSG_EXIT, whatever our state. */
+static int vmm_spawned(struct plan *p, struct msg *m, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+
+	strv_fini(&run->argv);
+	if (m->res < 0) {
+		if (run->spawn.err.code)
+			*e = run->spawn.err;
+		return err_num(e, ERR_VMM_START, m->res, "%s", vm->env->conf.qemu);
+	}
+	run->pidfd = take_fd(&run->spawn.pidfd);
+	run->exited = false;
+	run->res.pid = (uint32_t)run->spawn.pid;
+	run->res.start_ticks = run->spawn.start_ticks;
+	vm_watch(vm);
+	for (int s = 0; s < VMM_NSOCKETS; s++) {
+		if (run->listen_fd[s] >= 0)
+			io_close(vm->env->io, run->listen_fd[s]);
+		run->listen_fd[s] = -EBADF;
+	}
+	/* Durable with whatever commit comes next: adoption finds it by its name until then. */
+	if (vm_put_resources(vm) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "store");
+	return STEP_DONE;
+}
+
+/* After a crash the record may not know the pid yet: the process is found by its name. */
+static void vmm_seek(struct vm *vm)
+{
+	uint64_t ticks;
+	char word[32];
+
+	vm_process_word(vm, word);
+	const pid_t pid = io_find_process(vm->env->io, word, &ticks);
+	if (pid <= 0)
+		return;
+	const int fd = io_adopt(vm->env->io, pid, ticks);
+	if (fd < 0)
+		return;
+	vm->run->pidfd = fd;
+	vm->run->exited = false;
+	vm_watch(vm);
+}
+
+static int vmm_down(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+
+	if (!vm->driver->program)
+		return STEP_DONE;
+	if (run->pidfd < 0 && !run->exited)
+		vmm_seek(vm);
+	if (run->pidfd < 0)
+		return STEP_DONE;
+	const int rc = io_kill(vm->env->io, run->pidfd, SIGKILL);
+	if (rc < 0 && rc != -ESRCH)
+		return err_num(e, ERR_HOST_IO, rc, "kill the VMM");
+	return STEP_WAIT; /* for MSG_EXIT */
+}
+
+/* ---- boot and record ---- */
+
+static int boot_wait(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	(void)e;
+	if (!vm->driver->program)
+		vm->run->ready = true;
+	if (vm->run->ready)
+		return STEP_DONE;
+	p->deadline_ms = vm->task && vm->task->deadline_ms && vm->task->verb != VERB_RESTART ?
+				 vm->task->deadline_ms :
+				 BOOT_DEADLINE_MS;
+	return STEP_WAIT;
+}
+
+void vm_ready(struct vm *vm)
+{
+	struct vm_run *run = vm->run;
+
+	if (run->ready)
+		return;
+	run->ready = true;
+	run->ready_us = io_now_us(vm->env->io) - run->boot_us;
+	if (plan_waits_in(&run->plan, boot_wait))
+		plan_event(&run->plan, 0);
+}
+
+static int put_running(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	vm->rec.started_ms = io_wall_ms(vm->env->io);
+	vm->rec.exit_status = -1;
+	if (vm_put(vm, VM_RUNNING) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "store");
+	return vm_commit(vm, p);
+}
+
+/* clang-format off */
+const struct step vm_start_steps[] = {
+	/* name       start         finish          undo          undone        ms                   arg */
+	{ "admit",    admit,        NULL,           unadmit,      NULL,         0,                   0 },
+	{ "intent",   put_starting, vm_committed,   put_ended,    vm_committed, 0,                   0 },
+	{ "runtime",  runtime_up,   runtime_done,   runtime_down, runtime_done, FILES_DEADLINE_MS,   0 },
+	{ "console",  channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONSOLE },
+	{ "agent",    channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
+	{ "control",  channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "vmm",      vmm_up,       vmm_spawned,    vmm_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
+	{ "boot",     boot_wait,    NULL,           NULL,         NULL,         0,                   0 },
+	{ "record",   put_running,  vm_committed,   NULL,         NULL,         0,                   0 },
+};
+/* clang-format on */
+
+static_assert(ARRAY_LEN(vm_start_steps) <= STEPS_MAX, "an operation keeps the times of its steps");
+static_assert(VMM_NSOCKETS + 2 <= IO_SPAWN_FDS, "the sockets and the log are inherited");
+
+void vm_start_begin(struct vm *vm)
+{
+	const struct err e = { .code = ERR_HOST_MEMORY, .text = "out of memory" };
+
+	if (!vm_run_begin(vm)) {
+		vm_task_done(vm, &e);
+		return;
+	}
+	vm->run->end_state = VM_STOPPED;
+	vm_move(vm, VM_STARTING);
+	plan_begin(&vm->run->plan, vm_start_steps, ARRAY_LEN(vm_start_steps),
+		   vm->task ? &vm->task->op->id : NULL);
+}
+
+void vm_unwind(struct vm *vm, enum vm_state end_state)
+{
+	if (!vm_run_begin(vm))
+		return; /* recovery without memory: the next start of the daemon tries again */
+	if (vm_state(vm) == VM_FAILED)
+		vm_move(vm, VM_STOPPING);
+	vm->run->end_state = end_state;
+	plan_unwind(&vm->run->plan, vm_start_steps, ARRAY_LEN(vm_start_steps),
+		    vm->task ? &vm->task->op->id : NULL);
+}
+
+/* ---- the VMM's end ---- */
+
+static void exit_text(const struct vm *vm, int status, char *out, size_t size)
+{
+	char path[ENV_PATH_MAX];
+	char tail[VMM_TAIL_BYTES];
+
+	vm_state_path(vm, VM_FILE_LOG, path);
+	files_last_line(path, tail, sizeof(tail));
+	if (status >= 0 && WIFSIGNALED(status))
+		(void)snprintf(out, size, "the VMM was killed by signal %d%s%s", WTERMSIG(status),
+			       tail[0] ? ": " : "", tail);
+	else
+		(void)snprintf(out, size, "the VMM ended with status %d%s%s",
+			       status < 0 ? -1 : WEXITSTATUS(status), tail[0] ? ": " : "", tail);
+}
+
+/* It ended by itself: the guest powered off, or something went wrong. */
+void vm_lost(struct vm *vm, int status)
+{
+	const bool clean = status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+
+	if (!clean)
+		exit_text(vm, status, vm->rec.failure, sizeof(vm->rec.failure));
+	vm_move(vm, VM_STOPPING);
+	vm_unwind(vm, clean ? VM_STOPPED : VM_FAILED);
+}
+
+void vm_exited(struct vm *vm)
+{
+	struct vm_run *run = vm->run;
+	struct plan *p = &run->plan;
+	struct err e = { 0 };
+	int status = -1;
+
+	/* Adopted ones are reaped by whoever inherited them, and keep their status for themselves. */
+	if (io_reap(vm->env->io, run->pidfd, &status) < 0)
+		status = -1;
+	io_close(vm->env->io, run->pidfd);
+	run->pidfd = -EBADF;
+	run->exited = true;
+	vm->rec.exit_status = status < 0	    ? -1 :
+			      WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+						    WEXITSTATUS(status);
+	LOG_INFO(&vm->actor.log, NULL, "vmm.exit", K("status", vm->rec.exit_status));
+	if (vm_powering_off(vm) || plan_waits_undo(p, vmm_down)) {
+		plan_event(p, 0);
+	} else if (p->phase == PLAN_DOING && p->steps == vm_start_steps) {
+		char text[ERR_TEXT_MAX];
+
+		exit_text(vm, status, text, sizeof(text));
+		err_set(&e, ERR_VMM_EXIT, "%s", text);
+		plan_abort(p, &e);
+	} else if (!plan_busy(p) && vm_runs(vm)) {
+		vm_lost(vm, status);
+	}
+}
+
+/* ---- adoption ---- */
+
+static int channel_again(struct plan *p, struct err *e)
+{
+	(void)e;
+	return has_socket(vm_of(p), (enum vmm_socket)plan_step(p)->arg) ? channel_connect(p) :
+									   STEP_DONE;
+}
+
+/* A channel that cannot be had back is no reason to end a VM that runs. */
+static int channel_back(struct plan *p, struct msg *m, struct err *e)
+{
+	if (channel_opened(p, m, e) < 0)
+		LOG_WARN(p->log, NULL, "adopt.channel", K("step", plan_step(p)->name),
+			 K("why", e->text));
+	*e = (struct err){ 0 };
+	return STEP_DONE;
+}
+
+/* clang-format off */
+const struct step vm_adopt_steps[] = {
+	/* name      start          finish        undo  undone ms                   arg */
+	{ "agent",   channel_again, channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
+	{ "control", channel_again, channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+};
+/* clang-format on */
+
+bool vm_adopt(struct vm *vm, const struct vm_resources *res)
+{
+	struct vm_run *run = vm_run_begin(vm);
+
+	if (!run)
+		return false;
+	run->res = *res;
+	run->ready = true;
+	run->end_state = VM_STOPPED;
+	if (vm->driver->program) {
+		const int fd = res->pid ? io_adopt(vm->env->io, (pid_t)res->pid, res->start_ticks) :
+					  -ESRCH;
+
+		if (fd >= 0) {
+			run->pidfd = fd;
+			vm_watch(vm);
+		} else {
+			vmm_seek(vm);
+		}
+		if (run->pidfd < 0)
+			return false;
+	}
+	plan_begin(&run->plan, vm_adopt_steps, ARRAY_LEN(vm_adopt_steps), NULL);
+	return true;
+}

@@ -1,0 +1,144 @@
+/* vm_streams.c - the bytes that come from a VM's sockets: console, control channel, agent. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "actors/limits.h"
+#include "actors/vm.h"
+
+/* Looks for the probe's line.  Once it has come the stream is closed: the VMM goes on writing its log. */
+static void console_read(struct vm *vm)
+{
+	struct vm_run *run = vm->run;
+	struct io_stream *s = &run->stream[VMM_SOCKET_CONSOLE];
+	const uint8_t *data;
+	size_t have;
+
+	while ((have = io_stream_peek(s, &data)) > 0) {
+		size_t at = 0;
+
+		while (at < have && !run->ready) {
+			const uint8_t c = data[at++];
+
+			if (c == '\n') {
+				const size_t len = strlen(VMM_PROBE_LINE);
+
+				if (buf_len(&run->console) >= len &&
+				    memcmp(buf_data(&run->console), VMM_PROBE_LINE, len) == 0)
+					run->ready_line = true;
+				buf_clear(&run->console);
+				if (run->ready_line)
+					break;
+			} else if (buf_append(&run->console, &c, 1) < 0) {
+				buf_clear(&run->console); /* too long to be the line */
+			}
+		}
+		io_stream_consume(vm->env->io, s, have);
+	}
+	if (run->ready_line && !run->ready) {
+		io_stream_close(vm->env->io, s, 0);
+		vm_ready(vm); /* may end the plan: nothing may follow */
+	}
+}
+
+/* Answers of the VMM.  What it says is its own; a VMM that breaks its protocol is hung up on. */
+static void control_read(struct vm *vm)
+{
+	struct vm_run *run = vm->run;
+	struct io_stream *s = &run->stream[VMM_SOCKET_CONTROL];
+	const uint8_t *data;
+	struct err e = { 0 };
+	size_t have;
+	int rc = 0;
+
+	while (rc >= 0 && (have = io_stream_peek(s, &data)) > 0) {
+		struct vmm_answer a;
+
+		rc = buf_append(&run->control, data, have);
+		io_stream_consume(vm->env->io, s, have);
+		while (rc >= 0) {
+			rc = vm->driver->parse(buf_data(&run->control), buf_len(&run->control), &a,
+					       &e);
+			if (rc <= 0)
+				break;
+			buf_consume(&run->control, (size_t)rc);
+			if (a.event == VMM_EVENT_REPLY && !a.ok)
+				LOG_WARN(&vm->actor.log, NULL, "vmm.refused", K("why", a.text));
+			else if (a.event == VMM_EVENT_SHUTDOWN)
+				LOG_INFO(&vm->actor.log, NULL, "guest.shutdown", K("why", a.text));
+		}
+	}
+	if (rc < 0 || s->eof || s->error) {
+		if (rc < 0)
+			LOG_WARN(&vm->actor.log, NULL, "vmm.protocol", K("rc", rc), K("why", e.text));
+		io_stream_close(vm->env->io, s, 0);
+	}
+}
+
+int vm_control_call(struct vm *vm, enum vmm_call call)
+{
+	struct vm_run *run = vm->run;
+
+	if (!run->stream_open[VMM_SOCKET_CONTROL])
+		return -ENOTCONN;
+	struct io_stream *s = &run->stream[VMM_SOCKET_CONTROL];
+	const int rc = vm->driver->call(call, ++run->control_id, io_stream_out(s));
+	if (rc == 0)
+		io_stream_flush(vm->env->io, s);
+	return rc;
+}
+
+/* A stream's last message: its descriptor is closed, nothing of it is in flight. */
+static void stream_over(struct vm *vm, enum vmm_socket s)
+{
+	vm->run->stream_open[s] = false;
+	if (vm_closing_channel(vm, s))
+		plan_event(&vm->run->plan, 0);
+}
+
+void vm_stream_event(struct vm *vm, enum vmm_socket s)
+{
+	struct vm_run *run = vm->run;
+
+	ASSERT(run);
+	if (run->stream[s].closed) {
+		stream_over(vm, s);
+		return;
+	}
+	switch (s) {
+	case VMM_SOCKET_CONSOLE:
+		console_read(vm);
+		break;
+	case VMM_SOCKET_CONTROL:
+		control_read(vm);
+		break;
+	case VMM_SOCKET_AGENT:
+		guest_link_read(&run->link);
+		break;
+	case VMM_NSOCKETS:
+		break;
+	}
+}
+
+static void link_up(struct guest_link *l)
+{
+	struct vm *vm = container_of(l, struct vm_run, link)->vm;
+
+	if (vm_runs(vm) && vm->rec.boot_id[0] && strcmp(vm->rec.boot_id, l->status.boot_id) != 0)
+		LOG_WARN(&vm->actor.log, NULL, "guest.rebooted", K("boot_id", l->status.boot_id));
+	(void)snprintf(vm->rec.boot_id, sizeof(vm->rec.boot_id), "%s", l->status.boot_id);
+	vm_ready(vm);
+}
+
+/* The agent's channel was hung up, by it or by us.  Commands have failed; the VM itself runs on, and the
+ * next start of the daemon or of the VM connects again. */
+static void link_down(struct guest_link *l, const struct err *why)
+{
+	struct vm_run *run = container_of(l, struct vm_run, link);
+
+	(void)why;
+	if (run->stream_open[VMM_SOCKET_AGENT])
+		io_stream_close(run->vm->env->io, &run->stream[VMM_SOCKET_AGENT], 0);
+}
+
+const struct guest_link_ops vm_link_ops = { .up = link_up, .down = link_down };

@@ -1,0 +1,322 @@
+/* bangerd.c - main of the daemon: options, object graph, loop.  The only file that knows every folder.
+ *
+ * The listening socket is inherited (LISTEN_FDS, sd_listen_fds(3)) from the command line that started us
+ * or from systemd, else made here.  The daemon is crash-only: ending it, in whatever way, leaves VMs
+ * running and records that say what is held; the next start adopts and undoes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "actors/catalog.h"
+#include "actors/env.h"
+#include "actors/files.h"
+#include "actors/limits.h"
+#include "actors/node.h"
+#include "base/paths.h"
+
+enum {
+	LISTEN_FD_FIRST = 3,  /* sd_listen_fds(3) */
+	VCPU_DEFAULT_MAX = 4, /* of the host's CPUs / 4 */
+	DISK_DEFAULT_MIB = 8192,
+	MEMORY_DEFAULT_MAX_MIB = 8192, /* of the host's memory / 8 */
+	MEMORY_DEFAULT_MIN_MIB = 256,
+};
+
+struct options {
+	const char *runtime_dir;
+	const char *state_dir;
+	bool no_sync;
+};
+
+static const struct log_ctx log_main = { "bangerd" };
+
+static void usage(FILE *to)
+{
+	fputs("usage: bangerd [--runtime-dir DIR] [--state-dir DIR] [--debug] [--no-sync]\n"
+	      "The owner daemon of banger.  `banger` starts it by itself; see bangerd(8).\n",
+	      to);
+}
+
+/* < 0: go on; else the exit status. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{ "runtime-dir", required_argument, NULL, 'r' },
+		{ "state-dir", required_argument, NULL, 's' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "no-sync", no_argument, NULL, 'n' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'r':
+			o->runtime_dir = optarg;
+			break;
+		case 's':
+			o->state_dir = optarg;
+			break;
+		case 'd':
+			log_max_level = LOG_LEVEL_DEBUG;
+			break;
+		case 'n':
+			o->no_sync = true;
+			break;
+		case 'V':
+			puts("bangerd " BANGER_VERSION);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	return -1;
+}
+
+/* ---- settings ---- */
+
+static bool find_program(const char *name, char out[ENV_PATH_MAX])
+{
+	static const char *const dirs[] = { "/usr/local/bin", "/usr/bin", "/bin" };
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		(void)snprintf(out, ENV_PATH_MAX, "%s/%s", dirs[i], name);
+		if (access(out, X_OK) == 0)
+			return true;
+	}
+	out[0] = '\0';
+	return false;
+}
+
+static uint64_t clamp(uint64_t v, uint64_t lo, uint64_t hi)
+{
+	return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* Defaults: the host's share, within bounds. */
+static void conf_host(struct conf *c)
+{
+	const char *libexec = getenv("BANGER_LIBEXEC_DIR");
+	const char *qemu = getenv("BANGER_QEMU");
+	struct sysinfo si = { 0 };
+
+	IGNORE(sysinfo(&si) < 0);
+	c->cpus = (uint32_t)clamp((uint64_t)sysconf(_SC_NPROCESSORS_ONLN), 1, 4096);
+	c->host_memory_bytes = (uint64_t)si.totalram * si.mem_unit;
+	c->starts_max = c->cpus * STARTS_PER_CPU;
+	c->vcpu = (uint32_t)clamp(c->cpus / 4, 1, VCPU_DEFAULT_MAX);
+	c->memory_bytes = clamp((c->host_memory_bytes >> 20) / 8, MEMORY_DEFAULT_MIN_MIB,
+				MEMORY_DEFAULT_MAX_MIB)
+			  << 20;
+	c->disk_bytes = (uint64_t)DISK_DEFAULT_MIB << 20;
+	(void)snprintf(c->libexec_dir, sizeof(c->libexec_dir), "%s",
+		       libexec ? libexec : BANGER_LIBEXEC_DIR);
+	if (qemu)
+		(void)snprintf(c->qemu, sizeof(c->qemu), "%s", qemu);
+	else
+		IGNORE(!find_program(vmm_qemu.program, c->qemu));
+}
+
+static int make_dirs(const struct conf *c, struct err *e)
+{
+	static const char *const state[] = { "db", "vms", "images", "kernels", "staging" };
+	char path[ENV_PATH_MAX + 16];
+
+	int rc = paths_ensure_dir(c->runtime_dir, e);
+	if (rc == 0)
+		rc = paths_ensure_dir(c->state_dir, e);
+	(void)snprintf(path, sizeof(path), "%s/vm", c->runtime_dir);
+	if (rc == 0)
+		rc = paths_ensure_dir(path, e);
+	for (size_t i = 0; i < ARRAY_LEN(state) && rc == 0; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", c->state_dir, state[i]);
+		rc = paths_ensure_dir(path, e);
+	}
+	return rc;
+}
+
+static int inherited_socket(void)
+{
+	const char *pid = getenv("LISTEN_PID");
+	const char *fds = getenv("LISTEN_FDS");
+
+	if (!pid || !fds || strtol(pid, NULL, 10) != getpid() || strtol(fds, NULL, 10) != 1)
+		return -EBADF;
+	IGNORE(fcntl(LISTEN_FD_FIRST, F_SETFD, FD_CLOEXEC) < 0);
+	return LISTEN_FD_FIRST;
+}
+
+/* As many descriptors as we may have: a running VM takes a handful. */
+static void raise_nofile(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		IGNORE(setrlimit(RLIMIT_NOFILE, &rl) < 0);
+	}
+}
+
+/* ---- signals, as messages ---- */
+
+struct signals {
+	struct actor actor;
+	struct env *env;
+	struct node *node;
+	int fd;
+	struct io_op poll;
+};
+
+static void signals_handle(struct actor *a, struct msg *m)
+{
+	struct signals *s = container_of(a, struct signals, actor);
+
+	(void)m;
+	LOG_NOTICE(&log_main, NULL, "daemon.stop", K("why", "signal"));
+	node_stop(s->node);
+}
+
+static int signals_begin(struct signals *s, struct env *env, struct node *node)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	IGNORE(sigprocmask(SIG_BLOCK, &set, NULL) < 0);
+	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->fd < 0 || actor_init(&s->actor, env->actors, signals_handle) < 0)
+		return -errno;
+	s->env = env;
+	s->node = node;
+	io_op_init(&s->poll, &s->actor, MSG_IO);
+	io_poll(env->io, &s->poll, s->fd, POLLIN);
+	return 0;
+}
+
+/* ---- the object graph ---- */
+
+static int serve(struct env *env, struct node *node, struct signals *signals)
+{
+	uint64_t stop_us = 0;
+	int rc = signals_begin(signals, env, node);
+
+	while (rc == 0) {
+		rc = io_turn(env->io);
+		if (node->exit)
+			node_stop(node);
+		if (!env->stopping)
+			continue;
+		/* What is under way is left as a crash would leave it; answers get a moment to go out. */
+		if (stop_us == 0)
+			stop_us = io_now_us(env->io);
+		if (node_stopped(node) && (actors_idle(env->actors) ||
+					   io_now_us(env->io) - stop_us > SHUTDOWN_MS * 1000ULL))
+			break;
+	}
+	return rc;
+}
+
+static int run(const struct options *o, struct err *e)
+{
+	/* Static: reachable to the end, which is the process's. */
+	static struct actors actors;
+	static struct env env;
+	static struct signals signals;
+	static struct node *node;
+	struct store_config sc = { .no_sync = o->no_sync };
+	struct store *store;
+	struct paths paths;
+	char dir[ENV_PATH_MAX + 8];
+
+	int rc = paths_session(&paths, e);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(env.conf.runtime_dir, ENV_PATH_MAX, "%s",
+		       o->runtime_dir ? o->runtime_dir : paths.runtime);
+	(void)snprintf(env.conf.state_dir, ENV_PATH_MAX, "%s",
+		       o->state_dir ? o->state_dir : paths.state);
+	if (strlen(env.conf.runtime_dir) > ENV_DIR_MAX || strlen(env.conf.state_dir) > ENV_DIR_MAX)
+		return err_set(e, ERR_HOST_IO, "directories: more than %d bytes", (int)ENV_DIR_MAX);
+	conf_host(&env.conf);
+	rc = make_dirs(&env.conf, e);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(dir, sizeof(dir), "%s/db", env.conf.state_dir);
+	sc.dir = dir;
+	rc = store_open(&sc, &store, e);
+	if (rc < 0)
+		return rc;
+	actors_init(&actors);
+	env.actors = &actors;
+	rc = io_create(&(struct io_config){ 0 }, &actors, &env.io, e);
+	if (rc < 0)
+		return rc;
+	env.started_ms = io_wall_ms(env.io);
+	gate_init(&env.gate, &actors, env.conf.starts_max);
+	env.accel = VMM_ACCEL_TCG;
+	env.probe_accel = VMM_ACCEL_TCG;
+	(void)snprintf(env.accel_reason, sizeof(env.accel_reason), "emulation runs everywhere");
+	IGNORE(vmm_tsc_khz(&env.tsc_khz) < 0);
+	rc = db_create(env.io, &actors, store, &env.db);
+	if (rc < 0)
+		return err_num(e, ERR_HOST_MEMORY, rc, "store");
+	rc = catalog_create(store, env.conf.libexec_dir, &env.catalog, e);
+	if (rc < 0)
+		return rc;
+
+	int fd = inherited_socket();
+	if (fd < 0) {
+		(void)snprintf(dir, sizeof(dir), "%.900s/bangerd.sock", env.conf.runtime_dir);
+		fd = io_listen_unix(env.io, dir, e);
+	}
+	if (fd < 0)
+		return fd;
+	rc = node_create(&env, fd, &node, e);
+	if (rc < 0)
+		return rc;
+	LOG_NOTICE(&log_main, NULL, "daemon.ready", K("version", BANGER_VERSION),
+		   K("vms", node->nvms), K("state", env.conf.state_dir));
+	rc = serve(&env, node, &signals);
+	(void)snprintf(dir, sizeof(dir), "%.900s/bangerd.sock", env.conf.runtime_dir);
+	IGNORE(unlink(dir) < 0);
+	LOG_NOTICE(&log_main, NULL, "daemon.end", K("rc", rc));
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct err e = { 0 };
+	const int status = parse_options(argc, argv, &o);
+
+	if (status >= 0)
+		return status;
+	umask(077);
+	IGNORE(sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL) < 0);
+	raise_nofile();
+	if (run(&o, &e) < 0) {
+		fprintf(stderr, "bangerd: %s\n", e.text);
+		if (err_hint(e.code)[0])
+			fprintf(stderr, "  %s\n", err_hint(e.code));
+		return 1;
+	}
+	return 0;
+}
