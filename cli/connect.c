@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "spawn.h"
+#include "daemon_start.h"
 
 enum {
 	BACKLOG = 1024,  /* commands that may wait while the daemon comes up */

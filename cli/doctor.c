@@ -5,7 +5,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +15,16 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/paths.h"
 #include "command.h"
+#include "daemon_start.h"
 #include "human.h"
 #include "report.h"
 #include "session.h"
-#include "spawn.h"
 
 enum {
 	FILES_PER_VM = 8,   /* descriptors that the daemon holds per VM: sockets, pidfd, logs */
@@ -125,20 +128,33 @@ static bool program_find(const char *name, char *out, size_t size)
 	return false;
 }
 
-/* The first line that the program prints about itself. */
+/* The first line that the program prints about itself, or "". */
 static void program_version(const char *path, char out[FIRST_LINE])
 {
-	char cmd[PATHS_FILE_MAX + 32];
-	FILE *f;
+	char *const argv[] = { (char *)(uintptr_t)path, (char *)(uintptr_t) "--version", NULL };
+	posix_spawn_file_actions_t actions;
+	int pipe_fds[2];
+	pid_t pid;
+	int status;
 
 	out[0] = '\0';
-	(void)snprintf(cmd, sizeof(cmd), "'%s' --version 2>/dev/null", path);
-	f = strchr(path, '\'') ? NULL : popen(cmd, "re");
-	if (!f)
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return;
-	if (fgets(out, FIRST_LINE, f))
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDOUT_FILENO);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	const int rc = posix_spawn(&pid, path, &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(pipe_fds[1]);
+	FILE *f = rc == 0 ? fdopen(pipe_fds[0], "re") : NULL;
+	if (f && fgets(out, FIRST_LINE, f))
 		out[strcspn(out, "\n")] = '\0';
-	(void)pclose(f);
+	if (f)
+		(void)fclose(f); /* the rest ends in EPIPE: one line is all that is wanted */
+	else
+		close(pipe_fds[0]);
+	if (rc == 0)
+		(void)waitpid(pid, &status, 0);
 }
 
 static void check_qemu(const struct doctor *d, struct finding *f)

@@ -158,7 +158,7 @@ static void man_command(FILE *out, const struct command *c)
 {
 	bool any = false;
 
-	(void)fprintf(out, "*banger %s* ", c->name);
+	(void)fprintf(out, "*banger %s*%s", c->name, c->args[0] ? " " : "");
 	put_escaped(out, c->args);
 	(void)fprintf(out, "\n\t%c", toupper((unsigned char)c->summary[0]));
 	put_escaped(out, c->summary + 1);

@@ -1,8 +1,9 @@
-/* bangerd.c - main of the daemon: options, object graph, loop.  The only file that knows every folder.
+/* bangerd.c - main of the daemon: options, object graph, loop.  The only file that knows every
+ * folder.
  *
- * The listening socket is inherited (LISTEN_FDS, sd_listen_fds(3)) from the command line that started us
- * or from systemd, else made here.  The daemon is crash-only: ending it, in whatever way, leaves VMs
- * running and records that say what is held; the next start adopts and undoes.
+ * The listening socket is inherited (LISTEN_FDS, sd_listen_fds(3)) from the command line that
+ * started us or from systemd, else made here.  The daemon is crash-only: ending it, in whatever
+ * way, leaves VMs running and records that say what is held; the next start adopts and undoes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "actors/catalog.h"
+#include "actors/client.h"
 #include "actors/env.h"
 #include "actors/files.h"
 #include "actors/limits.h"
@@ -182,13 +184,18 @@ struct signals {
 	struct node *node;
 	int fd;
 	struct io_op poll;
+	struct io_timer last_call; /* when we stop waiting for clients to hang up */
+	bool over;
 };
 
 static void signals_handle(struct actor *a, struct msg *m)
 {
 	struct signals *s = container_of(a, struct signals, actor);
 
-	(void)m;
+	if (m == &s->last_call.msg) {
+		s->over = true;
+		return;
+	}
 	LOG_NOTICE(&log_main, NULL, "daemon.stop", K("why", "signal"));
 	node_stop(s->node);
 }
@@ -207,6 +214,7 @@ static int signals_begin(struct signals *s, struct env *env, struct node *node)
 	s->env = env;
 	s->node = node;
 	io_op_init(&s->poll, &s->actor, MSG_IO);
+	io_timer_init(&s->last_call, &s->actor, MSG_TIMER);
 	io_poll(env->io, &s->poll, s->fd, POLLIN);
 	return 0;
 }
@@ -215,7 +223,6 @@ static int signals_begin(struct signals *s, struct env *env, struct node *node)
 
 static int serve(struct env *env, struct node *node, struct signals *signals)
 {
-	uint64_t stop_us = 0;
 	int rc = signals_begin(signals, env, node);
 
 	while (rc == 0) {
@@ -224,11 +231,11 @@ static int serve(struct env *env, struct node *node, struct signals *signals)
 			node_stop(node);
 		if (!env->stopping)
 			continue;
-		/* What is under way is left as a crash would leave it; answers get a moment to go out. */
-		if (stop_us == 0)
-			stop_us = io_now_us(env->io);
-		if (node_stopped(node) && (actors_idle(env->actors) ||
-					   io_now_us(env->io) - stop_us > SHUTDOWN_MS * 1000ULL))
+		/* What is under way is left as a crash would leave it; clients may take their
+		 * answers. */
+		if (!signals->last_call.set && !signals->over)
+			io_timer_set(env->io, &signals->last_call, SHUTDOWN_MS, 0);
+		if (signals->over || (node_stopped(node) && client_count() == 0))
 			break;
 	}
 	return rc;

@@ -208,19 +208,18 @@ void exec_credit(struct exec *x, const struct wire *credit)
 		struct exec_output *o = &x->out[i];
 
 		if (credit->stream == (uint32_t)o->stream)
-			o->credit = credit->credit > UINT32_MAX - o->credit ?
-					    UINT32_MAX :
-					    o->credit + credit->credit;
+			o->credit = credit->credit > UINT32_MAX - o->credit
+					    ? UINT32_MAX
+					    : o->credit + credit->credit;
 	}
 }
 
 static void output_send(const struct exec *x, struct channel *c, const struct exec_output *o,
 			size_t len)
 {
-	const struct wire data = { .type = WIRE_DATA,
-				   .id = x->id,
-				   .stream = o->stream,
-				   .bytes = { c->chunk, len } };
+	const struct wire data = {
+		.type = WIRE_DATA, .id = x->id, .stream = o->stream, .bytes = { c->chunk, len }
+	};
 
 	channel_send(c, &data);
 }

@@ -44,7 +44,8 @@ static bool port_found(void *arg)
 	const struct dirent *d;
 
 	while (dir && s->device[0] == '\0' && (d = readdir(dir)) != NULL)
-		if (d->d_name[0] != '.' && strlen(d->d_name) < sizeof(s->device) - sizeof("/dev/") &&
+		if (d->d_name[0] != '.' &&
+		    strlen(d->d_name) < sizeof(s->device) - sizeof("/dev/") &&
 		    port_is(d->d_name, s->name))
 			(void)snprintf(s->device, sizeof(s->device), "/dev/%.50s", d->d_name);
 	if (dir)

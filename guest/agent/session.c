@@ -34,8 +34,7 @@ void session_fini(struct session *s)
 
 static struct exec *find(const struct session *s, uint32_t id)
 {
-	list_for_each(n, &s->execs)
-	{
+	list_for_each (n, &s->execs) {
 		struct exec *x = list_entry(n, struct exec, link);
 
 		if (x->id == id && !x->muted)
@@ -226,8 +225,7 @@ static int take_frame(struct session *s, const struct wire *w, struct err *e)
 static void session_end(struct session *s)
 {
 	s->open = false;
-	list_for_each(n, &s->execs)
-	{
+	list_for_each (n, &s->execs) {
 		struct exec *x = list_entry(n, struct exec, link);
 
 		if (!x->muted)
@@ -287,8 +285,7 @@ static bool execs_pump(struct session *s, int64_t now_ms)
 {
 	bool moved = false;
 
-	list_for_each_safe(n, &s->execs)
-	{
+	list_for_each_safe (n, &s->execs) {
 		struct exec *x = list_entry(n, struct exec, link);
 		bool done;
 
@@ -306,8 +303,7 @@ static int until_deadline(const struct session *s, int64_t now_ms)
 {
 	int64_t first = s->power_off ? s->flush_until_ms : INT64_MAX;
 
-	list_for_each(n, &s->execs)
-	{
+	list_for_each (n, &s->execs) {
 		const struct exec *x = list_entry(n, struct exec, link);
 
 		/* One that has passed waits for credit, not for time. */
@@ -333,6 +329,5 @@ int session_turn(struct session *s)
 
 bool session_powers_off(const struct session *s)
 {
-	return s->power_off &&
-	       (buf_len(&s->channel.out) == 0 || clock_ms() >= s->flush_until_ms);
+	return s->power_off && (buf_len(&s->channel.out) == 0 || clock_ms() >= s->flush_until_ms);
 }

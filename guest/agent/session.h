@@ -17,7 +17,7 @@ struct session {
 	bool open;
 	struct list execs; /* exec.link; of this conversation, and muted ones of those before */
 	uint32_t nexecs;
-	bool power_off;        /* asked for, and answered */
+	bool power_off;         /* asked for, and answered */
 	int64_t flush_until_ms; /* then power off, whether or not the answer has left */
 };
 

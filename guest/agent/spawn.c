@@ -68,7 +68,8 @@ static int terminal_open(struct streams *s, uint32_t rows, uint32_t cols)
 {
 	if (openpty(&s->out[0], &s->out[1], NULL, NULL, NULL) < 0)
 		return -errno;
-	if (fcntl(s->out[0], F_SETFD, FD_CLOEXEC) < 0 || fcntl(s->out[1], F_SETFD, FD_CLOEXEC) < 0 ||
+	if (fcntl(s->out[0], F_SETFD, FD_CLOEXEC) < 0 ||
+	    fcntl(s->out[1], F_SETFD, FD_CLOEXEC) < 0 ||
 	    fcntl(s->out[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0)
 		return -errno;
 	s->in[0] = fcntl(s->out[0], F_DUPFD_CLOEXEC, 0);
@@ -125,9 +126,9 @@ static int child_streams(const struct streams *s, bool tty)
 	if (tty && ioctl(s->out[1], TIOCSCTTY, 0) < 0)
 		return -1;
 	return dup2(in, STDIN_FILENO) < 0 || dup2(s->out[1], STDOUT_FILENO) < 0 ||
-			       dup2(err, STDERR_FILENO) < 0 ?
-		       -1 :
-		       0;
+			       dup2(err, STDERR_FILENO) < 0
+		       ? -1
+		       : 0;
 }
 
 static _Noreturn void child_command(const struct streams *s, const struct guest_exec_args *args,
@@ -153,8 +154,8 @@ static _Noreturn void child_command(const struct streams *s, const struct guest_
 
 static int streams_open(struct streams *s, const struct guest_exec_args *args)
 {
-	int rc = args->tty ? terminal_open(s, args->rows, args->cols) :
-			     pipes_open(s, args->stdin_open);
+	int rc = args->tty ? terminal_open(s, args->rows, args->cols)
+			   : pipes_open(s, args->stdin_open);
 
 	return rc == 0 ? pipe_open(s->failure, false) : rc;
 }
@@ -172,8 +173,9 @@ static void hand_over(struct streams *s, pid_t pid, struct spawned *ret)
 
 int spawn_command(const struct guest_exec_args *args, struct spawned *ret_spawned, struct err *e)
 {
-	struct streams s = { { -EBADF, -EBADF }, { -EBADF, -EBADF }, { -EBADF, -EBADF },
-			     { -EBADF, -EBADF } };
+	struct streams s = {
+		{ -EBADF, -EBADF }, { -EBADF, -EBADF }, { -EBADF, -EBADF }, { -EBADF, -EBADF }
+	};
 	struct strv env = { 0 };
 	struct shell shell;
 	pid_t pid = -1;

@@ -8,7 +8,7 @@
 #include "actors/limits.h"
 
 struct catalog {
-	struct image_view *images;   /* owned array */
+	struct image_view *images; /* owned array */
 	uint32_t nimages;
 	struct kernel_view *kernels; /* owned array */
 	uint32_t nkernels;

@@ -1,8 +1,8 @@
 /* catalog.h - images and kernels: what is in the store, in memory, and the two images built in.
  *
  * Read by everybody, changed by the jobs that import and remove; the change is in memory once it is
- * durable.  Views are the catalogue's: valid until the entry is removed, so nobody keeps them across a
- * message.
+ * durable.  Views are the catalogue's: valid until the entry is removed, so nobody keeps them
+ * across a message.
  */
 #pragma once
 
@@ -12,8 +12,9 @@
 #include "proto/client.h"
 #include "store/store.h"
 
-#define IMAGE_PROBE "probe" /* a bare-metal guest that says that it is up: tests, doctor, benchmarks */
-#define IMAGE_NULL  "null"  /* no guest at all: for the null driver */
+#define IMAGE_PROBE                                                                                \
+	"probe" /* a bare-metal guest that says that it is up: tests, doctor, benchmarks */
+#define IMAGE_NULL      "null" /* no guest at all: for the null driver */
 #define IMAGE_KIND_DISK "disk"
 
 struct catalog;

@@ -12,7 +12,7 @@
 
 struct client {
 	struct actor actor;
-	struct env *env;          /* borrowed */
+	struct env *env; /* borrowed */
 	struct io_stream stream;
 	struct buf in;            /* the frame being gathered */
 	struct io_timer deadline; /* of the hello, then of a frame that has begun */
@@ -21,7 +21,7 @@ struct client {
 	bool paused;              /* we do not read: it does not */
 	struct list ops;          /* op.link: unanswered, ours until then */
 	uint32_t nops;
-	uint64_t budget;          /* bytes of stream windows given out */
+	uint64_t budget; /* bytes of stream windows given out */
 };
 
 static uint32_t nclients;
@@ -81,7 +81,7 @@ static void protocol_error(struct client *c, const struct err *e)
 
 static struct op *op_by_request(const struct client *c, uint32_t id)
 {
-	list_for_each(n, &c->ops) {
+	list_for_each (n, &c->ops) {
 		struct op *op = list_entry(n, struct op, link);
 
 		if (op->request_id == id)
@@ -92,7 +92,7 @@ static struct op *op_by_request(const struct client *c, uint32_t id)
 
 static struct op *op_by_serial(const struct client *c, uint64_t serial)
 {
-	list_for_each(n, &c->ops) {
+	list_for_each (n, &c->ops) {
 		struct op *op = list_entry(n, struct op, link);
 
 		if (op->serial == serial)
@@ -131,7 +131,8 @@ static int request(struct client *c, const struct wire *w, struct err *e)
 	struct op *op = op_create(c->env, m);
 	if (!op)
 		return err_set(e, ERR_HOST_MEMORY, "request");
-	const int rc = schema_decode(client_methods[m].args, w->body.data, w->body.len, op->args, e);
+	const int rc = schema_decode(client_methods[m].args, w->body.data, w->body.len, op->args,
+				     e);
 	if (rc < 0) {
 		op_destroy(op);
 		return rc;
@@ -173,7 +174,8 @@ static int chunk(struct client *c, const struct wire *w, struct err *e)
 		return 0; /* answered meanwhile */
 	if (w->type == WIRE_DATA) {
 		if (w->stream != WIRE_STDIN)
-			return err_set(e, ERR_BAD_FRAME, "stream: only 0 may carry data to the guest");
+			return err_set(e, ERR_BAD_FRAME,
+				       "stream: only 0 may carry data to the guest");
 		head.kind = CHUNK_DATA;
 		head.len = w->bytes.len;
 	} else if (w->type == WIRE_CREDIT) {
@@ -376,8 +378,8 @@ static void handle(struct actor *a, struct msg *m)
 		else
 			readable(c);
 	} else if (m == &c->deadline.msg) {
-		err_set(&e, ERR_TIMEOUT, c->greeted ? "a frame did not end within %d ms" :
-						      "no hello within %d ms",
+		err_set(&e, ERR_TIMEOUT,
+			c->greeted ? "a frame did not end within %d ms" : "no hello within %d ms",
 			c->greeted ? (int)CLIENT_FRAME_MS : (int)CLIENT_HELLO_MS);
 		protocol_error(c, &e);
 	} else if (m->type == MSG_OP_DONE) {

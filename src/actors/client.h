@@ -1,8 +1,8 @@
 /* client.h - one connection: frames in, operations out; answers, events and bytes back.
  *
- * The actor owns its operations until each has its reply.  It is made on a freshly accepted descriptor
- * and ends by itself when the peer hangs up, breaks the protocol, or does not read; the node is told so
- * (MSG_CLIENT_GONE), which ends what was not detached and the leases.
+ * The actor owns its operations until each has its reply.  It is made on a freshly accepted
+ * descriptor and ends by itself when the peer hangs up, breaks the protocol, or does not read; the
+ * node is told so (MSG_CLIENT_GONE), which ends what was not detached and the leases.
  */
 #pragma once
 

@@ -20,10 +20,10 @@ struct db {
 	struct db_batch busy; /* with the store lane */
 	struct msg flush;     /* "the turn is over", to ourselves */
 	struct io_op work;
-	struct err work_err;  /* written by the store lane before it answers */
-	bool grow;            /* the busy batch did not fit: grow the map, then again */
-	struct buf scratch;   /* one record being encoded or read */
-	bool failed_put;      /* a put did not fit the batch: its waiters must hear of it */
+	struct err work_err; /* written by the store lane before it answers */
+	bool grow;           /* the busy batch did not fit: grow the map, then again */
+	struct buf scratch;  /* one record being encoded or read */
+	bool failed_put;     /* a put did not fit the batch: its waiters must hear of it */
 };
 
 static void batch_init(struct db_batch *b)

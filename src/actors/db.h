@@ -1,10 +1,10 @@
 /* db.h - the store's proxy on the reactor: group commit.
  *
- * Writes of all actors gather in one batch.  At the end of the turn in which the first one came, and
- * whenever the batch before is durable, the batch goes to the store lane as one transaction: one
- * fdatasync serves everybody who waits.  db_wait() asks for one MSG_COMMITTED once everything put so far
- * is durable; res < 0 says that it is not and never will be (the text is in db_error()), and then none of
- * that batch was written.
+ * Writes of all actors gather in one batch.  At the end of the turn in which the first one came,
+ * and whenever the batch before is durable, the batch goes to the store lane as one transaction:
+ * one fdatasync serves everybody who waits.  db_wait() asks for one MSG_COMMITTED once everything
+ * put so far is durable; res < 0 says that it is not and never will be (the text is in db_error()),
+ * and then none of that batch was written.
  */
 #pragma once
 
@@ -17,10 +17,10 @@ struct db;
 
 /* A place to wait in, one commit at a time.  Embedded in its owner's struct. */
 struct db_wait {
-	struct msg msg;        /* MSG_COMMITTED */
+	struct msg msg; /* MSG_COMMITTED */
 	struct actor_id owner;
-	bool armed;            /* from db_wait() until the message was posted */
-	struct err err;        /* why, when msg.res < 0 */
+	bool armed;     /* from db_wait() until the message was posted */
+	struct err err; /* why, when msg.res < 0 */
 };
 
 int db_create(struct io *io, struct actors *actors, struct store *store, struct db **ret_db);

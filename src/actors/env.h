@@ -1,7 +1,7 @@
 /* env.h - what every actor of the daemon is given: its services and its settings.
  *
- * One per daemon, made by bangerd.c, borrowed by all.  Services are asked by call and answer by message;
- * actors reach each other by id and message only.
+ * One per daemon, made by bangerd.c, borrowed by all.  Services are asked by call and answer by
+ * message; actors reach each other by id and message only.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 #include "vmm/vmm.h"
 
 enum {
-	ENV_DIR_MAX = 900, /* of the directories that names are put into, as "%.900s" says */
+	ENV_DIR_MAX = 900,   /* of the directories that names are put into, as "%.900s" says */
 	ENV_PATH_MAX = 1024, /* of the daemon's own directories and programs */
 };
 
@@ -27,7 +27,7 @@ struct conf {
 	uint32_t vcpu;                  /* defaults of a new VM, never 0 */
 	uint64_t memory_bytes;
 	uint64_t disk_bytes;
-	uint32_t cpus;                  /* of the host */
+	uint32_t cpus; /* of the host */
 	uint64_t host_memory_bytes;
 };
 
@@ -40,15 +40,15 @@ struct env {
 	struct gate gate;
 	struct catalog *catalog;
 	struct conf conf;
-	struct actor_id node;     /* the root supervisor */
-	struct actor_id accel_by; /* who knows which accelerator is fast */
-	enum vmm_accel accel;     /* for new starts, once accel_known */
+	struct actor_id node;       /* the root supervisor */
+	struct actor_id accel_by;   /* who knows which accelerator is fast */
+	enum vmm_accel accel;       /* for new starts, once accel_known */
 	enum vmm_accel probe_accel; /* the probe runs fast under any KVM */
 	bool accel_known;
 	char accel_reason[160];
 	uint32_t tsc_khz;
-	uint64_t started_ms;      /* Unix time */
-	uint64_t serial;          /* of the last operation admitted */
-	uint64_t leaks;           /* undo steps that failed and are being retried */
+	uint64_t started_ms; /* Unix time */
+	uint64_t serial;     /* of the last operation admitted */
+	uint64_t leaks;      /* undo steps that failed and are being retried */
 	bool stopping;
 };

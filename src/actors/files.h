@@ -1,6 +1,7 @@
 /* files.h - directories and files of a VM or a job, made and removed.
  *
- * These block: they run on worker threads.  Each is safe to repeat; removing what is absent is success.
+ * These block: they run on worker threads.  Each is safe to repeat; removing what is absent is
+ * success.
  */
 #pragma once
 

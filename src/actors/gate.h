@@ -1,7 +1,7 @@
 /* gate.h - admission: at most so many VMs start at once, the rest wait in the order they came.
  *
- * Past the host's knee more concurrency only adds latency (measured at 2x the CPUs), so a start takes
- * a place first and gives it back when the VM is up, or is not going to be.
+ * Past the host's knee more concurrency only adds latency (measured at 2x the CPUs), so a start
+ * takes a place first and gives it back when the VM is up, or is not going to be.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct gate {
 };
 
 struct gate_wait {
-	struct msg msg;        /* MSG_PLAN_IO with the asker's token once it is our turn */
+	struct msg msg; /* MSG_PLAN_IO with the asker's token once it is our turn */
 	struct actor_id owner;
 	struct list_node link; /* gate.waiting */
 	bool held;

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "actors/limits.h"
+#include "base/cleanup.h"
 #include "proto/frame.h"
 #include "proto/wire.h"
-#include "base/cleanup.h"
 
 void guest_link_init(struct guest_link *l, struct env *env, const struct actor *owner,
 		     const struct guest_link_ops *ops)
@@ -135,7 +135,7 @@ static void hang_up(struct guest_link *l, const struct err *why)
 
 static struct guest_exec *exec_by_id(const struct guest_link *l, uint32_t id)
 {
-	list_for_each(n, &l->execs) {
+	list_for_each (n, &l->execs) {
 		struct guest_exec *x = list_entry(n, struct guest_exec, link);
 
 		if (x->id == id)
@@ -146,7 +146,7 @@ static struct guest_exec *exec_by_id(const struct guest_link *l, uint32_t id)
 
 static struct guest_exec *exec_by_serial(const struct guest_link *l, uint64_t serial)
 {
-	list_for_each(n, &l->execs) {
+	list_for_each (n, &l->execs) {
 		struct guest_exec *x = list_entry(n, struct guest_exec, link);
 
 		if (x->op->serial == serial)
@@ -275,11 +275,10 @@ static int got_hello(struct guest_link *l, const struct wire *w, struct err *e)
 
 static int got_status(struct guest_link *l, const struct wire *w, struct err *e)
 {
-	const int rc = w->failed ?
-			       err_set(e, ERR_GUEST_PROTOCOL, "status refused: %s",
-				       w->error.message) :
-			       schema_decode(&guest_status_schema, w->body.data, w->body.len,
-					     &l->status, e);
+	const int rc = w->failed ? err_set(e, ERR_GUEST_PROTOCOL, "status refused: %s",
+					   w->error.message)
+				 : schema_decode(&guest_status_schema, w->body.data, w->body.len,
+						 &l->status, e);
 	if (rc < 0)
 		return rc;
 	l->up = true;

@@ -19,28 +19,28 @@
 
 struct job {
 	struct actor actor;
-	struct env *env;        /* borrowed */
-	struct op *op;          /* owned until it is answered */
+	struct env *env; /* borrowed */
+	struct op *op;   /* owned until it is answered */
 	struct plan plan;
 	struct db_wait commit;
-	bool kernel;            /* else an image */
-	bool remove;            /* image.rm, kernel.rm */
+	bool kernel; /* else an image */
+	bool remove; /* image.rm, kernel.rm */
 	bool force;
 	char name[OBJECT_NAME_MAX + 1];
 	char staging[ENV_PATH_MAX];
 	char final[ENV_PATH_MAX];
 	struct strv argv, envp;
 	struct io_spawn spawn;
-	int out_fd;             /* the child's end of the pipe, owned until it runs */
-	struct io_stream out;   /* event lines */
+	int out_fd;           /* the child's end of the pipe, owned until it runs */
+	struct io_stream out; /* event lines */
 	bool out_open;
 	struct buf line;
 	int pidfd;
 	struct io_op exit;
 	bool exited;
 	int status;
-	struct err job_err;     /* from an error line */
-	struct err work_err;    /* of a job on a worker thread */
+	struct err job_err;  /* from an error line */
+	struct err work_err; /* of a job on a worker thread */
 	struct image_view image;
 	struct kernel_view kview;
 };
@@ -144,7 +144,8 @@ static int make_argv(struct job *j)
 		if (rc == 0)
 			rc = strv_addf(&j->argv, "%s/banger-agent", dir);
 	}
-	/* Tools that it runs are found as root would find them; a locale would change what they say. */
+	/* Tools that it runs are found as root would find them; a locale would change what they
+	 * say. */
 	if (rc == 0)
 		rc = strv_add(&j->envp,
 			      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -299,8 +300,8 @@ static int publish(struct plan *p, struct err *e)
 static int unpublish(struct plan *p, struct err *e)
 {
 	struct job *j = job_of(p);
-	const bool known = j->kernel ? catalog_kernel(j->env->catalog, j->name) != NULL :
-				       catalog_image(j->env->catalog, j->name) != NULL;
+	const bool known = j->kernel ? catalog_kernel(j->env->catalog, j->name) != NULL
+				     : catalog_image(j->env->catalog, j->name) != NULL;
 
 	(void)e;
 	return known ? STEP_DONE : work(p, unpublish_files);
@@ -343,9 +344,9 @@ static int recorded(struct plan *p, struct msg *m, struct err *e)
 		*e = j->commit.err;
 		return m->res;
 	}
-	const int rc = j->remove ? 0 :
-		       j->kernel ? catalog_put_kernel(j->env->catalog, &j->kview) :
-				   catalog_put_image(j->env->catalog, &j->image);
+	const int rc = j->remove   ? 0
+		       : j->kernel ? catalog_put_kernel(j->env->catalog, &j->kview)
+				   : catalog_put_image(j->env->catalog, &j->image);
 	return rc < 0 ? err_num(e, ERR_HOST_MEMORY, rc, "catalogue") : STEP_DONE;
 }
 
@@ -548,8 +549,8 @@ static const char *asked_name(const struct op *op)
 
 static int check(const struct job *j, struct err *e)
 {
-	const bool exists = j->kernel ? catalog_kernel(j->env->catalog, j->name) != NULL :
-					catalog_image(j->env->catalog, j->name) != NULL;
+	const bool exists = j->kernel ? catalog_kernel(j->env->catalog, j->name) != NULL
+				      : catalog_image(j->env->catalog, j->name) != NULL;
 	const int rc = object_name_check("name", j->name, e);
 
 	if (rc < 0)
@@ -560,8 +561,8 @@ static int check(const struct job *j, struct err *e)
 		return err_set(e, j->kernel ? ERR_KERNEL_NOT_FOUND : ERR_IMAGE_NOT_FOUND,
 			       "there is no \"%s\"", j->name);
 	if (!j->remove && exists && !j->force)
-		return err_set(e, j->kernel ? ERR_KERNEL_EXISTS : ERR_IMAGE_EXISTS,
-			       "\"%s\" exists", j->name);
+		return err_set(e, j->kernel ? ERR_KERNEL_EXISTS : ERR_IMAGE_EXISTS, "\"%s\" exists",
+			       j->name);
 	if (njobs >= JOBS_MAX)
 		return err_set(e, ERR_BUSY, "%d imports run already", (int)JOBS_MAX);
 	return 0;
@@ -582,18 +583,19 @@ static int job_make(struct env *env, struct op *op, struct job **ret_job, struct
 	j->out_fd = -EBADF;
 	j->kernel = op->method == METHOD_KERNEL_IMPORT || op->method == METHOD_KERNEL_RM;
 	j->remove = op->method == METHOD_IMAGE_RM || op->method == METHOD_KERNEL_RM;
-	j->force = op->method == METHOD_IMAGE_IMPORT ?
-			   ((const struct image_import_args *)op->args)->force :
-		   op->method == METHOD_IMAGE_BUILD ?
-			   ((const struct image_build_args *)op->args)->force :
-			   op->method == METHOD_KERNEL_IMPORT &&
-				   ((const struct kernel_import_args *)op->args)->force;
+	j->force = op->method == METHOD_IMAGE_IMPORT
+			   ? ((const struct image_import_args *)op->args)->force
+		   : op->method == METHOD_IMAGE_BUILD
+			   ? ((const struct image_build_args *)op->args)->force
+			   : op->method == METHOD_KERNEL_IMPORT &&
+				     ((const struct kernel_import_args *)op->args)->force;
 	if (op->method == METHOD_IMAGE_IMPORT)
 		(void)snprintf(j->image.kernel, sizeof(j->image.kernel), "%s",
 			       ((const struct image_import_args *)op->args)->kernel);
 	op_id_text(&op->id, id);
 	(void)snprintf(j->name, sizeof(j->name), "%s", asked_name(op));
-	(void)snprintf(j->staging, sizeof(j->staging), "%.900s/staging/%s", env->conf.state_dir, id);
+	(void)snprintf(j->staging, sizeof(j->staging), "%.900s/staging/%s", env->conf.state_dir,
+		       id);
 	(void)snprintf(j->final, sizeof(j->final), "%.900s/%s/%s", env->conf.state_dir,
 		       j->kernel ? "kernels" : "images", j->name);
 	(void)snprintf(j->actor.log.actor, sizeof(j->actor.log.actor), "job/%s", j->name);

@@ -1,10 +1,11 @@
-/* job.h - imports and builds of images and kernels: one actor each, around a `banger-imager` process.
+/* job.h - imports and builds of images and kernels: one actor each, around a `banger-imager`
+ * process.
  *
  *   admit -> stage -> run -> publish -> record
  *
- * The process works in a staging directory and tells its progress on a pipe; what it made is renamed into
- * place and then recorded.  Undo removes what is there: the process, the staging directory, and a
- * published directory that no record names.
+ * The process works in a staging directory and tells its progress on a pipe; what it made is
+ * renamed into place and then recorded.  Undo removes what is there: the process, the staging
+ * directory, and a published directory that no record names.
  */
 #pragma once
 

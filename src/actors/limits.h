@@ -1,45 +1,47 @@
-/* limits.h - every bound of the daemon's behaviour, with its unit.  What exceeds one is refused with
- * an error that says so; none is a silent cut. */
+/* limits.h - every bound of the daemon's behaviour, with its unit.  What exceeds one is refused
+ * with an error that says so; none is a silent cut. */
 #pragma once
 
 enum {
-	VMS_MAX = 16384,             /* records */
-	CLIENTS_MAX = 1024,          /* connections; one more is told "busy" and closed */
-	CLIENT_REQUESTS_MAX = 512,   /* unanswered requests on one connection */
-	CLIENT_HELLO_MS = 10000,     /* from accept to the hello */
-	CLIENT_FRAME_MS = 30000,     /* from a frame's first byte to its last */
-	CLIENT_OUT_HIGH = 1 << 20,   /* unsent bytes above which we stop reading a client's requests */
-	CLIENT_STREAM_BUDGET = 3 << 20, /* bytes of stream windows that one connection may hold in full */
-	CLIENT_STREAM_SMALL = 4096,  /* window of each stream beyond that budget */
-	CLIENT_LINGER_MS = 1000,     /* to send what is left when we close a connection */
+	VMS_MAX = 16384,           /* records */
+	CLIENTS_MAX = 1024,        /* connections; one more is told "busy" and closed */
+	CLIENT_REQUESTS_MAX = 512, /* unanswered requests on one connection */
+	CLIENT_HELLO_MS = 10000,   /* from accept to the hello */
+	CLIENT_FRAME_MS = 30000,   /* from a frame's first byte to its last */
+	CLIENT_OUT_HIGH = 1
+			  << 20, /* unsent bytes above which we stop reading a client's requests */
+	CLIENT_STREAM_BUDGET =
+		3 << 20, /* bytes of stream windows that one connection may hold in full */
+	CLIENT_STREAM_SMALL = 4096, /* window of each stream beyond that budget */
+	CLIENT_LINGER_MS = 1000,    /* to send what is left when we close a connection */
 	WATCHERS_MAX = 64,
-	WATCH_QUEUE_MAX = 1024,      /* events that may wait for one watcher; more are counted as lost */
+	WATCH_QUEUE_MAX = 1024, /* events that may wait for one watcher; more are counted as lost */
 
-	OPS_KEEP = 20000,            /* finished operations remembered in the store */
-	OPS_TRIM_EVERY = 1024,       /* finished operations between two trims */
-	OP_ROWS_MAX = 100,           /* rows of op.list */
-	TASK_QUEUE_MAX = 64,         /* requests that may wait for one VM */
+	OPS_KEEP = 20000,      /* finished operations remembered in the store */
+	OPS_TRIM_EVERY = 1024, /* finished operations between two trims */
+	OP_ROWS_MAX = 100,     /* rows of op.list */
+	TASK_QUEUE_MAX = 64,   /* requests that may wait for one VM */
 
-	STARTS_PER_CPU = 2,          /* starts admitted at once: the knee was measured there */
+	STARTS_PER_CPU = 2, /* starts admitted at once: the knee was measured there */
 
 	COMMIT_DEADLINE_MS = 30000,
-	FILES_DEADLINE_MS = 30000,   /* making or removing a VM's files */
+	FILES_DEADLINE_MS = 30000, /* making or removing a VM's files */
 	CONNECT_DEADLINE_MS = 5000,
 	SPAWN_DEADLINE_MS = 10000,
-	BOOT_DEADLINE_MS = 120000,   /* default: from the VMM's start to "up" */
-	STOP_DEADLINE_MS = 10000,    /* default: from the request to power off to the kill */
-	KILL_DEADLINE_MS = 10000,    /* from SIGKILL to the exit */
-	RETRY_FIRST_MS = 1000,       /* an undo that failed is tried again after this, doubling ... */
-	RETRY_MAX_MS = 60000,        /* ... up to this */
+	BOOT_DEADLINE_MS = 120000, /* default: from the VMM's start to "up" */
+	STOP_DEADLINE_MS = 10000,  /* default: from the request to power off to the kill */
+	KILL_DEADLINE_MS = 10000,  /* from SIGKILL to the exit */
+	RETRY_FIRST_MS = 1000,     /* an undo that failed is tried again after this, doubling ... */
+	RETRY_MAX_MS = 60000,      /* ... up to this */
 
-	BOOT_LINE_MAX = 256,         /* console bytes kept while looking for the probe's line */
-	VMM_TAIL_BYTES = 200,        /* of the VMM's stderr that an error quotes */
-	AGENT_HELLO_MS = 5000,       /* from GUEST_SYNC to the agent's hello before we send it again */
+	BOOT_LINE_MAX = 256,   /* console bytes kept while looking for the probe's line */
+	VMM_TAIL_BYTES = 200,  /* of the VMM's stderr that an error quotes */
+	AGENT_HELLO_MS = 5000, /* from GUEST_SYNC to the agent's hello before we send it again */
 
-	JOBS_MAX = 4,                /* image and kernel jobs at once */
+	JOBS_MAX = 4, /* image and kernel jobs at once */
 	JOBS_QUEUE_MAX = 64,
 	IMAGES_MAX = 256,
 	KERNELS_MAX = 256,
 
-	SHUTDOWN_MS = 5000,          /* for connections to take their last answers */
+	SHUTDOWN_MS = 5000, /* for connections to take their last answers */
 };

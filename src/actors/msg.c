@@ -19,7 +19,8 @@ void msg_free(struct msg *m)
 
 static_assert(offsetof(struct serial_msg, msg) == 0, "drop_owned() frees the message's address");
 static_assert(offsetof(struct chunk_msg, msg) == 0, "drop_owned() frees the message's address");
-static_assert(offsetof(struct vm_changed_msg, msg) == 0, "drop_owned() frees the message's address");
+static_assert(offsetof(struct vm_changed_msg, msg) == 0,
+	      "drop_owned() frees the message's address");
 static_assert(offsetof(struct event_msg, msg) == 0, "drop_owned() frees the message's address");
 
 int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,

@@ -1,8 +1,8 @@
 /* msg.h - the vocabulary of messages between the daemon's actors, and the few that own memory.
  *
- * Completions of I/O carry MSG_IO and its relatives; which question they answer is told by address and
- * token.  Messages marked "owned" are allocated by their sender and belong to the receiver, who frees
- * them with msg_free(); an undeliverable one frees itself.
+ * Completions of I/O carry MSG_IO and its relatives; which question they answer is told by address
+ * and token.  Messages marked "owned" are allocated by their sender and belong to the receiver, who
+ * frees them with msg_free(); an undeliverable one frees itself.
  */
 #pragma once
 
@@ -27,15 +27,15 @@ enum msg_type {
 	MSG_PLAN_TIMER,  /* the step's deadline */
 	MSG_TIMER,
 	MSG_IO,
-	MSG_EXIT,        /* a pidfd became readable */
+	MSG_EXIT, /* a pidfd became readable */
 	MSG_LISTENER,
 	MSG_STREAM,
-	MSG_CONSOLE,     /* streams of a VM */
+	MSG_CONSOLE, /* streams of a VM */
 	MSG_AGENT,
 	MSG_CONTROL,
-	MSG_DB_FLUSH,    /* db -> db: the turn is over, commit */
-	MSG_DB_DONE,     /* the store lane has applied a batch */
-	MSG_COMMITTED,   /* db -> whoever waits: durable, or res < 0 */
+	MSG_DB_FLUSH,  /* db -> db: the turn is over, commit */
+	MSG_DB_DONE,   /* the store lane has applied a batch */
+	MSG_COMMITTED, /* db -> whoever waits: durable, or res < 0 */
 	MSG_NTYPES,
 };
 
@@ -55,9 +55,9 @@ enum chunk_kind {
 struct chunk_msg {
 	struct msg msg;
 	enum chunk_kind kind;
-	uint64_t serial;  /* of the operation */
+	uint64_t serial; /* of the operation */
 	uint32_t stream;
-	uint32_t a, b;    /* credit; signo; rows and cols */
+	uint32_t a, b; /* credit; signo; rows and cols */
 	size_t len;
 	uint8_t data[];
 };
@@ -67,7 +67,7 @@ struct event_msg {
 	uint64_t serial;  /* of the operation */
 	const char *name; /* static */
 	size_t len;
-	uint8_t body[];   /* one encoded map */
+	uint8_t body[]; /* one encoded map */
 };
 
 /* A VM has moved to another state; after `gone` its actor waits to be freed by the node. */

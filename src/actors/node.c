@@ -29,7 +29,7 @@ static struct op *op_under_way(const struct node *n, const struct op_id *id)
 
 static struct op *op_by_serial(const struct node *n, uint64_t serial)
 {
-	map_for_each(m, &n->ops) {
+	map_for_each (m, &n->ops) {
 		struct op *op = container_of(m, struct op, by_id);
 
 		if (op->serial == serial)

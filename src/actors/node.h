@@ -1,10 +1,10 @@
 /* node.h - the root supervisor: who exists, what is asked, and who gets the answer.
  *
- * Owns every VM and every operation's fleet.  All requests come here first; those on VMs become one task
- * per VM, whose results are put together again; questions are answered from memory.  Operations that
- * change something are remembered in the store under their op_id before they begin and with their result
- * before the reply.
- * Files: node.c (mailbox, operations), node_vms.c (registry, tasks), node_query.c (questions).
+ * Owns every VM and every operation's fleet.  All requests come here first; those on VMs become one
+ * task per VM, whose results are put together again; questions are answered from memory. Operations
+ * that change something are remembered in the store under their op_id before they begin and with
+ * their result before the reply. Files: node.c (mailbox, operations), node_vms.c (registry, tasks),
+ * node_query.c (questions).
  */
 #pragma once
 
@@ -14,18 +14,18 @@
 
 struct node {
 	struct actor actor;
-	struct env *env;          /* borrowed */
+	struct env *env; /* borrowed */
 	struct io_listener listener;
 	bool listening;
-	struct map ops;           /* op.by_id, by op_id: under way */
+	struct map ops; /* op.by_id, by op_id: under way */
 	struct map vms_by_id;
 	struct map vms_by_name;
-	struct list vms;          /* vm.link, ordered by id */
+	struct list vms; /* vm.link, ordered by id */
 	uint32_t nvms;
-	struct list watchers;     /* op.follow: the watch operations */
+	struct list watchers; /* op.follow: the watch operations */
 	uint32_t nwatchers;
-	uint64_t finished;        /* durable operations, since the last trim */
-	bool exit;                /* daemon.stop was asked: the loop ends once all is said */
+	uint64_t finished; /* durable operations, since the last trim */
+	bool exit;         /* daemon.stop was asked: the loop ends once all is said */
 };
 
 /* Takes the listening descriptor.  Loads the records and adopts or undoes what they say. */
@@ -45,6 +45,6 @@ void node_task_done(struct node *n, struct task *t);
 void node_cancel_tasks(struct node *n, struct op *op);
 void node_lease_over(struct node *n, struct actor_id client);
 void node_cancel(struct node *n, const struct op_id *id, struct err *e);
-void node_answer(struct node *n, struct op *op);    /* questions */
+void node_answer(struct node *n, struct op *op); /* questions */
 bool node_labels_match(const struct strv *want, const struct strv *have);
 int node_op_record(struct node *n, const struct op_id *id, struct op_record *ret_rec);

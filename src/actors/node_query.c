@@ -40,10 +40,11 @@ static void info(struct node *n, struct op *op)
 	(void)snprintf(r->accel, sizeof(r->accel), "%s",
 		       env->accel == VMM_ACCEL_KVM ? "kvm" : "tcg");
 	(void)snprintf(r->accel_reason, sizeof(r->accel_reason), "%s", env->accel_reason);
-	(void)snprintf(r->limits, sizeof(r->limits), "none: cgroups are not delegated to the daemon");
+	(void)snprintf(r->limits, sizeof(r->limits),
+		       "none: cgroups are not delegated to the daemon");
 	catalog_images(env->catalog, &r->images);
 	catalog_kernels(env->catalog, &r->kernels);
-	list_for_each(l, &n->vms)
+	list_for_each (l, &n->vms)
 		r->running += vm_runs(list_entry(l, struct vm, link));
 	op_done(n->env, op, &info_result_schema, r);
 	free(r);
@@ -53,8 +54,8 @@ static void info(struct node *n, struct op *op)
 static void list_vms(struct node *n, struct op *op)
 {
 	const struct list_args *args = op->args;
-	const uint32_t limit = args->limit && args->limit < LIST_PAGE_MAX ? args->limit :
-									    LIST_PAGE_MAX;
+	const uint32_t limit = args->limit && args->limit < LIST_PAGE_MAX ? args->limit
+									  : LIST_PAGE_MAX;
 	struct list_result r = { .total = n->nvms };
 	struct vm_view *rows = calloc(limit, sizeof(*rows));
 	bool begun = !args->after[0];
@@ -71,7 +72,7 @@ static void list_vms(struct node *n, struct op *op)
 		return;
 	}
 	r.vms.items = rows;
-	list_for_each(l, &n->vms) {
+	list_for_each (l, &n->vms) {
 		const struct vm *vm = list_entry(l, struct vm, link);
 
 		if (!begun) {
@@ -115,7 +116,7 @@ static void show_vm(struct node *n, struct op *op)
 
 static const struct op *under_way(const struct node *n, const struct op_id *id)
 {
-	map_for_each(m, &n->ops) {
+	map_for_each (m, &n->ops) {
 		const struct op *op = container_of(m, struct op, by_id);
 
 		if (op_id_equal(&op->id, id))
@@ -174,7 +175,7 @@ static void list_ops(struct node *n, struct op *op)
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "list");
 		return;
 	}
-	map_for_each(m, &n->ops) {
+	map_for_each (m, &n->ops) {
 		const struct op *at = container_of(m, struct op, by_id);
 
 		if (at != op && r.n < OP_ROWS_MAX)
@@ -248,11 +249,11 @@ static void show_kernel(struct node *n, struct op *op)
 void node_answer(struct node *n, struct op *op)
 {
 	static void (*const answers[METHOD_NMETHODS])(struct node *, struct op *) = {
-		[METHOD_INFO] = info,		  [METHOD_VM_LIST] = list_vms,
-		[METHOD_VM_SHOW] = show_vm,	  [METHOD_OP_SHOW] = show_op,
-		[METHOD_OP_LIST] = list_ops,	  [METHOD_OP_CANCEL] = cancel_by_id,
-		[METHOD_IMAGE_LIST] = images,	  [METHOD_IMAGE_SHOW] = show_image,
-		[METHOD_KERNEL_LIST] = kernels,	  [METHOD_KERNEL_SHOW] = show_kernel,
+		[METHOD_INFO] = info,           [METHOD_VM_LIST] = list_vms,
+		[METHOD_VM_SHOW] = show_vm,     [METHOD_OP_SHOW] = show_op,
+		[METHOD_OP_LIST] = list_ops,    [METHOD_OP_CANCEL] = cancel_by_id,
+		[METHOD_IMAGE_LIST] = images,   [METHOD_IMAGE_SHOW] = show_image,
+		[METHOD_KERNEL_LIST] = kernels, [METHOD_KERNEL_SHOW] = show_kernel,
 	};
 
 	ASSERT(answers[op->method]);

@@ -10,14 +10,16 @@
 #include "base/cleanup.h"
 
 static const char *const adjectives[] = {
-	"able", "bold", "brave", "bright", "brisk", "calm",  "clear", "crisp", "eager", "fair",  "fast",
-	"fine", "firm", "fleet", "fond",   "free",  "fresh", "glad",  "grand", "keen",  "kind",  "light",
-	"live", "neat", "nimble", "plain", "prime", "proud", "quick", "quiet", "rapid", "ready",
+	"able",   "bold",  "brave", "bright", "brisk", "calm",  "clear", "crisp",
+	"eager",  "fair",  "fast",  "fine",   "firm",  "fleet", "fond",  "free",
+	"fresh",  "glad",  "grand", "keen",   "kind",  "light", "live",  "neat",
+	"nimble", "plain", "prime", "proud",  "quick", "quiet", "rapid", "ready",
 };
 static const char *const nouns[] = {
-	"badger", "beaver", "bison", "crane", "deer",  "dove",  "eagle", "egret", "falcon", "finch", "fox",
-	"gull",	  "hare",   "hawk",  "heron", "horse", "ibex",	"jay",	 "lark",  "lynx",   "marten", "moose",
-	"otter",  "owl",    "puma",  "raven", "robin", "seal",	"stork", "swan",  "swift",  "wren",
+	"badger", "beaver", "bison", "crane", "deer",   "dove",  "eagle", "egret",
+	"falcon", "finch",  "fox",   "gull",  "hare",   "hawk",  "heron", "horse",
+	"ibex",   "jay",    "lark",  "lynx",  "marten", "moose", "otter", "owl",
+	"puma",   "raven",  "robin", "seal",  "stork",  "swan",  "swift", "wren",
 };
 
 /* ---- registry ---- */
@@ -56,7 +58,7 @@ int node_find(struct node *n, const char *ref, struct vm **ret_vm, struct err *e
 	if (!vm && vm_id_parse(ref, &exact) == 0)
 		vm = node_vm(n, exact);
 	if (!vm && len < VM_ID_CHARS) {
-		list_for_each(l, &n->vms) {
+		list_for_each (l, &n->vms) {
 			struct vm *at = list_entry(l, struct vm, link);
 
 			vm_id_text(at->rec.id, id);
@@ -123,7 +125,7 @@ void node_vm_changed(struct node *n, const struct vm_changed_msg *m)
 			       m->gone ? "gone" : vm_states[m->state].name);
 		buf_init(&body, STORE_VALUE_MAX);
 		if (schema_encode(&vm_event_schema, &ev, &body) == 0) {
-			list_for_each(l, &n->watchers) {
+			list_for_each (l, &n->watchers) {
 				const struct op *op = list_entry(l, struct op, follow);
 				const struct watch_args *args = op->args;
 
@@ -192,7 +194,8 @@ static void fleet_ended(struct node *n, struct op *op)
 		(void)snprintf(row->ref, sizeof(row->ref), "%s", t->ref);
 		(void)snprintf(row->name, sizeof(row->name), "%s", t->name);
 		(void)snprintf(row->state, sizeof(row->state), "%s", t->state);
-		row->duration_us = t->ended_us > op->admitted_us ? t->ended_us - op->admitted_us : 0;
+		row->duration_us = t->ended_us > op->admitted_us ? t->ended_us - op->admitted_us
+								 : 0;
 		row->ready_us = t->ready_us;
 		if (t->err.code) {
 			first_bad = first_bad ? first_bad : t;
@@ -278,12 +281,12 @@ void node_cancel_tasks(struct node *n, struct op *op)
 
 static enum vm_verb verb_of(enum client_method m)
 {
-	return m == METHOD_VM_START   ? VERB_START :
-	       m == METHOD_VM_STOP    ? VERB_STOP :
-	       m == METHOD_VM_RESTART ? VERB_RESTART :
-	       m == METHOD_VM_KILL    ? VERB_KILL :
-	       m == METHOD_VM_DELETE  ? VERB_DELETE :
-					VERB_WAIT;
+	return m == METHOD_VM_START     ? VERB_START
+	       : m == METHOD_VM_STOP    ? VERB_STOP
+	       : m == METHOD_VM_RESTART ? VERB_RESTART
+	       : m == METHOD_VM_KILL    ? VERB_KILL
+	       : m == METHOD_VM_DELETE  ? VERB_DELETE
+					: VERB_WAIT;
 }
 
 static bool selected(const struct vm *vm, const struct targets_args *args)
@@ -309,7 +312,7 @@ void node_targets(struct node *n, struct op *op)
 		return;
 	}
 	if (args->refs.n == 0)
-		list_for_each(l, &n->vms)
+		list_for_each (l, &n->vms)
 			count += selected(list_entry(l, struct vm, link), args);
 	if (fleet_make(op, count) < 0) {
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "targets");
@@ -342,7 +345,7 @@ void node_targets(struct node *n, struct op *op)
 		task_send(n, &t[i], vm);
 	}
 	if (args->refs.n == 0) {
-		list_for_each(l, &n->vms) {
+		list_for_each (l, &n->vms) {
 			const struct vm *vm = list_entry(l, struct vm, link);
 
 			if (selected(vm, args))
@@ -359,7 +362,8 @@ static void generate_name(struct node *n, char out[VM_NAME_MAX + 1])
 
 	do {
 		io_random(n->env->io, r, sizeof(r));
-		(void)snprintf(out, VM_NAME_MAX + 1, "%s-%s", adjectives[r[0] % ARRAY_LEN(adjectives)],
+		(void)snprintf(out, VM_NAME_MAX + 1, "%s-%s",
+			       adjectives[r[0] % ARRAY_LEN(adjectives)],
 			       nouns[r[1] % ARRAY_LEN(nouns)]);
 		if (vm_by_name(n, out))
 			(void)snprintf(out, VM_NAME_MAX + 1, "%s-%s-%u",
@@ -394,7 +398,8 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 	const struct image_view *image = catalog_image(n->env->catalog, s->image);
 	if (!image)
 		return err_set(e, ERR_IMAGE_NOT_FOUND,
-			       s->image[0] ? "no image is called \"%s\"" : "there is no image yet%s",
+			       s->image[0] ? "no image is called \"%s\""
+					   : "there is no image yet%s",
 			       s->image);
 	(void)snprintf(s->image, sizeof(s->image), "%s", image->name);
 	if (!null && strcmp(image->name, IMAGE_NULL) == 0)
@@ -413,8 +418,8 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 	const struct kernel_view *kernel = catalog_kernel(n->env->catalog, s->kernel);
 	if (!kernel)
 		return err_set(e, ERR_KERNEL_NOT_FOUND,
-			       s->kernel[0] ? "no kernel is called \"%s\"" :
-					      "there is no kernel yet%s",
+			       s->kernel[0] ? "no kernel is called \"%s\""
+					    : "there is no kernel yet%s",
 			       s->kernel);
 	(void)snprintf(s->kernel, sizeof(s->kernel), "%s", kernel->name);
 	if (s->disk_bytes == 0)
@@ -437,7 +442,8 @@ static int copy_spec(const struct vm_spec *from, struct vm_spec *to)
 	return rc;
 }
 
-/* One VM of the operation: a record in memory, reserved by name; its first commit is the VM's own. */
+/* One VM of the operation: a record in memory, reserved by name; its first commit is the VM's own.
+ */
 static int make_vm(struct node *n, struct op *op, uint32_t index, struct vm **ret_vm, struct err *e)
 {
 	const struct create_args *args = op->args;
@@ -490,7 +496,7 @@ static struct vm *made_before(const struct node *n, const struct op *op, uint32_
 {
 	if (!op->resumed)
 		return NULL;
-	list_for_each(l, &n->vms) {
+	list_for_each (l, &n->vms) {
 		struct vm *vm = list_entry(l, struct vm, link);
 
 		if (vm->rec.created_index == index && op_id_equal(&vm->rec.created_by, &op->id))
@@ -557,7 +563,7 @@ static void delete_leased(struct node *n, const struct vm *vm)
 
 void node_lease_over(struct node *n, struct actor_id client)
 {
-	list_for_each(l, &n->vms) {
+	list_for_each (l, &n->vms) {
 		const struct vm *vm = list_entry(l, struct vm, link);
 
 		if (vm->lease.gen != 0 && actor_id_equal(vm->lease, client))
@@ -620,7 +626,7 @@ int node_load(struct node *n, struct err *e)
 
 	if (rc < 0)
 		return e->code ? rc : err_num(e, ERR_STORE, rc, "records of VMs");
-	list_for_each(v, &n->vms)
+	list_for_each (v, &n->vms)
 		recover(n, list_entry(v, struct vm, link));
 	return 0;
 }

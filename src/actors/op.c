@@ -11,11 +11,12 @@
 
 bool op_is_durable(enum client_method m)
 {
-	static const uint64_t durable =
-		BIT(METHOD_VM_CREATE) | BIT(METHOD_VM_START) | BIT(METHOD_VM_STOP) |
-		BIT(METHOD_VM_RESTART) | BIT(METHOD_VM_KILL) | BIT(METHOD_VM_DELETE) |
-		BIT(METHOD_IMAGE_IMPORT) | BIT(METHOD_IMAGE_BUILD) | BIT(METHOD_IMAGE_RM) |
-		BIT(METHOD_KERNEL_IMPORT) | BIT(METHOD_KERNEL_RM);
+	static const uint64_t durable = BIT(METHOD_VM_CREATE) | BIT(METHOD_VM_START) |
+					BIT(METHOD_VM_STOP) | BIT(METHOD_VM_RESTART) |
+					BIT(METHOD_VM_KILL) | BIT(METHOD_VM_DELETE) |
+					BIT(METHOD_IMAGE_IMPORT) | BIT(METHOD_IMAGE_BUILD) |
+					BIT(METHOD_IMAGE_RM) | BIT(METHOD_KERNEL_IMPORT) |
+					BIT(METHOD_KERNEL_RM);
 
 	static_assert(METHOD_NMETHODS <= 64, "methods are kept in a 64-bit mask");
 	return (durable & BIT(m)) != 0;
@@ -123,9 +124,9 @@ void op_take_times(struct op *op, const struct plan_time *times, uint32_t n)
 		struct op_step *s = &op->steps[op->nsteps++];
 
 		(void)snprintf(s->name, sizeof(s->name), "%s", times[i].name);
-		s->begin_us = times[i].begin_us > op->admitted_us ?
-				      times[i].begin_us - op->admitted_us :
-				      0;
+		s->begin_us = times[i].begin_us > op->admitted_us
+				      ? times[i].begin_us - op->admitted_us
+				      : 0;
 		s->duration_us = times[i].duration_us;
 		s->result = times[i].result;
 		s->undo = times[i].undo;
@@ -145,10 +146,10 @@ void op_view_fill(const struct env *env, const struct op *op, struct op_view *re
 
 	(void)snprintf(v.method, sizeof(v.method), "%s", client_methods[op->method].name);
 	(void)snprintf(v.state, sizeof(v.state), "%s",
-		       !done			     ? "running" :
-		       !op->err.code		     ? "done" :
-		       op->err.code == ERR_CANCELLED ? "cancelled" :
-						       "failed");
+		       !done                           ? "running"
+		       : !op->err.code                 ? "done"
+		       : op->err.code == ERR_CANCELLED ? "cancelled"
+						       : "failed");
 	if (op->err.code) {
 		(void)snprintf(v.code, sizeof(v.code), "%s", err_name(op->err.code));
 		(void)snprintf(v.message, sizeof(v.message), "%s", op->err.text);

@@ -1,8 +1,9 @@
 /* op.h - one request from outside, from admission to its one reply.
  *
- * Made by the client actor when a request has been decoded; travels by its embedded message to the node
- * (and, for exec, on to the VM), comes back as MSG_OP_DONE with `err` or `result` set, and is freed by the
- * client once the reply is written.  When the client is gone meanwhile, the op frees itself.
+ * Made by the client actor when a request has been decoded; travels by its embedded message to the
+ * node (and, for exec, on to the VM), comes back as MSG_OP_DONE with `err` or `result` set, and is
+ * freed by the client once the reply is written.  When the client is gone meanwhile, the op frees
+ * itself.
  */
 #pragma once
 
@@ -14,31 +15,31 @@
 
 struct op {
 	struct msg msg;
-	struct list_node link;      /* client.ops, while it is unanswered */
-	struct map_node by_id;      /* node.ops */
+	struct list_node link; /* client.ops, while it is unanswered */
+	struct map_node by_id; /* node.ops */
 	struct op_id id;
-	uint64_t serial;            /* unique in this daemon's life: how messages name it */
+	uint64_t serial; /* unique in this daemon's life: how messages name it */
 	enum client_method method;
-	void *args;                 /* owned; of client_methods[method].args */
-	uint64_t digest;            /* of the arguments' bytes */
-	struct actor_id client;     /* who gets the reply; nobody when it has gone */
-	uint32_t request_id;        /* of the connection */
-	bool detach;                /* goes on when the connection closes */
-	bool progress;              /* wants "progress" events */
+	void *args;             /* owned; of client_methods[method].args */
+	uint64_t digest;        /* of the arguments' bytes */
+	struct actor_id client; /* who gets the reply; nobody when it has gone */
+	uint32_t request_id;    /* of the connection */
+	bool detach;            /* goes on when the connection closes */
+	bool progress;          /* wants "progress" events */
 	bool cancelled;
-	bool durable;               /* remembered in the store */
-	bool resumed;               /* cut short by a crash, asked again */
-	struct actor_id at;         /* exec: the VM that serves it */
-	uint64_t admitted_us;       /* reactor's clock */
-	uint64_t admitted_ms;       /* Unix time */
-	vm_id vm;                   /* it is about this one, or 0 */
-	struct fleet *fleet;        /* owned by the node: targets and their results */
-	struct list followers;      /* op.follow of the same op_id, waiting for our answer */
-	struct list_node follow;    /* leader.followers */
-	struct db_wait commit;      /* the record of its result */
-	struct err err;             /* code != 0: it failed */
+	bool durable;            /* remembered in the store */
+	bool resumed;            /* cut short by a crash, asked again */
+	struct actor_id at;      /* exec: the VM that serves it */
+	uint64_t admitted_us;    /* reactor's clock */
+	uint64_t admitted_ms;    /* Unix time */
+	vm_id vm;                /* it is about this one, or 0 */
+	struct fleet *fleet;     /* owned by the node: targets and their results */
+	struct list followers;   /* op.follow of the same op_id, waiting for our answer */
+	struct list_node follow; /* leader.followers */
+	struct db_wait commit;   /* the record of its result */
+	struct err err;          /* code != 0: it failed */
 	char step[24];
-	struct buf result;          /* one encoded map; empty: {} */
+	struct buf result; /* one encoded map; empty: {} */
 	uint32_t nsteps;
 	struct op_step steps[STEPS_MAX];
 };
@@ -50,7 +51,8 @@ struct op *op_create(struct env *env, enum client_method m);
 void op_destroy(struct op *op);
 
 /* Sets the answer and sends the op home.  Exactly one of these, once. */
-void op_done(struct env *env, struct op *op, const struct schema *result_schema, const void *result);
+void op_done(struct env *env, struct op *op, const struct schema *result_schema,
+	     const void *result);
 void op_fail(struct env *env, struct op *op, const struct err *e);
 int op_refuse(struct env *env, struct op *op, enum err_code code, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);

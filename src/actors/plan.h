@@ -5,13 +5,13 @@
  *               v
  *   UNDOING step k -> k-1 -> ... -> 0  (the failing step too) ----> ended(-errno)
  *
- * A step finishes at once (STEP_DONE), fails (-errno), or leaves one question outstanding: STEP_WAIT for
- * an event that may be forgotten (a late one is recognised by its token), STEP_WAIT_OP for the plan's
- * own io_op or commit, whose storage must come back before anything else happens: on a deadline it is
- * cancelled and its answer, whatever it is, is the end of the wait.  Undo means "ensure absent": it is
- * called for steps that never ran, failed, or half happened.  An undo that fails is counted as a leak,
- * its error joined to the first, and the rest still unwinds.
- * Pure bookkeeping: the plan does no I/O but its timer and cancel.
+ * A step finishes at once (STEP_DONE), fails (-errno), or leaves one question outstanding:
+ * STEP_WAIT for an event that may be forgotten (a late one is recognised by its token),
+ * STEP_WAIT_OP for the plan's own io_op or commit, whose storage must come back before anything
+ * else happens: on a deadline it is cancelled and its answer, whatever it is, is the end of the
+ * wait.  Undo means "ensure absent": it is called for steps that never ran, failed, or half
+ * happened.  An undo that fails is counted as a leak, its error joined to the first, and the rest
+ * still unwinds. Pure bookkeeping: the plan does no I/O but its timer and cancel.
  */
 #pragma once
 
@@ -52,7 +52,7 @@ enum plan_phase {
 
 struct plan_time {
 	const char *name;
-	uint64_t begin_us;    /* on the reactor's clock */
+	uint64_t begin_us; /* on the reactor's clock */
 	uint64_t duration_us;
 	int32_t result;
 	bool undo;
@@ -63,24 +63,24 @@ typedef void plan_ended_fn(struct plan *p, int rc);
 typedef void plan_stage_fn(struct plan *p, const char *step, bool undo);
 
 struct plan {
-	struct io *io;              /* borrowed */
-	const struct log_ctx *log;  /* borrowed from the actor */
-	const struct step *steps;   /* static table */
+	struct io *io;             /* borrowed */
+	const struct log_ctx *log; /* borrowed from the actor */
+	const struct step *steps;  /* static table */
 	uint32_t n;
 	uint32_t at;
 	enum plan_phase phase;
-	int wait;                   /* STEP_DONE while none, else which kind */
-	uint32_t token;             /* of the outstanding question */
-	bool aborted;               /* abort_err says why; takes effect when the question has come back */
-	bool completed;             /* it ended forward: every step is done */
+	int wait;       /* STEP_DONE while none, else which kind */
+	uint32_t token; /* of the outstanding question */
+	bool aborted;   /* abort_err says why; takes effect when the question has come back */
+	bool completed; /* it ended forward: every step is done */
 	struct err abort_err;
-	struct io_op op;            /* the one question to io; its msg is MSG_PLAN_IO */
-	struct io_timer timer;      /* the step's deadline */
-	uint32_t deadline_ms;       /* 0: the table's; a step may set its own in start() */
-	struct op_id op_id;         /* for the log */
-	struct err err;             /* the first failure, later ones joined */
-	const char *failed_step;    /* or NULL */
-	uint32_t leaks;             /* undo steps that failed */
+	struct io_op op;         /* the one question to io; its msg is MSG_PLAN_IO */
+	struct io_timer timer;   /* the step's deadline */
+	uint32_t deadline_ms;    /* 0: the table's; a step may set its own in start() */
+	struct op_id op_id;      /* for the log */
+	struct err err;          /* the first failure, later ones joined */
+	const char *failed_step; /* or NULL */
+	uint32_t leaks;          /* undo steps that failed */
 	uint32_t ntimes;
 	struct plan_time times[STEPS_MAX];
 	plan_ended_fn *ended;
@@ -93,8 +93,8 @@ void plan_init(struct plan *p, struct io *io, const struct actor *owner, plan_en
 /* Runs the table forward.  `ended` may be called before this returns. */
 void plan_begin(struct plan *p, const struct step *steps, uint32_t n, const struct op_id *op_id);
 
-/* Runs the table backward from its end: stop and recovery are the same undo entries.  Ends with rc 0
- * unless an undo failed. */
+/* Runs the table backward from its end: stop and recovery are the same undo entries.  Ends with rc
+ * 0 unless an undo failed. */
 void plan_unwind(struct plan *p, const struct step *steps, uint32_t n, const struct op_id *op_id);
 
 /* Hands over MSG_PLAN_IO and MSG_PLAN_TIMER messages; stale ones are dropped. */

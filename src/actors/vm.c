@@ -258,7 +258,7 @@ static bool wait_satisfied(const struct vm *vm, const struct task *t)
 
 static void wake_waiters(struct vm *vm)
 {
-	list_for_each_safe(n, &vm->waiters) {
+	list_for_each_safe (n, &vm->waiters) {
 		struct task *t = list_entry(n, struct task, link);
 		const struct err gone = { .code = ERR_VM_NOT_FOUND,
 					  .text = "the VM was deleted meanwhile" };
@@ -410,8 +410,7 @@ static void task_arrived(struct vm *vm, struct task *t)
 		return;
 	}
 	if (vm->ntasks >= TASK_QUEUE_MAX) {
-		err_set(&e, ERR_BUSY, "%d requests wait for this VM already",
-			(int)TASK_QUEUE_MAX);
+		err_set(&e, ERR_BUSY, "%d requests wait for this VM already", (int)TASK_QUEUE_MAX);
 		task_reply(vm, t, &e);
 		return;
 	}
@@ -432,7 +431,7 @@ static bool cancel_queued(struct vm *vm, struct list *l, uint64_t serial)
 {
 	const struct err e = { .code = ERR_CANCELLED, .text = "cancelled before it began" };
 
-	list_for_each(n, l) {
+	list_for_each (n, l) {
 		struct task *t = list_entry(n, struct task, link);
 
 		if (t->op->serial == serial) {
@@ -452,8 +451,7 @@ static void cancelled(struct vm *vm, uint64_t serial)
 	const struct err e = { .code = ERR_CANCELLED, .text = "cancelled" };
 
 	if ((vm->run && guest_link_cancel(&vm->run->link, serial)) ||
-	    cancel_queued(vm, &vm->tasks, serial) ||
-	    cancel_queued(vm, &vm->waiters, serial))
+	    cancel_queued(vm, &vm->tasks, serial) || cancel_queued(vm, &vm->waiters, serial))
 		return;
 	if (vm->task && vm->task->op->serial == serial && vm->run) {
 		vm->task->cancelled = true;
@@ -504,8 +502,7 @@ static void vm_handle(struct actor *a, struct msg *m)
 		break;
 	case MSG_CHUNK:
 		if (vm->run)
-			guest_link_chunk(&vm->run->link,
-					 container_of(m, struct chunk_msg, msg));
+			guest_link_chunk(&vm->run->link, container_of(m, struct chunk_msg, msg));
 		msg_free(m);
 		break;
 	case MSG_CANCEL:

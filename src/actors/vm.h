@@ -4,11 +4,11 @@
  *                  \          \__________\___________\______> failed
  *                   `--------------------- deleting (from any that does not run)
  *
- * The node owns the struct and talks to it by message: MSG_TASK (one at a time, others wait in order),
- * MSG_OP (exec), MSG_CHUNK (bytes of an exec), MSG_CANCEL.  A stopped VM is its record and little else;
- * what a start needs lives in `run`, which exists from a task's begin until the VM holds nothing.
- * Files: vm.c (mailbox, tasks), vm_create.c, vm_start.c (the plans), vm_stop.c, vm_exec.c (streams),
- * guest_link.c (the agent's conversation).
+ * The node owns the struct and talks to it by message: MSG_TASK (one at a time, others wait in
+ * order), MSG_OP (exec), MSG_CHUNK (bytes of an exec), MSG_CANCEL.  A stopped VM is its record and
+ * little else; what a start needs lives in `run`, which exists from a task's begin until the VM
+ * holds nothing. Files: vm.c (mailbox, tasks), vm_create.c, vm_start.c (the plans), vm_stop.c,
+ * vm_exec.c (streams), guest_link.c (the agent's conversation).
  */
 #pragma once
 
@@ -38,64 +38,66 @@ extern const struct fsm_state vm_states[VM_NSTATES];
 
 /* What a VM has only while something happens to it or it runs. */
 struct vm_run {
-	struct vm *vm;                /* borrowed: our owner */
+	struct vm *vm; /* borrowed: our owner */
 	struct plan plan;
 	struct db_wait commit;
 	struct gate_wait gate;
-	struct vm_resources res;      /* as last put into the store */
-	int listen_fd[VMM_NSOCKETS];  /* owned until the VMM has them */
+	struct vm_resources res;     /* as last put into the store */
+	int listen_fd[VMM_NSOCKETS]; /* owned until the VMM has them */
 	struct io_stream stream[VMM_NSOCKETS];
-	bool stream_open[VMM_NSOCKETS]; /* the stream holds a descriptor: close and wait for its end */
-	struct guest_link link;       /* the conversation on the agent's stream */
-	struct buf console;           /* the line being looked at, until the guest is up */
-	struct buf control;           /* bytes of the control channel not yet parsed */
+	bool stream_open[VMM_NSOCKETS]; /* the stream holds a descriptor: close and wait for its end
+					 */
+	struct guest_link link;         /* the conversation on the agent's stream */
+	struct buf console;             /* the line being looked at, until the guest is up */
+	struct buf control;             /* bytes of the control channel not yet parsed */
 	struct strv argv, envp;
 	struct io_spawn spawn;
-	int log_fd;                   /* the VMM's stdout and stderr */
+	int log_fd; /* the VMM's stdout and stderr */
 	int pidfd;
-	struct io_op exit;            /* poll on pidfd: MSG_EXIT */
-	bool exited;                  /* ... has come */
-	bool ready;                   /* the guest has said that it is up */
-	bool ready_line;              /* ... the probe, on its console */
-	struct err work_err;          /* of a job on a worker thread; read after its answer */
+	struct io_op exit;               /* poll on pidfd: MSG_EXIT */
+	bool exited;                     /* ... has come */
+	bool ready;                      /* the guest has said that it is up */
+	bool ready_line;                 /* ... the probe, on its console */
+	struct err work_err;             /* of a job on a worker thread; read after its answer */
 	char work_path[2][ENV_PATH_MAX]; /* what the job is about */
 	char work_backing[ENV_PATH_MAX];
 	uint64_t work_bytes;
-	enum vm_state end_state;      /* where unwinding leads */
-	uint64_t boot_us;             /* reactor's clock at the VMM's start */
-	uint64_t ready_us;            /* from there to ready */
+	enum vm_state end_state; /* where unwinding leads */
+	uint64_t boot_us;        /* reactor's clock at the VMM's start */
+	uint64_t ready_us;       /* from there to ready */
 	uint32_t control_id;
-	struct err create_err;        /* why a create is being taken back */
+	struct err create_err; /* why a create is being taken back */
 };
 
 struct vm {
 	struct actor actor;
-	struct env *env;              /* borrowed, outlives us */
-	struct map_node by_id;        /* node.vms_by_id */
-	struct map_node by_name;      /* node.vms_by_name */
-	struct list_node link;        /* node.vms, by id */
+	struct env *env;         /* borrowed, outlives us */
+	struct map_node by_id;   /* node.vms_by_id */
+	struct map_node by_name; /* node.vms_by_name */
+	struct list_node link;   /* node.vms, by id */
 	struct fsm fsm;
 	struct vm_record rec;
 	const struct vmm_driver *driver; /* borrowed, static */
-	struct vm_run *run;           /* owned, or NULL */
-	struct task *task;            /* the one at work, borrowed from its fleet */
-	struct list tasks;            /* task.link: waiting their turn */
+	struct vm_run *run;              /* owned, or NULL */
+	struct task *task;               /* the one at work, borrowed from its fleet */
+	struct list tasks;               /* task.link: waiting their turn */
 	uint32_t ntasks;
-	struct list waiters;          /* task.link: vm.wait */
-	struct io_timer retry;        /* an undo that failed is tried again */
+	struct list waiters;   /* task.link: vm.wait */
+	struct io_timer retry; /* an undo that failed is tried again */
 	uint32_t retry_ms;
-	uint32_t leaks;               /* undo steps that failed last time, counted in env.leaks */
-	struct actor_id lease;        /* the client whose end is ours; zero: none */
-	bool named;                   /* the host's lists know us by name and id */
-	bool gone;                    /* the record is deleted */
+	uint32_t leaks;        /* undo steps that failed last time, counted in env.leaks */
+	struct actor_id lease; /* the client whose end is ours; zero: none */
+	bool named;            /* the host's lists know us by name and id */
+	bool gone;             /* the record is deleted */
 };
 
-/* A VM that is known to the store already (recovery), or is about to be (create).  Takes the record's
- * contents. */
+/* A VM that is known to the store already (recovery), or is about to be (create).  Takes the
+ * record's contents. */
 int vm_create(struct env *env, struct vm_record *rec, struct vm **ret_vm);
 void vm_destroy(struct vm *vm);
 
-/* After a restart: adopts what runs, undoes what was half done.  `res` is NULL when it holds nothing. */
+/* After a restart: adopts what runs, undoes what was half done.  `res` is NULL when it holds
+ * nothing. */
 void vm_recover(struct vm *vm, const struct vm_resources *res);
 
 /* The node's look at its child. */
@@ -142,12 +144,12 @@ void vm_delete_begin(struct vm *vm);
 extern const struct step vm_start_steps[];
 extern const struct step vm_adopt_steps[];
 void vm_start_begin(struct vm *vm);
-void vm_unwind(struct vm *vm, enum vm_state end_state); /* the start plan, backward */
+void vm_unwind(struct vm *vm, enum vm_state end_state);       /* the start plan, backward */
 bool vm_adopt(struct vm *vm, const struct vm_resources *res); /* false: it is gone */
 void vm_exited(struct vm *vm);
 void vm_lost(struct vm *vm, int status); /* the VMM ended by itself; status as wait(2)'s, or -1 */
 bool vm_closing_channel(const struct vm *vm, enum vmm_socket s);
-void vm_ready(struct vm *vm);        /* the guest is up */
+void vm_ready(struct vm *vm); /* the guest is up */
 bool vm_has_agent(const struct vm *vm);
 
 /* vm_stop.c */

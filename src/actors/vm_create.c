@@ -3,9 +3,9 @@
  *   create:  intent -> files -> record          delete:  intent -> files -> record
  *            (undone: every trace goes)                  (goes on after a crash)
  *
- * The record says "creating" before the first file is made, and "deleting" before the first one goes, so
- * that a crash in between is finished at the next start.  A VM without files (the null driver) needs no
- * intent: one commit makes it and one removes it.
+ * The record says "creating" before the first file is made, and "deleting" before the first one
+ * goes, so that a crash in between is finished at the next start.  A VM without files (the null
+ * driver) needs no intent: one commit makes it and one removes it.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* vm_ended.c - what follows when a plan of a VM has ended.
  *
  *   create done      -> start it, unless told not to           create undone -> gone
- *   start done       -> running                                start undone  -> stopped or failed, and
- *   poweroff over    -> undo the start                              restart: start again
- *   delete done      -> gone                                        delete:  delete now
- *   adopted          -> running, as before                          cancelled create: delete
+ *   start done       -> running                                start undone  -> stopped or failed,
+ * and poweroff over    -> undo the start                              restart: start again delete
+ * done      -> gone                                        delete:  delete now adopted          ->
+ * running, as before                          cancelled create: delete
  */
 #include <stdio.h>
 
@@ -23,7 +23,8 @@ void vm_plan_stage(struct plan *p, const char *step, bool undo)
 	op_progress(vm->env, vm->task->op, &ev);
 }
 
-/* An undo failed: the VM still holds something.  Tried again, ever more slowly, until it does not. */
+/* An undo failed: the VM still holds something.  Tried again, ever more slowly, until it does not.
+ */
 static void retry_later(struct vm *vm)
 {
 	vm->retry_ms = vm->retry_ms == 0 ? RETRY_FIRST_MS : vm->retry_ms * 2;

@@ -2,10 +2,11 @@
  *
  *   admit -> intent -> runtime -> console, agent, control -> vmm -> boot -> record
  *
- * The intent is durable before the first host resource is taken.  Every resource is named after the VM's
- * id, so undoing a step that never ran is harmless and a crash is repaired by undoing the whole table.
- * The daemon listens on the VM's sockets and is connected to them before the VMM starts and inherits the
- * listening ends: no byte is lost, nothing is polled for, and a restarted daemon connects again by path.
+ * The intent is durable before the first host resource is taken.  Every resource is named after the
+ * VM's id, so undoing a step that never ran is harmless and a crash is repaired by undoing the
+ * whole table. The daemon listens on the VM's sockets and is connected to them before the VMM
+ * starts and inherits the listening ends: no byte is lost, nothing is polled for, and a restarted
+ * daemon connects again by path.
  */
 #include <assert.h>
 #include <errno.h>
@@ -225,8 +226,7 @@ static int channel_opened(struct plan *p, struct msg *m, struct err *e)
 
 	if (m->res < 0)
 		return err_num(e, ERR_HOST_IO, m->res, "connect %s", sockets[s].file);
-	const int rc = io_stream_open(vm->env->io, stream, &vm->actor, sockets[s].msg_type,
-				      m->res);
+	const int rc = io_stream_open(vm->env->io, stream, &vm->actor, sockets[s].msg_type, m->res);
 	if (rc < 0) {
 		io_close(vm->env->io, m->res);
 		return err_num(e, ERR_HOST_MEMORY, rc, "%s", sockets[s].file);
@@ -295,7 +295,8 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PA
 	if (!m->binary[0])
 		return err_set(e, ERR_VMM_MISSING, "qemu-system-x86_64 is not installed");
 	if (is_probe(vm)) {
-		(void)snprintf(paths[2], ENV_PATH_MAX, "%.900s/probe.elf", vm->env->conf.libexec_dir);
+		(void)snprintf(paths[2], ENV_PATH_MAX, "%.900s/probe.elf",
+			       vm->env->conf.libexec_dir);
 		m->kernel = paths[2];
 	} else {
 		kernel = catalog_kernel(vm->env->catalog, spec->kernel);
@@ -341,8 +342,8 @@ static int vmm_up(struct plan *p, struct err *e)
 	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDERR_FILENO };
 	for (int s = 0; s < VMM_NSOCKETS; s++)
 		if (m.socket_fd[s] >= 0)
-			sp->fds[sp->nfds++] =
-				(struct io_spawn_fd){ run->listen_fd[s], m.socket_fd[s] };
+			sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->listen_fd[s],
+								    m.socket_fd[s] };
 	(void)snprintf(vm->rec.accel, sizeof(vm->rec.accel), "%s",
 		       m.accel == VMM_ACCEL_KVM ? "kvm" : "tcg");
 	run->boot_us = io_now_us(vm->env->io);
@@ -429,9 +430,9 @@ static int boot_wait(struct plan *p, struct err *e)
 		vm->run->ready = true;
 	if (vm->run->ready)
 		return STEP_DONE;
-	p->deadline_ms = vm->task && vm->task->deadline_ms && vm->task->verb != VERB_RESTART ?
-				 vm->task->deadline_ms :
-				 BOOT_DEADLINE_MS;
+	p->deadline_ms = vm->task && vm->task->deadline_ms && vm->task->verb != VERB_RESTART
+				 ? vm->task->deadline_ms
+				 : BOOT_DEADLINE_MS;
 	return STEP_WAIT;
 }
 
@@ -536,15 +537,16 @@ void vm_exited(struct vm *vm)
 	struct err e = { 0 };
 	int status = -1;
 
-	/* Adopted ones are reaped by whoever inherited them, and keep their status for themselves. */
+	/* Adopted ones are reaped by whoever inherited them, and keep their status for themselves.
+	 */
 	if (io_reap(vm->env->io, run->pidfd, &status) < 0)
 		status = -1;
 	io_close(vm->env->io, run->pidfd);
 	run->pidfd = -EBADF;
 	run->exited = true;
-	vm->rec.exit_status = status < 0	    ? -1 :
-			      WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
-						    WEXITSTATUS(status);
+	vm->rec.exit_status = status < 0            ? -1
+			      : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+						    : WEXITSTATUS(status);
 	LOG_INFO(&vm->actor.log, NULL, "vmm.exit", K("status", vm->rec.exit_status));
 	if (vm_powering_off(vm) || plan_waits_undo(p, vmm_down)) {
 		plan_event(p, 0);
@@ -564,8 +566,8 @@ void vm_exited(struct vm *vm)
 static int channel_again(struct plan *p, struct err *e)
 {
 	(void)e;
-	return has_socket(vm_of(p), (enum vmm_socket)plan_step(p)->arg) ? channel_connect(p) :
-									   STEP_DONE;
+	return has_socket(vm_of(p), (enum vmm_socket)plan_step(p)->arg) ? channel_connect(p)
+									: STEP_DONE;
 }
 
 /* A channel that cannot be had back is no reason to end a VM that runs. */
@@ -596,8 +598,8 @@ bool vm_adopt(struct vm *vm, const struct vm_resources *res)
 	run->ready = true;
 	run->end_state = VM_STOPPED;
 	if (vm->driver->program) {
-		const int fd = res->pid ? io_adopt(vm->env->io, (pid_t)res->pid, res->start_ticks) :
-					  -ESRCH;
+		const int fd = res->pid ? io_adopt(vm->env->io, (pid_t)res->pid, res->start_ticks)
+					: -ESRCH;
 
 		if (fd >= 0) {
 			run->pidfd = fd;

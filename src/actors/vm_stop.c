@@ -1,5 +1,5 @@
-/* vm_stop.c - ask the guest to power off, within a bound; then the start plan is undone, whatever came of
- * it.  The undo kills what is still there. */
+/* vm_stop.c - ask the guest to power off, within a bound; then the start plan is undone, whatever
+ * came of it.  The undo kills what is still there. */
 #include <errno.h>
 
 #include "actors/limits.h"
@@ -17,8 +17,8 @@ static int poweroff(struct plan *p, struct err *e)
 	(void)e;
 	if ((t && t->force) || vm->run->pidfd < 0)
 		return STEP_DONE;
-	p->deadline_ms = t && t->deadline_ms && t->verb == VERB_STOP ? t->deadline_ms :
-								       STOP_DEADLINE_MS;
+	p->deadline_ms = t && t->deadline_ms && t->verb == VERB_STOP ? t->deadline_ms
+								     : STOP_DEADLINE_MS;
 	if (guest_link_poweroff(&vm->run->link) == 0)
 		return STEP_WAIT; /* for MSG_EXIT */
 	if (vm_has_agent(vm) && vm_control_call(vm, VMM_CALL_POWERDOWN) == 0)

@@ -6,7 +6,8 @@
 #include "actors/limits.h"
 #include "actors/vm.h"
 
-/* Looks for the probe's line.  Once it has come the stream is closed: the VMM goes on writing its log. */
+/* Looks for the probe's line.  Once it has come the stream is closed: the VMM goes on writing its
+ * log. */
 static void console_read(struct vm *vm)
 {
 	struct vm_run *run = vm->run;
@@ -70,7 +71,8 @@ static void control_read(struct vm *vm)
 	}
 	if (rc < 0 || s->eof || s->error) {
 		if (rc < 0)
-			LOG_WARN(&vm->actor.log, NULL, "vmm.protocol", K("rc", rc), K("why", e.text));
+			LOG_WARN(&vm->actor.log, NULL, "vmm.protocol", K("rc", rc),
+				 K("why", e.text));
 		io_stream_close(vm->env->io, s, 0);
 	}
 }
@@ -130,8 +132,8 @@ static void link_up(struct guest_link *l)
 	vm_ready(vm);
 }
 
-/* The agent's channel was hung up, by it or by us.  Commands have failed; the VM itself runs on, and the
- * next start of the daemon or of the VM connects again. */
+/* The agent's channel was hung up, by it or by us.  Commands have failed; the VM itself runs on,
+ * and the next start of the daemon or of the VM connects again. */
 static void link_down(struct guest_link *l, const struct err *why)
 {
 	struct vm_run *run = container_of(l, struct vm_run, link);

@@ -245,8 +245,8 @@ int io_kill(struct io *io, int pidfd, int signo);
 /* A pidfd for a process that was started before us, only if it is still the same one.  -ESRCH. */
 int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks);
 
-/* The process of ours whose command line contains `text`, after a crash left its pid unrecorded; 0 when
- * there is none.  Looks through /proc: for recovery only. */
+/* The process of ours whose command line contains `text`, after a crash left its pid unrecorded; 0
+ * when there is none.  Looks through /proc: for recovery only. */
 pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks);
 
 /* Closes a descriptor that came out of this interface and is not in use by any operation. */

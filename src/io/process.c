@@ -94,7 +94,8 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks)
 	return ticks == start_ticks ? take_fd(&fd) : -ESRCH;
 }
 
-/* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not hold. */
+/* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not
+ * hold. */
 static bool cmdline_contains(int proc, const char *name, const char *text)
 {
 	char path[64];
@@ -120,7 +121,8 @@ pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks
 	(void)io;
 	if (!dir)
 		return 0;
-	while (!found && (d = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
+	while (!found &&
+	       (d = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
 		const long pid = strtol(d->d_name, NULL, 10);
 
 		if (pid > 0 && pid != getpid() && cmdline_contains(dirfd(dir), d->d_name, text) &&

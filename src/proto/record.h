@@ -1,8 +1,8 @@
 /* record.h - what the store keeps, as msgpack maps.
  *
- * Every record carries the version that wrote it and its schema is open: a newer daemon may add fields,
- * and an older one that reads them ignores what it does not know.  (A change that an older one may not
- * ignore is a new store schema, see STORE_SCHEMA.)
+ * Every record carries the version that wrote it and its schema is open: a newer daemon may add
+ * fields, and an older one that reads them ignores what it does not know.  (A change that an older
+ * one may not ignore is a new store schema, see STORE_SCHEMA.)
  */
 #pragma once
 
@@ -21,25 +21,25 @@ struct vm_record {
 	struct vm_spec spec;     /* as resolved: defaults filled in */
 	struct op_id created_by; /* the operation that made it, and which of its VMs it is */
 	uint32_t created_index;
-	bool lease;              /* dies with the connection that made it */
+	bool lease; /* dies with the connection that made it */
 	uint64_t created_ms;
 	uint64_t started_ms;
 	char boot_id[40];
 	char accel[8];
 	char failure[FAILURE_MAX];
-	int32_t exit_status;     /* of the last VMM; -1: not known */
+	int32_t exit_status; /* of the last VMM; -1: not known */
 };
 extern const struct schema vm_record_schema;
 
-/* STORE_RESOURCES: what a VM holds on the host or is about to take; no record: nothing.  Names are not
- * kept: they derive from the id. */
+/* STORE_RESOURCES: what a VM holds on the host or is about to take; no record: nothing.  Names are
+ * not kept: they derive from the id. */
 struct vm_resources {
 	uint32_t version;
-	bool files;              /* state directory with disk and logs */
-	bool runtime;            /* runtime directory with sockets */
-	bool process;            /* a VMM was, or was about to be, started */
-	uint32_t pid;            /* 0 until known */
-	uint64_t start_ticks;    /* with pid: tells a reused one */
+	bool files;           /* state directory with disk and logs */
+	bool runtime;         /* runtime directory with sockets */
+	bool process;         /* a VMM was, or was about to be, started */
+	uint32_t pid;         /* 0 until known */
+	uint64_t start_ticks; /* with pid: tells a reused one */
 };
 extern const struct schema vm_resources_schema;
 
@@ -47,11 +47,11 @@ extern const struct schema vm_resources_schema;
 struct op_record {
 	uint32_t version;
 	char method[WIRE_METHOD_MAX];
-	uint64_t digest;         /* of the arguments' bytes */
-	bool done;               /* else it was cut short: the same request goes on with it */
+	uint64_t digest; /* of the arguments' bytes */
+	bool done;       /* else it was cut short: the same request goes on with it */
 	struct op_view view;
-	struct bytes targets;    /* vm_ids it is about, 8 bytes each, big-endian */
-	struct bytes result;     /* the reply's map when it did not fail */
-	int32_t sys;             /* errno of the failure */
+	struct bytes targets; /* vm_ids it is about, 8 bytes each, big-endian */
+	struct bytes result;  /* the reply's map when it did not fail */
+	int32_t sys;          /* errno of the failure */
 };
 extern const struct schema op_record_schema;

@@ -1,4 +1,4 @@
-#include "spawn.h"
+#include "daemon_start.h"
 
 #include <errno.h>
 #include <fcntl.h>

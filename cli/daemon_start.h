@@ -1,4 +1,4 @@
-/* spawn.h - starts bangerd as a process of its own. */
+/* daemon_start.h - starts bangerd as a process of its own. */
 #pragma once
 
 #include "base/err.h"
