@@ -216,14 +216,14 @@ int conn_request(struct conn *c, uint32_t id, enum client_method method, const v
 int conn_call(struct conn *c, enum client_method method, const void *args, void *result,
 	      struct err *e)
 {
-	struct wire w;
+	struct wire w = { 0 };
 	int rc = conn_request(c, 1, method, args, e);
 
 	if (rc == 0)
 		rc = conn_flush(c, e);
 	if (rc == 0)
 		rc = conn_next(c, &w, e);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	if (w.failed) {
 		wire_error_get(&w, e);
@@ -243,7 +243,7 @@ static int hello(struct conn *c, struct err *e)
 			     .name = "banger-bench/" BANGER_VERSION,
 			     .version = WIRE_VERSION,
 			     .version_min = WIRE_VERSION_MIN };
-	struct wire theirs;
+	struct wire theirs = { 0 };
 	uint32_t version;
 	int rc = queue(c, &ours, e);
 

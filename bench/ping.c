@@ -31,7 +31,7 @@ static int drive(struct conn *c, const struct bench_args *a, struct samples *tim
 			rc = conn_flush(c, e);
 		if (rc == 0)
 			rc = conn_next(c, &w, e);
-		if (rc < 0)
+		if (rc != 0)
 			return rc;
 		if (w.failed)
 			return err_set(e, ERR_INTERNAL, "ping: %s", w.error.message);

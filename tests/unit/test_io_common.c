@@ -229,6 +229,7 @@ Test(io, what_was_sent_before_a_lingering_close_arrives_before_the_end)
 {
 	struct probe *p = probe_up();
 	struct probe_pair pair;
+	const struct note *last;
 	uint8_t got[64];
 
 	probe_connect(p, &pair, probe_path("bye"));
@@ -236,7 +237,7 @@ Test(io, what_was_sent_before_a_lingering_close_arrives_before_the_end)
 	io_stream_close(p->io, &pair.a, 1000);
 	PROBE_UNTIL(p, pair.a.closed && pair.b.eof && list_empty(&p->actors.runnable));
 	cr_assert_eq(take(p, &pair.b, got, sizeof(got)), 7);
-	PROBE_UNTIL(p, probe_last(p, PROBE_B)->res == 0);
+	PROBE_UNTIL(p, (last = probe_last(p, PROBE_B)) != NULL && last->res == 0);
 	cr_assert_eq(pair.b.error, 0);
 	probe_hang_up(p, &pair);
 	probe_down(p);
