@@ -568,14 +568,16 @@ static int check(const struct job *j, struct err *e)
 	return 0;
 }
 
-static int job_make(struct env *env, struct op *op, struct job **ret_job, struct err *e)
+/* NULL with the reason in *e. */
+static struct job *job_make(struct env *env, struct op *op, struct err *e)
 {
 	struct job *j = calloc(1, sizeof(*j));
 	char id[OP_ID_CHARS + 1];
 
 	if (!j || actor_init(&j->actor, env->actors, handle) < 0) {
 		free(j);
-		return err_set(e, ERR_HOST_MEMORY, "job");
+		err_set(e, ERR_HOST_MEMORY, "job");
+		return NULL;
 	}
 	j->env = env;
 	j->op = op;
@@ -603,22 +605,20 @@ static int job_make(struct env *env, struct op *op, struct job **ret_job, struct
 	db_wait_init(&j->commit, &j->actor);
 	io_op_init(&j->exit, &j->actor, MSG_EXIT);
 	plan_init(&j->plan, env->io, &j->actor, plan_ended, stage_changed);
-	const int rc = check(j, e);
-	if (rc < 0) {
+	if (check(j, e) < 0) {
 		actor_fini(&j->actor);
 		free(j);
-		return rc;
+		return NULL;
 	}
-	*ret_job = j;
-	return 0;
+	return j;
 }
 
 void job_begin(struct env *env, struct op *op)
 {
 	struct err e = { 0 };
-	struct job *j = NULL;
+	struct job *j = job_make(env, op, &e);
 
-	if (job_make(env, op, &j, &e) < 0) {
+	if (!j) {
 		op_fail(env, op, &e);
 		return;
 	}
