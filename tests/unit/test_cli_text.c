@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "human.h"
-#include "progress.h"
-#include "sink.h"
-#include "table.h"
+#include "cli/human.h"
+#include "cli/progress.h"
+#include "cli/sink.h"
+#include "cli/table.h"
 
 Test(human, bytes)
 {
