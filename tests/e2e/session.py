@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 BANGER = os.environ["BANGER"]
 
@@ -61,6 +62,14 @@ class Session:
             p = os.path.join(self.top, d)
             files += [os.path.join(p, f) for f in os.listdir(p)] if os.path.isdir(p) else []
         return files
+
+    def settled(self):
+        """The states once recovery has ended: what is half done is being undone while we look."""
+        deadline = time.monotonic() + 30
+        while True:
+            states = {v["state"] for v in self.vms()}
+            if not states & {"creating", "starting", "stopping", "deleting"} or time.monotonic() > deadline:
+                return states
 
     def kill_daemon(self):
         pid = self.info()["pid"]
@@ -125,10 +134,9 @@ def crash_in_the_middle_is_undone(s):
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     s.kill_daemon()
     p.communicate(timeout=60)
-    running = {v["pid"] for v in s.vms() if v["state"] == "running"}
-    s.run("vm", "list", "-a")
-    states = {v["state"] for v in s.vms()}
+    states = s.settled()
     assert states <= {"running", "failed", "stopped", "created"}, states
+    running = {v["pid"] for v in s.vms() if v["state"] == "running"}
     assert set(s.processes()) == running, (s.processes(), running)
     s.run("vm", "delete", "--all", "-f")
     assert s.vms() == [] and s.processes() == [] and s.leftovers() == []
