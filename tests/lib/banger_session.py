@@ -1,0 +1,178 @@
+"""A session of its own for a test: directories, a daemon, VMs; and a runner that speaks TAP.
+
+    import banger_session
+    def a_story(s): s.run("vm", "create", "--vmm", "null")
+    banger_session.main([a_story])
+
+Each Session has state, runtime and cache in one fresh directory, and ends with nothing left of it.
+"""
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+DEADLINE_S = 120
+BANGER = os.environ["BANGER"]
+
+
+class Skip(Exception):
+    """The machine lacks what this story needs."""
+
+
+class Session:
+    """The daemon's home, and the command line in front of it.
+
+    `env` adds to the environment of every command, and so of the daemon that the first one starts."""
+
+    def __init__(self, env=None):
+        self.top = tempfile.mkdtemp(prefix="banger-e2e-")
+        os.chmod(self.top, 0o700)
+        self.state, self.runtime = f"{self.top}/state", f"{self.top}/run"
+        self.libexec = f"{self.top}/libexec"
+        os.mkdir(self.libexec)
+        guest = os.environ["BANGER_GUEST_DIR"]
+        for source in (os.environ["BANGER_IMAGER"], f"{guest}/banger-init", f"{guest}/banger-agent",
+                       f"{guest}/probe/probe.elf"):
+            if os.path.exists(source):
+                os.symlink(source, os.path.join(self.libexec, os.path.basename(source)))
+        self.env = dict(os.environ, BANGER_RUNTIME_DIR=self.runtime, BANGER_STATE_DIR=self.state,
+                        BANGER_CACHE_DIR=f"{self.top}/cache", BANGER_LIBEXEC_DIR=self.libexec, **(env or {}))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # ---- commands ----
+
+    def run(self, *args, check=True, wrap=(), **more):
+        """`banger ARGS`; `wrap` is put before it: a command that changes what it runs in."""
+        p = subprocess.run([*wrap, BANGER, *args], env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
+                           text=True, timeout=DEADLINE_S, **more)
+        if check and p.returncode != 0:
+            raise AssertionError(f"banger {' '.join(args)}: {p.returncode}: {p.stderr}")
+        return p
+
+    def start(self, *args):
+        """`banger ARGS` under way."""
+        return subprocess.Popen([BANGER, *args], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def json(self, *args):
+        return json.loads(self.run(*args, "--json").stdout)
+
+    def info(self):
+        return self.json("info")
+
+    def vms(self):
+        rows = self.json("vm", "list", "-a")
+        return rows["vms"] if isinstance(rows, dict) else rows
+
+    def states(self):
+        return [v["state"] for v in self.vms()]
+
+    # ---- the daemon ----
+
+    def daemon(self, wrap=(), env=None, **more):
+        """bangerd itself, in the foreground.  Ends with the test's `with`, and must be waited for."""
+        argv = [*wrap, os.environ["BANGER_DAEMON"]]
+        return subprocess.Popen(argv, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
+
+    def log(self):
+        """What daemons that commands have started said so far."""
+        try:
+            with open(f"{self.state}/bangerd.log", encoding="utf-8") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def kill_daemon(self):
+        fd = os.pidfd_open(self.info()["pid"])
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+        select.select([fd], [], [])
+        os.close(fd)
+
+    # ---- the host ----
+
+    def processes(self):
+        """VMMs whose command line names this session's directory."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if self.top.encode() in f.read() and int(pid) != os.getpid():
+                        found.append(int(pid))
+            except OSError:
+                pass
+        return found
+
+    def leftovers(self):
+        files = []
+        for d in (f"{self.runtime}/vm", f"{self.state}/vms", f"{self.state}/staging"):
+            files += [os.path.join(d, f) for f in os.listdir(d)] if os.path.isdir(d) else []
+        return files
+
+    def settled(self):
+        """The states once recovery has ended: what is half done is being undone while we look."""
+        moving = {"creating", "starting", "stopping", "deleting"}
+        wait_for(lambda: not moving & set(self.states()), "VMs still move")
+        return set(self.states())
+
+    def nothing_left(self):
+        assert self.vms() == [] and self.processes() == [] and self.leftovers() == [], \
+            (self.vms(), self.processes(), self.leftovers())
+
+    def clear(self):
+        self.run("vm", "delete", "--all", "-f", check=False)
+
+    def close(self):
+        self.clear()
+        self.run("daemon", "stop", check=False)
+        shutil.rmtree(self.top)
+
+
+def wait_for(condition, what, seconds=30):
+    """For states of the world that send no event: looked at until they are so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}, after {seconds} s")
+        time.sleep(0.02)
+
+
+def needs_qemu():
+    if not shutil.which("qemu-system-x86_64"):
+        print("1..0 # SKIP no QEMU")
+        sys.exit(77)
+
+
+def main(stories, shared=True):
+    """Runs them all and exits.  shared: in one session, else each makes its own."""
+    wanted = [t for t in stories if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
+    print(f"1..{len(wanted)}", flush=True)
+    s = Session() if shared else None
+    failed = 0
+    for i, story in enumerate(wanted, 1):
+        try:
+            story(*([s] if shared else []))
+            print(f"ok {i} - {story.__name__}", flush=True)
+        except Skip as e:
+            print(f"ok {i} - {story.__name__} # SKIP {e}", flush=True)
+        except Exception as e:  # each has its own story to tell
+            failed += 1
+            print(f"not ok {i} - {story.__name__}\n# {type(e).__name__}: {e}", flush=True)
+            for line in traceback.format_exc().splitlines():
+                print(f"#   {line}", flush=True)
+            if s:
+                s.clear()
+    if s:
+        s.close()
+    sys.exit(1 if failed else 0)
