@@ -1,5 +1,4 @@
-/* bangerd.c - main of the daemon: options, object graph, loop.  The only file that knows every
- * folder.
+/* bangerd.c - main of the daemon: options, what the host is like, signals, the loop.
  *
  * The listening socket is inherited (LISTEN_FDS, sd_listen_fds(3)) from the command line that
  * started us or from systemd, else made here.  The daemon is crash-only: ending it, in whatever
@@ -19,13 +18,9 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "actors/catalog.h"
-#include "actors/client.h"
-#include "actors/env.h"
-#include "actors/files.h"
 #include "actors/limits.h"
-#include "actors/node.h"
 #include "base/paths.h"
+#include "daemon.h"
 
 enum {
 	LISTEN_FD_FIRST = 3,  /* sd_listen_fds(3) */
@@ -136,24 +131,6 @@ static void conf_host(struct conf *c)
 		IGNORE(!find_program(vmm_qemu.program, c->qemu));
 }
 
-static int make_dirs(const struct conf *c, struct err *e)
-{
-	static const char *const state[] = { "db", "vms", "images", "kernels", "staging" };
-	char path[ENV_PATH_MAX + 16];
-
-	int rc = paths_ensure_dir(c->runtime_dir, e);
-	if (rc == 0)
-		rc = paths_ensure_dir(c->state_dir, e);
-	(void)snprintf(path, sizeof(path), "%s/vm", c->runtime_dir);
-	if (rc == 0)
-		rc = paths_ensure_dir(path, e);
-	for (size_t i = 0; i < ARRAY_LEN(state) && rc == 0; i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", c->state_dir, state[i]);
-		rc = paths_ensure_dir(path, e);
-	}
-	return rc;
-}
-
 static int inherited_socket(void)
 {
 	const char *pid = getenv("LISTEN_PID");
@@ -180,27 +157,21 @@ static void raise_nofile(void)
 
 struct signals {
 	struct actor actor;
-	struct env *env;
-	struct node *node;
+	struct daemon *daemon;
 	int fd;
 	struct io_op poll;
-	struct io_timer last_call; /* when we stop waiting for clients to hang up */
-	bool over;
 };
 
 static void signals_handle(struct actor *a, struct msg *m)
 {
 	struct signals *s = container_of(a, struct signals, actor);
 
-	if (m == &s->last_call.msg) {
-		s->over = true;
-		return;
-	}
+	(void)m;
 	LOG_NOTICE(&log_main, NULL, "daemon.stop", K("why", "signal"));
-	node_stop(s->node);
+	daemon_stop(s->daemon);
 }
 
-static int signals_begin(struct signals *s, struct env *env, struct node *node)
+static int signals_begin(struct signals *s, struct daemon *d)
 {
 	sigset_t set;
 
@@ -209,101 +180,62 @@ static int signals_begin(struct signals *s, struct env *env, struct node *node)
 	sigaddset(&set, SIGINT);
 	IGNORE(sigprocmask(SIG_BLOCK, &set, NULL) < 0);
 	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->fd < 0 || actor_init(&s->actor, env->actors, signals_handle) < 0)
+	if (s->fd < 0 || actor_init(&s->actor, &d->actors, signals_handle) < 0)
 		return -errno;
-	s->env = env;
-	s->node = node;
+	s->daemon = d;
 	io_op_init(&s->poll, &s->actor, MSG_IO);
-	io_timer_init(&s->last_call, &s->actor, MSG_TIMER);
-	io_poll(env->io, &s->poll, s->fd, POLLIN);
+	io_poll(d->env.io, &s->poll, s->fd, POLLIN);
 	return 0;
 }
 
-/* ---- the object graph ---- */
+/* ---- the loop ---- */
 
-static int serve(struct env *env, struct node *node, struct signals *signals)
+static int serve(struct daemon *d)
 {
-	int rc = signals_begin(signals, env, node);
+	static struct signals signals; /* reachable to the end, which is the process's */
+	int rc = signals_begin(&signals, d);
 
-	while (rc == 0) {
-		rc = io_turn(env->io);
-		if (node->exit)
-			node_stop(node);
-		if (!env->stopping)
-			continue;
-		/* What is under way is left as a crash would leave it; clients may take their
-		 * answers. */
-		if (!signals->last_call.set && !signals->over)
-			io_timer_set(env->io, &signals->last_call, SHUTDOWN_MS, 0);
-		if (signals->over || (node_stopped(node) && client_count() == 0))
-			break;
-	}
+	while (rc >= 0 && (rc = daemon_turn(d)) > 0)
+		continue;
 	return rc;
+}
+
+static int conf_dirs(const struct options *o, struct conf *c, struct err *e)
+{
+	struct paths paths;
+	const int rc = paths_session(&paths, e);
+
+	if (rc < 0)
+		return rc;
+	(void)snprintf(c->runtime_dir, ENV_PATH_MAX, "%s",
+		       o->runtime_dir ? o->runtime_dir : paths.runtime);
+	(void)snprintf(c->state_dir, ENV_PATH_MAX, "%s", o->state_dir ? o->state_dir : paths.state);
+	if (strlen(c->runtime_dir) > ENV_DIR_MAX || strlen(c->state_dir) > ENV_DIR_MAX)
+		return err_set(e, ERR_HOST_IO, "directories: more than %d bytes", (int)ENV_DIR_MAX);
+	return 0;
 }
 
 static int run(const struct options *o, struct err *e)
 {
-	/* Static: reachable to the end, which is the process's. */
-	static struct actors actors;
-	static struct env env;
-	static struct signals signals;
-	static struct node *node;
-	struct store_config sc = { .no_sync = o->no_sync };
-	struct store *store;
-	struct paths paths;
-	char dir[ENV_PATH_MAX + 8];
+	static struct conf conf; /* too large for the stack */
+	static struct daemon *d;
+	struct daemon_config dc = { .conf = &conf, .no_sync = o->no_sync };
+	char path[ENV_PATH_MAX + 16];
 
-	int rc = paths_session(&paths, e);
+	int rc = conf_dirs(o, &conf, e);
 	if (rc < 0)
 		return rc;
-	(void)snprintf(env.conf.runtime_dir, ENV_PATH_MAX, "%s",
-		       o->runtime_dir ? o->runtime_dir : paths.runtime);
-	(void)snprintf(env.conf.state_dir, ENV_PATH_MAX, "%s",
-		       o->state_dir ? o->state_dir : paths.state);
-	if (strlen(env.conf.runtime_dir) > ENV_DIR_MAX || strlen(env.conf.state_dir) > ENV_DIR_MAX)
-		return err_set(e, ERR_HOST_IO, "directories: more than %d bytes", (int)ENV_DIR_MAX);
-	conf_host(&env.conf);
-	rc = make_dirs(&env.conf, e);
-	if (rc < 0)
-		return rc;
-	(void)snprintf(dir, sizeof(dir), "%s/db", env.conf.state_dir);
-	sc.dir = dir;
-	rc = store_open(&sc, &store, e);
-	if (rc < 0)
-		return rc;
-	actors_init(&actors);
-	env.actors = &actors;
-	rc = io_create(&(struct io_config){ 0 }, &actors, &env.io, e);
-	if (rc < 0)
-		return rc;
-	env.started_ms = io_wall_ms(env.io);
-	gate_init(&env.gate, &actors, env.conf.starts_max);
-	env.accel = VMM_ACCEL_TCG;
-	env.probe_accel = VMM_ACCEL_TCG;
-	(void)snprintf(env.accel_reason, sizeof(env.accel_reason), "emulation runs everywhere");
-	IGNORE(vmm_tsc_khz(&env.tsc_khz) < 0);
-	rc = db_create(env.io, &actors, store, &env.db);
-	if (rc < 0)
-		return err_num(e, ERR_HOST_MEMORY, rc, "store");
-	rc = catalog_create(store, env.conf.libexec_dir, &env.catalog, e);
-	if (rc < 0)
-		return rc;
-
-	int fd = inherited_socket();
-	if (fd < 0) {
-		(void)snprintf(dir, sizeof(dir), "%.900s/bangerd.sock", env.conf.runtime_dir);
-		fd = io_listen_unix(env.io, dir, e);
-	}
-	if (fd < 0)
-		return fd;
-	rc = node_create(&env, fd, &node, e);
+	conf_host(&conf);
+	IGNORE(vmm_tsc_khz(&dc.tsc_khz) < 0);
+	dc.listen_fd = inherited_socket();
+	rc = daemon_create(&dc, &d, e);
 	if (rc < 0)
 		return rc;
 	LOG_NOTICE(&log_main, NULL, "daemon.ready", K("version", BANGER_VERSION),
-		   K("vms", node->nvms), K("state", env.conf.state_dir));
-	rc = serve(&env, node, &signals);
-	(void)snprintf(dir, sizeof(dir), "%.900s/bangerd.sock", env.conf.runtime_dir);
-	IGNORE(unlink(dir) < 0);
+		   K("vms", d->node->nvms), K("state", conf.state_dir));
+	rc = serve(d);
+	daemon_socket_path(&conf, path);
+	IGNORE(unlink(path) < 0);
 	LOG_NOTICE(&log_main, NULL, "daemon.end", K("rc", rc));
 	return rc;
 }

@@ -1,0 +1,125 @@
+#include "daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/catalog.h"
+#include "actors/client.h"
+#include "actors/limits.h"
+#include "base/paths.h"
+
+static int make_dirs(const struct conf *c, struct err *e)
+{
+	static const char *const state[] = { "db", "vms", "images", "kernels", "staging" };
+	char path[ENV_PATH_MAX + 16];
+
+	int rc = paths_ensure_dir(c->runtime_dir, e);
+	if (rc == 0)
+		rc = paths_ensure_dir(c->state_dir, e);
+	(void)snprintf(path, sizeof(path), "%s/vm", c->runtime_dir);
+	if (rc == 0)
+		rc = paths_ensure_dir(path, e);
+	for (size_t i = 0; i < ARRAY_LEN(state) && rc == 0; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", c->state_dir, state[i]);
+		rc = paths_ensure_dir(path, e);
+	}
+	return rc;
+}
+
+void daemon_socket_path(const struct conf *conf, char out[ENV_PATH_MAX + 16])
+{
+	(void)snprintf(out, ENV_PATH_MAX + 16, "%.900s/bangerd.sock", conf->runtime_dir);
+}
+
+static int open_store(struct daemon *d, bool no_sync, struct err *e)
+{
+	char dir[ENV_PATH_MAX + 8];
+	const struct store_config sc = { .dir = dir, .no_sync = no_sync };
+
+	(void)snprintf(dir, sizeof(dir), "%s/db", d->env.conf.state_dir);
+	return store_open(&sc, &d->store, e);
+}
+
+static int make_services(struct daemon *d, struct err *e)
+{
+	struct env *env = &d->env;
+
+	actors_init(&d->actors);
+	env->actors = &d->actors;
+	int rc = io_create(&(struct io_config){ 0 }, &d->actors, &env->io, e);
+	if (rc < 0)
+		return rc;
+	env->started_ms = io_wall_ms(env->io);
+	gate_init(&env->gate, &d->actors, env->conf.starts_max);
+	env->accel = VMM_ACCEL_TCG;
+	env->probe_accel = VMM_ACCEL_TCG;
+	(void)snprintf(env->accel_reason, sizeof(env->accel_reason), "emulation runs everywhere");
+	rc = db_create(env->io, &d->actors, d->store, &env->db);
+	if (rc < 0)
+		return err_num(e, ERR_HOST_MEMORY, rc, "store");
+	return catalog_create(d->store, env->conf.libexec_dir, &env->catalog, e);
+}
+
+static void handle(struct actor *a, struct msg *m)
+{
+	(void)m; /* there is but one */
+	container_of(a, struct daemon, actor)->over = true;
+}
+
+static int listen_and_serve(struct daemon *d, int fd, struct err *e)
+{
+	char path[ENV_PATH_MAX + 16];
+
+	if (fd < 0) {
+		daemon_socket_path(&d->env.conf, path);
+		fd = io_listen_unix(d->env.io, path, e);
+	}
+	if (fd < 0)
+		return fd;
+	return node_create(&d->env, fd, &d->node, e);
+}
+
+int daemon_create(const struct daemon_config *conf, struct daemon **ret_daemon, struct err *e)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return err_set(e, ERR_HOST_MEMORY, "daemon");
+	*ret_daemon = d; /* also when it fails: what there is so far belongs to the process */
+	d->env.conf = *conf->conf;
+	d->env.tsc_khz = conf->tsc_khz;
+	int rc = make_dirs(&d->env.conf, e);
+	if (rc == 0)
+		rc = open_store(d, conf->no_sync, e);
+	if (rc == 0)
+		rc = make_services(d, e);
+	if (rc == 0 && actor_init(&d->actor, &d->actors, handle) < 0)
+		rc = err_set(e, ERR_HOST_MEMORY, "daemon");
+	if (rc < 0)
+		return rc;
+	io_timer_init(&d->last_call, &d->actor, MSG_TIMER);
+	return listen_and_serve(d, conf->listen_fd, e);
+}
+
+void daemon_stop(struct daemon *d)
+{
+	node_stop(d->node);
+}
+
+int daemon_turn(struct daemon *d)
+{
+	const int rc = io_turn(d->env.io);
+
+	if (rc < 0)
+		return rc;
+	if (d->node->exit)
+		node_stop(d->node);
+	if (!d->env.stopping)
+		return 1;
+	if (!d->called)
+		io_timer_set(d->env.io, &d->last_call, SHUTDOWN_MS, 0);
+	d->called = true;
+	return d->over || (node_stopped(d->node) && client_count() == 0) ? 0 : 1;
+}
