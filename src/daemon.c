@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "actors/catalog.h"
-#include "actors/client.h"
 #include "actors/limits.h"
 #include "base/paths.h"
 
@@ -121,5 +120,5 @@ int daemon_turn(struct daemon *d)
 	if (!d->called)
 		io_timer_set(d->env.io, &d->last_call, SHUTDOWN_MS, 0);
 	d->called = true;
-	return d->over || (node_stopped(d->node) && client_count() == 0) ? 0 : 1;
+	return d->over || (node_stopped(d->node) && d->env.nclients == 0) ? 0 : 1;
 }

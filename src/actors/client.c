@@ -24,13 +24,6 @@ struct client {
 	uint64_t budget; /* bytes of stream windows given out */
 };
 
-static uint32_t nclients;
-
-uint32_t client_count(void)
-{
-	return nclients;
-}
-
 /* ---- sending ---- */
 
 static void hang_up(struct client *c, const char *why)
@@ -361,10 +354,10 @@ static void ended(struct client *c)
 	}
 	IGNORE(post_serial(c->env->actors, c->env->node, MSG_CLIENT_GONE, 0, c->actor.id) < 0);
 	io_timer_cancel(c->env->io, &c->deadline);
+	c->env->nclients--;
 	buf_fini(&c->in);
 	actor_fini(&c->actor);
 	free(c);
-	nclients--;
 }
 
 static void handle(struct actor *a, struct msg *m)
@@ -416,6 +409,6 @@ int client_create(struct env *env, int fd)
 		return rc;
 	}
 	io_timer_set(env->io, &c->deadline, CLIENT_HELLO_MS, 0);
-	nclients++;
+	env->nclients++;
 	return 0;
 }

@@ -10,6 +10,3 @@
 
 /* Takes the descriptor, also when it fails. */
 int client_create(struct env *env, int fd);
-
-/* How many connections there are. */
-uint32_t client_count(void);

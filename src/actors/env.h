@@ -49,6 +49,8 @@ struct env {
 	uint32_t tsc_khz;
 	uint64_t started_ms; /* Unix time */
 	uint64_t serial;     /* of the last operation admitted */
+	uint32_t nclients;   /* connections, at most CLIENTS_MAX */
+	uint32_t njobs;      /* imports and builds under way, at most JOBS_MAX */
 	uint64_t leaks;      /* undo steps that failed and are being retried */
 	bool stopping;
 };

@@ -45,8 +45,6 @@ struct job {
 	struct kernel_view kview;
 };
 
-static uint32_t njobs;
-
 static struct job *job_of(struct plan *p)
 {
 	return container_of(p, struct job, plan);
@@ -469,27 +467,28 @@ static void exited(struct job *j)
 
 static void finish(struct job *j)
 {
+	struct env *env = j->env;
 	struct op *op = take_ptr(&j->op);
 
 	op_take_times(op, j->plan.times, j->plan.ntimes);
 	if (!j->plan.completed) {
 		if (j->plan.failed_step)
 			(void)snprintf(op->step, sizeof(op->step), "%s", j->plan.failed_step);
-		j->env->leaks += j->plan.leaks;
-		op_fail(j->env, op, &j->plan.err);
+		env->leaks += j->plan.leaks;
+		op_fail(env, op, &j->plan.err);
 	} else if (j->remove) {
-		op_done(j->env, op, NULL, NULL);
+		op_done(env, op, NULL, NULL);
 	} else if (j->kernel) {
-		op_done(j->env, op, &kernel_view_schema, &j->kview);
+		op_done(env, op, &kernel_view_schema, &j->kview);
 	} else {
-		op_done(j->env, op, &image_view_schema, &j->image);
+		op_done(env, op, &image_view_schema, &j->image);
 	}
 	strv_fini(&j->argv);
 	strv_fini(&j->envp);
 	buf_fini(&j->line);
 	actor_fini(&j->actor);
+	env->njobs--;
 	free(j);
-	njobs--;
 }
 
 static void plan_ended(struct plan *p, int rc)
@@ -563,7 +562,7 @@ static int check(const struct job *j, struct err *e)
 	if (!j->remove && exists && !j->force)
 		return err_set(e, j->kernel ? ERR_KERNEL_EXISTS : ERR_IMAGE_EXISTS, "\"%s\" exists",
 			       j->name);
-	if (njobs >= JOBS_MAX)
+	if (j->env->njobs >= JOBS_MAX)
 		return err_set(e, ERR_BUSY, "%d imports run already", (int)JOBS_MAX);
 	return 0;
 }
@@ -622,7 +621,7 @@ void job_begin(struct env *env, struct op *op)
 		op_fail(env, op, &e);
 		return;
 	}
-	njobs++;
+	env->njobs++;
 	op->at = j->actor.id;
 	if (j->remove)
 		plan_begin(&j->plan, remove_steps, ARRAY_LEN(remove_steps), &op->id);

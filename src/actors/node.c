@@ -306,9 +306,9 @@ static void accept_clients(struct node *n)
 	int fd;
 
 	while ((fd = io_listener_next(n->env->io, &n->listener)) >= 0) {
-		if (n->env->stopping || client_count() >= CLIENTS_MAX ||
+		if (n->env->stopping || n->env->nclients >= CLIENTS_MAX ||
 		    client_create(n->env, fd) < 0) {
-			if (n->env->stopping || client_count() >= CLIENTS_MAX)
+			if (n->env->stopping || n->env->nclients >= CLIENTS_MAX)
 				io_close(n->env->io, fd);
 		}
 	}
