@@ -18,7 +18,7 @@ struct db {
 	struct store *store;  /* borrowed */
 	struct db_batch open; /* gathers */
 	struct db_batch busy; /* with the store lane */
-	struct msg flush;     /* "the turn is over", to ourselves */
+	struct msg flush;     /* "everybody has had their say", to ourselves */
 	struct io_op work;
 	struct err work_err; /* written by the store lane before it answers */
 	bool grow;           /* the busy batch did not fit: grow the map, then again */
@@ -83,7 +83,7 @@ static void flush(struct db *db)
 static void flush_soon(struct db *db)
 {
 	if (!list_linked(&db->flush.link) && !db->work.armed)
-		actor_post(db->actor.system, db->actor.id, &db->flush);
+		actor_post_last(db->actor.system, db->actor.id, &db->flush);
 }
 
 static void applied(struct db *db, int rc)

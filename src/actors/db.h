@@ -1,6 +1,6 @@
 /* db.h - the store's proxy on the reactor: group commit.
  *
- * Writes of all actors gather in one batch.  At the end of the turn in which the first one came,
+ * Writes of all actors gather in one batch.  At the end of the run in which the first one came,
  * and whenever the batch before is durable, the batch goes to the store lane as one transaction:
  * one fdatasync serves everybody who waits.  db_wait() asks for one MSG_COMMITTED once everything
  * put so far is durable; res < 0 says that it is not and never will be (the text is in db_error()),

@@ -33,7 +33,7 @@ enum msg_type {
 	MSG_CONSOLE, /* streams of a VM */
 	MSG_AGENT,
 	MSG_CONTROL,
-	MSG_DB_FLUSH,  /* db -> db: the turn is over, commit */
+	MSG_DB_FLUSH,  /* db -> db: the run is over, commit */
 	MSG_DB_DONE,   /* the store lane has applied a batch */
 	MSG_COMMITTED, /* db -> whoever waits: durable, or res < 0 */
 	MSG_NTYPES,

@@ -13,6 +13,7 @@ void actors_init(struct actors *s)
 {
 	*s = (struct actors){ 0 };
 	list_init(&s->runnable);
+	list_init(&s->last);
 }
 
 void actors_fini(struct actors *s)
@@ -102,7 +103,7 @@ struct actor *actor_find(const struct actors *s, struct actor_id id)
 	return s->slots[id.slot];
 }
 
-bool actor_post(struct actors *s, struct actor_id to, struct msg *m)
+static bool post(struct actors *s, struct list *line, struct actor_id to, struct msg *m)
 {
 	struct actor *a = actor_find(s, to);
 
@@ -112,18 +113,28 @@ bool actor_post(struct actors *s, struct actor_id to, struct msg *m)
 	}
 	list_append(&a->mailbox, &m->link);
 	if (!list_linked(&a->runnable))
-		list_append(&s->runnable, &a->runnable);
+		list_append(line, &a->runnable);
 	return true;
 }
 
-bool actors_run(struct actors *s)
+bool actor_post(struct actors *s, struct actor_id to, struct msg *m)
+{
+	return post(s, &s->runnable, to, m);
+}
+
+bool actor_post_last(struct actors *s, struct actor_id to, struct msg *m)
+{
+	return post(s, &s->last, to, m);
+}
+
+/* Who becomes runnable meanwhile is for the next round. */
+static void actors_round(struct actors *s, struct list *line)
 {
 	struct list round;
 	struct list_node *n;
 
-	/* Who becomes runnable meanwhile waits for the next round, so that I/O gets its turn. */
 	list_init(&round);
-	list_splice(&round, &s->runnable);
+	list_splice(&round, line);
 	while ((n = list_pop(&round)) != NULL) {
 		struct actor *a = list_entry(n, struct actor, runnable);
 		const struct actor_id id = a->id;
@@ -142,5 +153,12 @@ bool actors_run(struct actors *s)
 		if (a && !list_empty(&a->mailbox) && !list_linked(&a->runnable))
 			list_append(&s->runnable, &a->runnable);
 	}
-	return !list_empty(&s->runnable);
+}
+
+bool actors_run(struct actors *s)
+{
+	for (int i = 0; i < ACTOR_ROUNDS_MAX && !list_empty(&s->runnable); i++)
+		actors_round(s, &s->runnable);
+	actors_round(s, &s->last);
+	return !actors_idle(s);
 }

@@ -37,14 +37,16 @@ struct actor {
 	struct actor_id id;
 	actor_handler *handle;
 	struct list mailbox;       /* msg.link, oldest first */
-	struct list_node runnable; /* actors.runnable */
+	struct list_node runnable; /* actors.runnable or actors.last */
 	struct actors *system;     /* borrowed, outlives us */
 	uint32_t inflight;         /* I/O that the reactor still owns: freed only at 0 */
 	struct log_ctx log;
 };
 
 enum {
-	ACTOR_TURN_MAX = 64, /* messages that one actor may handle before others get a turn */
+	ACTOR_TURN_MAX = 64,  /* messages that one actor may handle before others get a turn */
+	ACTOR_ROUNDS_MAX = 8, /* turns that it may have before I/O gets one: a request passes from
+			       * client to node to VM and back without a wait in between */
 };
 
 struct actors {
@@ -53,8 +55,9 @@ struct actors {
 	uint32_t *free_slots; /* owned stack */
 	uint32_t nslots;
 	uint32_t nfree;
-	struct list runnable;
-	uint64_t dropped; /* messages to actors that were gone */
+	struct list runnable; /* actor.runnable */
+	struct list last;     /* actor.runnable: when no other has anything to do */
+	uint64_t dropped;     /* messages to actors that were gone */
 	uint64_t handled;
 };
 
@@ -72,12 +75,17 @@ struct actor *actor_find(const struct actors *s, struct actor_id id); /* NULL wh
 /* Queues m for the actor with this id.  False (and m dropped) when it is gone. */
 bool actor_post(struct actors *s, struct actor_id to, struct msg *m);
 
-/* Runs every runnable actor once, up to ACTOR_TURN_MAX messages each.  True while more remain. */
+/* As above, for what is done once at the end of a run: m waits until every other actor is idle or
+ * has had its rounds, unless another message wakes this actor before. */
+bool actor_post_last(struct actors *s, struct actor_id to, struct msg *m);
+
+/* Runs the runnable actors in rounds, up to ACTOR_TURN_MAX messages each in a round, until none is
+ * left or ACTOR_ROUNDS_MAX are over; then those that wait to be last.  True while more remain. */
 bool actors_run(struct actors *s);
 
 static inline bool actors_idle(const struct actors *s)
 {
-	return list_empty(&s->runnable);
+	return list_empty(&s->runnable) && list_empty(&s->last);
 }
 
 static inline bool actor_id_equal(struct actor_id a, struct actor_id b)

@@ -83,10 +83,13 @@ static inline struct list_node *list_pop(struct list *l)
 /* Moves every node of `from` to the end of `to`, keeping their order. */
 static inline void list_splice(struct list *to, struct list *from)
 {
-	struct list_node *n;
-
-	while ((n = list_pop(from)) != NULL)
-		list_append(to, n);
+	if (list_empty(from))
+		return;
+	from->head.next->prev = to->head.prev;
+	to->head.prev->next = from->head.next;
+	from->head.prev->next = &to->head;
+	to->head.prev = from->head.prev;
+	list_init(from);
 }
 
 #define list_entry(node, type, member) container_of(node, type, member)

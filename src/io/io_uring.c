@@ -251,7 +251,7 @@ static int submit_and_wait(struct uring *u)
 	struct io_uring_cqe *cqe;
 	uint64_t due_us;
 
-	if (!list_empty(&io->actors->runnable) || !list_empty(&io->late) || !list_empty(&io->queue))
+	if (!actors_idle(io->actors) || !list_empty(&io->late) || !list_empty(&io->queue))
 		return io_uring_submit_and_get_events(&u->ring);
 	if (!timer_next(io, &due_us))
 		return io_uring_submit_and_wait(&u->ring, 1);

@@ -232,21 +232,87 @@ Test(actor, mail_to_the_dead_is_a_counted_drop)
 	actors_fini(&s);
 }
 
+/* What happened, in order: each actor appends its letter, and passes the message on to `next`. */
+static char story[3 * ACTOR_TURN_MAX];
+
+struct teller {
+	struct actor actor;
+	char letter;
+	struct actor_id next;
+};
+
+static void teller_handle(struct actor *a, struct msg *m)
+{
+	const struct teller *t = container_of(a, struct teller, actor);
+
+	strncat(story, &t->letter, 1);
+	if (t->next.gen)
+		actor_post(a->system, t->next, m);
+}
+
 Test(actor, a_busy_one_lets_others_run)
 {
 	struct actors s;
-	struct counter c = { 0 };
-	static struct msg m[ACTOR_TURN_MAX + 5];
+	struct teller busy = { .letter = 'b' };
+	struct teller other = { .letter = 'o' };
+	static struct msg m[ACTOR_TURN_MAX + 2];
 
 	actors_init(&s);
-	cr_assert_eq(actor_init(&c.actor, &s, counter_handle), 0);
-	for (size_t i = 0; i < ARRAY_LEN(m); i++)
-		actor_post(&s, c.actor.id, &m[i]);
-	cr_assert(actors_run(&s));
-	cr_assert_eq(c.seen, ACTOR_TURN_MAX);
+	cr_assert_eq(actor_init(&busy.actor, &s, teller_handle), 0);
+	cr_assert_eq(actor_init(&other.actor, &s, teller_handle), 0);
+	for (size_t i = 0; i < ACTOR_TURN_MAX + 1; i++)
+		actor_post(&s, busy.actor.id, &m[i]);
+	actor_post(&s, other.actor.id, &m[ACTOR_TURN_MAX + 1]);
 	cr_assert_not(actors_run(&s));
-	cr_assert_eq(c.seen, ACTOR_TURN_MAX + 5);
-	actor_fini(&c.actor);
+	cr_assert_str_eq(story + ACTOR_TURN_MAX - 1, "bob");
+	actor_fini(&busy.actor);
+	actor_fini(&other.actor);
+	actors_fini(&s);
+}
+
+Test(actor, a_run_follows_a_message_from_actor_to_actor_but_not_for_ever)
+{
+	struct actors s;
+	struct teller x = { .letter = 'x' };
+	struct teller y = { .letter = 'y' };
+	struct msg m = { 0 };
+
+	actors_init(&s);
+	cr_assert_eq(actor_init(&x.actor, &s, teller_handle), 0);
+	cr_assert_eq(actor_init(&y.actor, &s, teller_handle), 0);
+	x.next = y.actor.id;
+	y.next = x.actor.id;
+	actor_post(&s, x.actor.id, &m);
+	cr_assert(actors_run(&s), "I/O gets its turn");
+	cr_assert_eq(strlen(story), ACTOR_ROUNDS_MAX);
+	cr_assert_eq(strncmp(story, "xyxy", 4), 0);
+	list_remove(&m.link);
+	actor_fini(&x.actor);
+	actor_fini(&y.actor);
+	actors_fini(&s);
+}
+
+Test(actor, the_last_one_waits_for_all_others)
+{
+	struct actors s;
+	struct teller first = { .letter = '1' };
+	struct teller second = { .letter = '2' };
+	struct teller last = { .letter = '.' };
+	struct msg m[2] = { 0 };
+
+	actors_init(&s);
+	cr_assert_eq(actor_init(&first.actor, &s, teller_handle), 0);
+	cr_assert_eq(actor_init(&second.actor, &s, teller_handle), 0);
+	cr_assert_eq(actor_init(&last.actor, &s, teller_handle), 0);
+	first.next = second.actor.id;
+	actor_post_last(&s, last.actor.id, &m[0]);
+	cr_assert_not(actors_idle(&s), "the loop must not sleep");
+	actor_post(&s, first.actor.id, &m[1]);
+	cr_assert_not(actors_run(&s));
+	cr_assert_str_eq(story, "12.");
+	actor_fini(&first.actor);
+	actor_fini(&second.actor);
+	actor_fini(&last.actor);
 	actors_fini(&s);
 }
 
