@@ -68,15 +68,15 @@ const struct command commands[] = {
 	  .options = BIT(OPT_NAME) | BIT(OPT_DISK) | BIT(OPT_PACKAGE) | BIT(OPT_FORCE),
 	  .summary = "build an image from a distribution's packages", .examples = "banger image build debian:bookworm --package git --package make" },
 	{ .name = "image list", .args = "", .run = image_list_run, .summary = "list images" },
-	{ .name = "image show", .args = "NAME", .run = image_show_run, .min_args = 1, .max_args = 1, .summary = "show one image as JSON" },
-	{ .name = "image rm", .args = "NAME...", .run = image_rm_run, .min_args = 1, .max_args = TARGETS_MAX, .summary = "remove images that no VM uses" },
+	{ .name = "image show", .args = "IMAGE", .run = image_show_run, .min_args = 1, .max_args = 1, .summary = "show one image as JSON" },
+	{ .name = "image rm", .args = "IMAGE...", .run = image_rm_run, .min_args = 1, .max_args = TARGETS_MAX, .summary = "remove images that no VM uses" },
 	{ .name = "kernel import", .args = "[PATH]", .run = kernel_import_run, .max_args = 1,
 	  .options = BIT(OPT_NAME) | BIT(OPT_INITRD) | BIT(OPT_MODULES) | BIT(OPT_FORCE),
 	  .summary = "add a kernel from a Debian package, a vmlinuz or a vmlinux",
 	  .doc = "Without PATH: Debian's cloud kernel, fetched by apt.", .examples = "banger kernel import\nbanger kernel import linux-image-6.1.0-31-cloud-amd64.deb" },
 	{ .name = "kernel list", .args = "", .run = kernel_list_run, .summary = "list kernels" },
-	{ .name = "kernel show", .args = "NAME", .run = kernel_show_run, .min_args = 1, .max_args = 1, .summary = "show one kernel as JSON" },
-	{ .name = "kernel rm", .args = "NAME...", .run = kernel_rm_run, .min_args = 1, .max_args = TARGETS_MAX, .summary = "remove kernels that no VM uses" },
+	{ .name = "kernel show", .args = "KERNEL", .run = kernel_show_run, .min_args = 1, .max_args = 1, .summary = "show one kernel as JSON" },
+	{ .name = "kernel rm", .args = "KERNEL...", .run = kernel_rm_run, .min_args = 1, .max_args = TARGETS_MAX, .summary = "remove kernels that no VM uses" },
 	{ .name = "op list", .args = "", .run = op_list_run, .summary = "list operations under way, and the latest" },
 	{ .name = "op show", .args = "OP_ID", .run = op_show_run, .min_args = 1, .max_args = 1, .summary = "show one operation with its steps and their times" },
 	{ .name = "op cancel", .args = "OP_ID", .run = op_cancel_run, .min_args = 1, .max_args = 1, .summary = "cancel an operation; what it had begun is undone" },
@@ -97,10 +97,31 @@ const struct command_alias command_aliases[] = {
 	{ "vm rm", "vm delete" },   { "logs", "vm logs" },     { "vm inspect", "vm show" },
 	{ "image ls", "image list" }, { "kernel ls", "kernel list" }, { "op ls", "op list" },
 };
+
+const struct command_group command_groups[] = {
+	{ "vm", "virtual machines: create, run commands in them, delete" },
+	{ "image", "root file systems: import, build, remove" },
+	{ "kernel", "kernels: import, list, remove" },
+	{ "op", "operations: what was done, what is under way, cancel" },
+	{ "daemon", "the daemon: start, stop, status" },
+};
+
+const struct exit_status exit_statuses[] = {
+	{ "0", false, true, "Success." },
+	{ "1", false, true, "Failure. Where a command works on several VMs and says so, the number of VMs that failed, at most 100." },
+	{ "2", false, true, "The command line could not be understood; nothing was done." },
+	{ "125", true, false, "The failure is banger's, not the command's; also when the command line could not be understood." },
+	{ "126", true, false, "The command could not be executed." },
+	{ "127", true, false, "The command was not found." },
+	{ "128+n", true, true, "Ended by signal n: banger, or the command in the guest." },
+	{ "any other", true, false, "The command's own, verbatim." },
+};
 /* clang-format on */
 
 const size_t ncommands = ARRAY_LEN(commands);
 const size_t ncommand_aliases = ARRAY_LEN(command_aliases);
+const size_t ncommand_groups = ARRAY_LEN(command_groups);
+const size_t nexit_statuses = ARRAY_LEN(exit_statuses);
 
 static const struct command *command_exact(const char *name)
 {
@@ -120,10 +141,8 @@ const struct command *command_by_name(const char *name)
 
 bool command_is_group(const char *word)
 {
-	const size_t len = strlen(word);
-
-	for (size_t i = 0; i < ncommands; i++)
-		if (strncmp(commands[i].name, word, len) == 0 && commands[i].name[len] == ' ')
+	for (size_t i = 0; i < ncommand_groups; i++)
+		if (strcmp(command_groups[i].name, word) == 0)
 			return true;
 	return false;
 }

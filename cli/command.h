@@ -37,10 +37,26 @@ struct command_alias {
 	const char *target;
 };
 
+/* The first words of commands that have two. */
+struct command_group {
+	const char *name;
+	const char *summary;
+};
+
+struct exit_status {
+	const char *status; /* "128+n" */
+	bool guest, other;  /* of commands that run something in a guest, of the other ones */
+	const char *doc;
+};
+
 extern const struct command commands[];
 extern const size_t ncommands;
 extern const struct command_alias command_aliases[];
 extern const size_t ncommand_aliases;
+extern const struct command_group command_groups[];
+extern const size_t ncommand_groups;
+extern const struct exit_status exit_statuses[];
+extern const size_t nexit_statuses;
 
 /* The command that argv[0..argc) begins with and how many words name it; NULL with a sentence. */
 const struct command *command_find(int argc, char **argv, int *ret_words, struct err *e);
@@ -54,7 +70,6 @@ int command_failure(const struct command *c);
 void help_all(FILE *out);
 void help_group(FILE *out, const char *group);
 void help_command(FILE *out, const struct command *c);
-void help_man(FILE *out); /* banger(1) as scdoc(5) source */
 
 /* ---- the commands, by file ---- */
 int run_run(const struct options *o);

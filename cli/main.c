@@ -9,10 +9,6 @@
 #include "command.h"
 #include "report.h"
 
-enum {
-	DUMP_MAN_ARGC = 2,
-};
-
 static int usage_error(const struct options *o, const struct err *e)
 {
 	report_error(o, e, NULL, NULL, NULL);
@@ -116,10 +112,6 @@ int main(int argc, char **argv)
 	if (!standard_open())
 		return STATUS_FAILED;
 	(void)signal(SIGPIPE, SIG_IGN); /* a write says EPIPE, and is looked at */
-	if (argc == DUMP_MAN_ARGC && strcmp(argv[1], "--dump-man") == 0) {
-		help_man(stdout);
-		return report_end(&o, STATUS_OK);
-	}
 	status = report_end(&o, dispatch(&o, argc > 0 ? argc - 1 : 0, argv + 1));
 	options_fini(&o);
 	return status;

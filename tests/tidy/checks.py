@@ -8,7 +8,7 @@ import subprocess
 import rooms
 from tree import arguments, line_of, strip
 
-CODE = ("src/", "cli/", "guest/", "bench/", "tests/")
+CODE = ("src/", "cli/", "guest/", "bench/", "docs/", "tests/")
 CHECKS = {}  # name -> function, in order
 SLOW = set()  # left out by --fast
 

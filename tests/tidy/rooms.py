@@ -18,6 +18,8 @@ ROOMS = {
     "guest/":      ["src/base/", "src/proto/"],
     # bench is a client; it also starts VMs with the daemon's own command line.
     "bench/":      ["src/base/", "src/proto/", "src/vmm/"],
+    # docs/man writes the man pages from the tables of the command line.
+    "docs/":       ["src/base/", "src/proto/", "cli/"],
     "tests/":      None,
 }
 
