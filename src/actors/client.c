@@ -19,9 +19,8 @@ struct client {
 	bool greeted;             /* hello was exchanged */
 	bool closing;             /* io_stream_close() was called */
 	bool paused;              /* we do not read: it does not */
-	struct list ops;          /* op.link: unanswered, ours until then */
-	uint32_t nops;
-	uint64_t budget; /* bytes of stream windows given out */
+	struct map ops;           /* op.by_request: unanswered, ours until then */
+	uint64_t budget;          /* bytes of stream windows given out */
 };
 
 /* ---- sending ---- */
@@ -74,8 +73,8 @@ static void protocol_error(struct client *c, const struct err *e)
 
 static struct op *op_by_request(const struct client *c, uint32_t id)
 {
-	list_for_each (n, &c->ops) {
-		struct op *op = list_entry(n, struct op, link);
+	for (struct map_node *m = map_find(&c->ops, map_hash_u64(id)); m; m = map_find_next(m)) {
+		struct op *op = container_of(m, struct op, by_request);
 
 		if (op->request_id == id)
 			return op;
@@ -85,8 +84,8 @@ static struct op *op_by_request(const struct client *c, uint32_t id)
 
 static struct op *op_by_serial(const struct client *c, uint64_t serial)
 {
-	list_for_each (n, &c->ops) {
-		struct op *op = list_entry(n, struct op, link);
+	map_for_each (m, &c->ops) {
+		struct op *op = container_of(m, struct op, by_request);
 
 		if (op->serial == serial)
 			return op;
@@ -112,7 +111,7 @@ static int request(struct client *c, const struct wire *w, struct err *e)
 	enum client_method m;
 	uint8_t random[10];
 
-	if (c->nops >= CLIENT_REQUESTS_MAX)
+	if (c->ops.count >= CLIENT_REQUESTS_MAX)
 		return err_set(e, ERR_BUSY, "%d requests on this connection are unanswered",
 			       (int)CLIENT_REQUESTS_MAX);
 	if (op_by_request(c, w->id))
@@ -138,12 +137,14 @@ static int request(struct client *c, const struct wire *w, struct err *e)
 	op->digest = map_hash_bytes(w->body.data, w->body.len);
 	op->client = c->actor.id;
 	op->request_id = w->id;
+	if (map_insert(&c->ops, &op->by_request, map_hash_u64(op->request_id)) < 0) {
+		op_destroy(op);
+		return err_set(e, ERR_HOST_MEMORY, "request");
+	}
 	op->detach = w->detach;
 	op->progress = w->progress;
 	if (m == METHOD_VM_EXEC)
 		fit_window(c, op->args);
-	list_append(&c->ops, &op->link);
-	c->nops++;
 	actor_post(c->env->actors, c->env->node, &op->msg);
 	return 0;
 }
@@ -214,10 +215,8 @@ static int frame(struct client *c, const uint8_t *payload, size_t len, struct er
 {
 	struct err why = { 0 };
 	struct wire w;
-	int rc = frame_check(payload, len, e);
+	const int rc = wire_decode(payload, len, &w, e);
 
-	if (rc == 0)
-		rc = wire_decode(payload, len, &w, e);
 	if (rc < 0)
 		return rc;
 	if (!c->greeted && w.type != WIRE_HELLO)
@@ -301,8 +300,7 @@ static void answered(struct client *c, struct op *op)
 {
 	struct wire w = { .type = WIRE_REPLY, .id = op->request_id, .op_id = op->id };
 
-	list_remove(&op->link);
-	c->nops--;
+	map_remove(&c->ops, &op->by_request);
 	if (op->method == METHOD_VM_EXEC)
 		c->budget -= 2 * (uint64_t)((const struct exec_args *)op->args)->window;
 	if (op->err.code) {
@@ -343,10 +341,8 @@ static void guest_chunk(struct client *c, const struct chunk_msg *m)
 /* The stream is closed: operations lose their way home, and free themselves when they are done. */
 static void ended(struct client *c)
 {
-	struct list_node *n;
-
-	while ((n = list_pop(&c->ops)) != NULL) {
-		const struct op *op = list_entry(n, struct op, link);
+	map_for_each (m, &c->ops) {
+		const struct op *op = container_of(m, struct op, by_request);
 
 		if (!op->detach)
 			IGNORE(post_serial(c->env->actors, c->env->node, MSG_CANCEL, op->serial,
@@ -355,6 +351,7 @@ static void ended(struct client *c)
 	IGNORE(post_serial(c->env->actors, c->env->node, MSG_CLIENT_GONE, 0, c->actor.id) < 0);
 	io_timer_cancel(c->env->io, &c->deadline);
 	c->env->nclients--;
+	map_fini(&c->ops);
 	buf_fini(&c->in);
 	actor_fini(&c->actor);
 	free(c);
@@ -397,7 +394,7 @@ int client_create(struct env *env, int fd)
 		(void)snprintf(c->actor.log.actor, sizeof(c->actor.log.actor), "client/%d", fd);
 		c->env = env;
 		buf_init(&c->in, FRAME_HEAD + FRAME_MAX);
-		list_init(&c->ops);
+		map_init(&c->ops);
 		io_timer_init(&c->deadline, &c->actor, MSG_TIMER);
 		rc = io_stream_open(env->io, &c->stream, &c->actor, MSG_STREAM, fd);
 		if (rc < 0)

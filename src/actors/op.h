@@ -15,8 +15,8 @@
 
 struct op {
 	struct msg msg;
-	struct list_node link; /* client.ops, while it is unanswered */
-	struct map_node by_id; /* node.ops */
+	struct map_node by_request; /* client.ops, while it is unanswered */
+	struct map_node by_id;      /* node.ops */
 	struct op_id id;
 	uint64_t serial; /* unique in this daemon's life: how messages name it */
 	enum client_method method;
