@@ -195,8 +195,10 @@ static int serve(struct daemon *d)
 	static struct signals signals; /* reachable to the end, which is the process's */
 	int rc = signals_begin(&signals, d);
 
+	log_hold(true);
 	while (rc >= 0 && (rc = daemon_turn(d)) > 0)
-		continue;
+		log_flush();
+	log_hold(false);
 	return rc;
 }
 

@@ -7,4 +7,7 @@
 
 #define ASSERT(cond) ((cond) ? (void)0 : assert_failed(#cond, __FILE__, __LINE__))
 
+/* Called first where set: what must be said before the end. */
+extern void (*assert_last_words)(void);
+
 _Noreturn void assert_failed(const char *cond, const char *file, int line);

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -87,6 +88,11 @@ void log_event(enum log_level level, const struct log_ctx *ctx, const struct op_
 #define LOG_DEBUG(ctx, op, ev, ...)  LOG_AT(LOG_LEVEL_DEBUG, ctx, op, ev, __VA_ARGS__)
 
 extern enum log_level log_max_level;
+
+/* Held lines gather until log_flush(), which writes them by one write(2): for a loop that flushes
+ * once a turn.  A failed assertion flushes too. */
+void log_hold(bool on);
+void log_flush(void);
 
 /* Where finished lines go (without newline); NULL restores stderr. */
 typedef void log_sink(void *arg, enum log_level level, const char *line);

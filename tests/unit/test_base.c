@@ -1,9 +1,13 @@
 /* test_base.c - the small pieces that everything else stands on. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/actor.h"
 #include "base/buf.h"
@@ -335,4 +339,76 @@ Test(log, quotes_what_is_not_plain)
 	cr_assert_str_eq(
 		logged, "actor=vm/web-1 ev=step.done step=tap dur_us=812 why=\"a \\\"b\\\"\\x0a\"");
 	log_set_sink(NULL, NULL);
+}
+
+/* Standard error becomes a pipe; what it holds is in `out` after. */
+static void read_stderr(int fd, char *out, size_t size)
+{
+	const ssize_t n = read(fd, out, size - 1);
+
+	out[n > 0 ? n : 0] = '\0';
+}
+
+static int stderr_to_pipe(void)
+{
+	int fds[2];
+
+	cr_assert_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	cr_assert_geq(dup2(fds[1], STDERR_FILENO), 0);
+	return fds[0];
+}
+
+Test(log, held_lines_are_written_by_the_flush)
+{
+	const struct log_ctx ctx = { "node" };
+	const int fd = stderr_to_pipe();
+	char text[256];
+
+	log_hold(true);
+	LOG_INFO(&ctx, NULL, "a", K("n", -1));
+	LOG_ERR(&ctx, NULL, "b", K("n", 2U));
+	read_stderr(fd, text, sizeof(text));
+	cr_assert_str_eq(text, "");
+	log_flush();
+	read_stderr(fd, text, sizeof(text));
+	cr_assert_str_eq(text, "<6>actor=node ev=a n=-1\n<3>actor=node ev=b n=2\n");
+	log_hold(false);
+}
+
+Test(log, more_than_can_be_held_is_written_early_and_whole)
+{
+	const struct log_ctx ctx = { "node" };
+	const int fd = stderr_to_pipe();
+	static char text[64 * 1024];
+	size_t lines = 0;
+
+	log_hold(true);
+	for (int i = 0; i < 1000; i++)
+		LOG_INFO(&ctx, NULL, "a.line.of.some.length", K("n", 7));
+	log_hold(false);
+	read_stderr(fd, text, sizeof(text));
+	for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+		lines++;
+	cr_assert_eq(lines, 1000);
+}
+
+Test(log, an_assertion_that_fails_lets_the_held_lines_out)
+{
+	const struct log_ctx ctx = { "node" };
+	const char *expected = "<6>actor=node ev=before n=1\n<2>ev=assert";
+	const int fd = stderr_to_pipe();
+	char text[256];
+	int status;
+
+	const pid_t pid = fork();
+	if (pid == 0) {
+		signal(SIGABRT, SIG_DFL);
+		log_hold(true);
+		LOG_INFO(&ctx, NULL, "before", K("n", 1));
+		ASSERT(!"a mistake of ours");
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFSIGNALED(status));
+	read_stderr(fd, text, sizeof(text));
+	cr_assert_eq(strncmp(text, expected, strlen(expected)), 0, "%s", text);
 }
