@@ -21,7 +21,6 @@ struct db {
 	struct msg flush;     /* "everybody has had their say", to ourselves */
 	struct io_op work;
 	struct err work_err; /* written by the store lane before it answers */
-	bool grow;           /* the busy batch did not fit: grow the map, then again */
 	struct buf scratch;  /* one record being encoded or read */
 	bool failed_put;     /* a put did not fit the batch: its waiters must hear of it */
 };
@@ -37,15 +36,10 @@ static void batch_init(struct db_batch *b)
 static int apply(void *arg, const bool *cancelled)
 {
 	struct db *db = arg;
-	int rc = 0;
 
 	(void)cancelled; /* a commit that has begun is not called back */
 	db->work_err = (struct err){ 0 };
-	if (db->grow)
-		rc = store_grow(db->store, &db->work_err);
-	if (rc == 0)
-		rc = store_apply(db->store, &db->busy.ops, &db->work_err);
-	return rc;
+	return store_apply(db->store, &db->busy.ops, &db->work_err);
 }
 
 static void submit(struct db *db)
@@ -67,7 +61,6 @@ static void flush(struct db *db)
 	list_init(&db->busy.waiters);
 	list_splice(&db->busy.waiters, &db->open.waiters);
 	db->open.ops = empty.ops;
-	db->grow = false;
 	if (db->failed_put) {
 		db->failed_put = false;
 		store_batch_clear(&db->busy.ops);
@@ -90,10 +83,14 @@ static void applied(struct db *db, int rc)
 {
 	struct list_node *n;
 
-	if (rc == -EFBIG && !db->grow) {
-		db->grow = true;
-		submit(db);
-		return;
+	/* Grown here, where the store is read too: it may not be, and nothing may be applied, while
+	 * the map moves.  A large batch may need it to double more than once. */
+	if (rc == -EFBIG) {
+		rc = store_grow(db->store, &db->work_err);
+		if (rc == 0) {
+			submit(db);
+			return;
+		}
 	}
 	if (rc < 0)
 		LOG_ERR(&db->actor.log, NULL, "commit.failed", K("writes", db->busy.ops.n),
