@@ -129,11 +129,12 @@ void target_report(const struct options *o, const struct target_result *t, const
 {
 	struct err e = { .code = err_by_name(t->code) };
 	const char *who = t->name[0] ? t->name : t->ref;
+	const char *what = t->message[0] ? t->message : err_cause(e.code);
 
-	if (who[0] && strncmp(t->message, who, strlen(who)) != 0)
-		(void)snprintf(e.text, sizeof(e.text), "%s: %.180s", who, t->message);
+	if (who[0] && strncmp(what, who, strlen(who)) != 0)
+		(void)snprintf(e.text, sizeof(e.text), "%s: %.180s", who, what);
 	else
-		(void)snprintf(e.text, sizeof(e.text), "%s", t->message);
+		(void)snprintf(e.text, sizeof(e.text), "%s", what);
 	report_error(o, &e, op, NULL, t->step);
 }
 

@@ -61,17 +61,14 @@ static int results(const struct options *o, struct call *c)
 {
 	const struct targets_result *r = c->result;
 	struct err e = { 0 };
-	uint32_t failed = 0;
 
 	for (uint32_t i = 0; i < r->targets.n; i++) {
 		const struct target_result *t = target_at(r, i);
 
-		if (t->code[0]) {
-			failed++;
+		if (t->code[0])
 			target_report(o, t, &c->op_id);
-		} else if (!o->json && !o->quiet) {
+		else if (!o->json && !o->quiet)
 			(void)printf("%s\n", t->name[0] ? t->name : t->ref);
-		}
 	}
 	if (o->json && report_json(&targets_result_schema, r, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
@@ -79,7 +76,9 @@ static int results(const struct options *o, struct call *c)
 	}
 	if (r->targets.n == 0)
 		report_note(o, "no VM matches");
-	return failed ? STATUS_FAILED : STATUS_OK;
+	if (r->omitted > 0)
+		report_note(o, "and %u more; %u failed in all", r->omitted, r->failed);
+	return r->failed ? STATUS_FAILED : STATUS_OK;
 }
 
 static void on_event(struct call *c, const struct wire *w)

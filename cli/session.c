@@ -326,9 +326,14 @@ int session_begin(struct session *s, struct call *c, enum client_method m, const
 	buf_fini(&body);
 	if (rc == 0)
 		rc = map_insert(&s->calls, &c->node, map_hash_u64(c->id));
+	if (rc == -ENOBUFS || rc == -EMSGSIZE)
+		return err_set(&c->err, ERR_FRAME_TOO_BIG, "request %s: more than %d bytes",
+			       client_methods[m].name, FRAME_MAX);
+	if (rc == -EILSEQ)
+		return err_set(&c->err, ERR_BAD_REQUEST, "request %s: a word is not UTF-8",
+			       client_methods[m].name);
 	if (rc < 0)
-		return err_num(&c->err, rc == -ENOBUFS ? ERR_FRAME_TOO_BIG : ERR_HOST_MEMORY, rc,
-			       "request %s", client_methods[m].name);
+		return err_num(&c->err, ERR_HOST_MEMORY, rc, "request %s", client_methods[m].name);
 	return 0;
 }
 

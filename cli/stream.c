@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "proto/frame.h"
 #include "report.h"
 #include "sink.h"
 #include "term.h"
@@ -20,6 +21,8 @@ enum {
 	MANY_BYTES_MAX = 8 << 20,   /* windows of several commands together */
 	MANY_WINDOW_MIN = 8 * 1024, /* ... but each at least this */
 	OUTPUTS = 2,                /* stdout, stderr */
+	ARGS_HEAD = 4096, /* bytes of a request besides the command and its environment, at most */
+	WORD_HEAD = 5,    /* bytes before a string, at most */
 };
 
 /* One command. */
@@ -377,6 +380,24 @@ static int command_args(const struct options *o, struct exec_args *a, bool termi
 	return 0;
 }
 
+/* Said here, where the words are: they reach the guest in one frame. */
+static int weight_check(const struct exec_args *a, struct err *e)
+{
+	size_t argv = 0;
+	size_t env = 0;
+
+	for (uint32_t i = 0; i < a->argv.n; i++)
+		argv += strlen(a->argv.v[i]) + WORD_HEAD;
+	for (uint32_t i = 0; i < a->env.n; i++)
+		env += strlen(a->env.v[i]) + WORD_HEAD;
+	if (argv + env > FRAME_MAX - ARGS_HEAD)
+		return err_set(e, ERR_BAD_REQUEST,
+			       "the command has %zu bytes and its environment %zu, at most %d "
+			       "together; use its standard input for more",
+			       argv, env, FRAME_MAX - ARGS_HEAD);
+	return 0;
+}
+
 int stream_args(const struct options *o, bool shell, struct exec_args *ret_args, struct err *e)
 {
 	const bool terminal = isatty(STDIN_FILENO);
@@ -388,7 +409,9 @@ int stream_args(const struct options *o, bool shell, struct exec_args *ret_args,
 		return err_set(e, ERR_BAD_REQUEST, "--workdir is longer than %zu bytes",
 			       sizeof(a.cwd) - 1);
 	if (o->ntail > ARGV_MAX)
-		return err_set(e, ERR_BAD_REQUEST, "the command has more than %d words", ARGV_MAX);
+		return err_set(e, ERR_BAD_REQUEST,
+			       "the command has %u words, at most %d; xargs(1) can split them",
+			       o->ntail, ARGV_MAX);
 	(void)snprintf(a.cwd, sizeof(a.cwd), "%s", o->cwd ? o->cwd : "");
 	rc = shell ? shell_args(&a, terminal, e) : command_args(o, &a, terminal, e);
 	if (rc == 0 && strv_copy(&a.env, &o->env) < 0)
@@ -398,6 +421,8 @@ int stream_args(const struct options *o, bool shell, struct exec_args *ret_args,
 	if (rc == 0 && a.tty && term && !strv_value(&a.env, "TERM") &&
 	    strv_addf(&a.env, "TERM=%s", term) < 0)
 		rc = err_set(e, ERR_HOST_MEMORY, "environment");
+	if (rc == 0)
+		rc = weight_check(&a, e);
 	if (rc < 0) {
 		schema_fini(&exec_args_schema, &a);
 		return rc;

@@ -162,7 +162,7 @@ int channel_next(struct channel *c, bool open, struct wire *ret_wire, size_t *re
 		limit = c->sync_at - GUEST_SYNC_BYTES;
 	else if (rc == 0)
 		limit = 0;
-	rc = wire_next(buf_data(&c->in), buf_len(&c->in), GUEST_FRAME_MAX, &payload, e);
+	rc = wire_next(buf_data(&c->in), buf_len(&c->in), GUEST_REQUEST_MAX, &payload, e);
 	if (rc <= 0)
 		return rc < 0 ? rc : CHANNEL_MORE;
 	if (FRAME_HEAD + (size_t)rc > limit)
@@ -195,7 +195,7 @@ void channel_greet(struct channel *c, uint64_t session)
 			      .name = AGENT_NAME,
 			      .version = WIRE_VERSION,
 			      .version_min = WIRE_VERSION_MIN,
-			      .frame_max = GUEST_FRAME_MAX,
+			      .frame_max = GUEST_REQUEST_MAX,
 			      .session = session };
 
 	buf_clear(&c->out); /* the rest of an older conversation */

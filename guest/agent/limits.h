@@ -6,7 +6,7 @@
 
 enum {
 	FRAME_ROOM = 1024, /* of a frame besides its payload; a reply with an error fits too */
-	IN_BYTES_MAX = GUEST_FRAME_MAX + 32 * 1024,
+	IN_BYTES_MAX = GUEST_REQUEST_MAX + 32 * 1024,
 	HELLO_BYTES_MAX = 512, /* of a daemon's hello */
 
 	/* Frames are made only while less than OUT_HIGH waits to be written, one at a time. */

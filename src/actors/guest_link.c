@@ -10,6 +10,11 @@
 #include "proto/frame.h"
 #include "proto/wire.h"
 
+enum {
+	REQUEST_HEAD = 128,       /* bytes of a request besides its arguments, at most */
+	REQUEST_FRAME_MIN = 4096, /* bytes of a frame that an agent must take at least */
+};
+
 void guest_link_init(struct guest_link *l, struct env *env, const struct actor *owner,
 		     const struct guest_link_ops *ops)
 {
@@ -45,7 +50,7 @@ static int send_request(struct guest_link *l, enum guest_method m, const void *a
 	struct buf body;
 	int rc = 0;
 
-	buf_init(&body, GUEST_FRAME_MAX);
+	buf_init(&body, l->frame_max - REQUEST_HEAD);
 	(void)snprintf(w.name, sizeof(w.name), "%s", guest_methods[m].name);
 	if (args)
 		rc = schema_encode(guest_methods[m].args, args, &body);
@@ -66,6 +71,7 @@ static void say_hello(struct guest_link *l)
 		.type = WIRE_HELLO,
 		.version = WIRE_VERSION,
 		.version_min = WIRE_VERSION_MIN,
+		.frame_max = GUEST_FRAME_MAX,
 	};
 
 	io_random(l->env->io, &l->session, sizeof(l->session));
@@ -155,21 +161,67 @@ static struct guest_exec *exec_by_serial(const struct guest_link *l, uint64_t se
 	return NULL;
 }
 
-void guest_link_exec(struct guest_link *l, struct op *op)
+/* The VM's environment, then the request's: its word counts where both name a variable. */
+static int merge_env(const struct strv *vm, const struct strv *request, struct strv *ret_env)
 {
-	const struct exec_args *args = op->args;
-	const uint32_t window = args->window ? args->window : WIRE_STREAM_WINDOW;
-	const struct guest_exec_args guest = {
-		.argv = args->argv,
-		.env = args->env,
+	int rc = strv_copy(ret_env, request);
+
+	for (uint32_t i = 0; rc == 0 && i < vm->n; i++) {
+		CLEANUP_FREE char *name = strndup(vm->v[i], strcspn(vm->v[i], "="));
+
+		if (!name)
+			rc = -ENOMEM;
+		else if (!strv_value(request, name))
+			rc = strv_add(ret_env, vm->v[i]);
+	}
+	return rc;
+}
+
+static size_t strv_bytes(const struct strv *s)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		bytes += strlen(s->v[i]);
+	return bytes;
+}
+
+static int send_exec(struct guest_link *l, const struct exec_args *args, const struct strv *env,
+		     uint32_t *ret_id, struct err *e)
+{
+	struct guest_exec_args guest = {
+		.argv = args->argv, /* lent */
 		.tty = args->tty,
 		.stdin_open = args->stdin_open,
 		.rows = args->rows,
 		.cols = args->cols,
-		.window = window,
+		.window = args->window,
 	};
-	struct guest_exec_args to_send = guest;
+	int rc = merge_env(env, &args->env, &guest.env);
 
+	memcpy(guest.cwd, args->cwd, sizeof(guest.cwd));
+	if (rc == 0)
+		rc = send_request(l, GUEST_METHOD_EXEC, &guest, ret_id);
+	if (rc == -ENOBUFS && io_stream_unsent(l->stream) > 0)
+		rc = err_set(e, ERR_BUSY, "the guest does not read its channel");
+	else if (rc == -ENOBUFS || rc == -EMSGSIZE)
+		rc = err_set(
+			e, ERR_BAD_REQUEST,
+			"argv and env: %zu and %zu bytes, more than %u with what surrounds them",
+			strv_bytes(&args->argv), strv_bytes(&guest.env), l->frame_max);
+	else if (rc < 0)
+		rc = err_num(e, ERR_HOST_MEMORY, rc, "exec");
+	strv_fini(&guest.env);
+	return rc;
+}
+
+void guest_link_exec(struct guest_link *l, struct op *op, const struct strv *env)
+{
+	struct exec_args *args = op->args;
+	struct err e = { 0 };
+
+	if (!args->window)
+		args->window = WIRE_STREAM_WINDOW;
 	if (!l->up) {
 		op_refuse(l->env, op, ERR_GUEST_GONE, "the guest's agent does not answer");
 		return;
@@ -184,18 +236,14 @@ void guest_link_exec(struct guest_link *l, struct op *op)
 		op_refuse(l->env, op, ERR_HOST_MEMORY, "exec");
 		return;
 	}
-	memcpy(to_send.cwd, args->cwd, sizeof(to_send.cwd));
-	const int rc = send_request(l, GUEST_METHOD_EXEC, &to_send, &x->id);
-	if (rc < 0) {
+	if (send_exec(l, args, env, &x->id, &e) < 0) {
 		free(x);
-		op_refuse(l->env, op, rc == -ENOBUFS ? ERR_BUSY : ERR_BAD_REQUEST,
-			  "argv and env: more than %d bytes, or the guest does not read",
-			  (int)GUEST_FRAME_MAX);
+		op_fail(l->env, op, &e);
 		return;
 	}
 	x->op = op;
-	x->window[WIRE_STDOUT] = window;
-	x->window[WIRE_STDERR] = window;
+	x->window[WIRE_STDOUT] = args->window;
+	x->window[WIRE_STDERR] = args->window;
 	list_append(&l->execs, &x->link);
 	l->nexecs++;
 }
@@ -268,6 +316,12 @@ static int got_hello(struct guest_link *l, const struct wire *w, struct err *e)
 	if (w->version < WIRE_VERSION_MIN || w->version_min > WIRE_VERSION)
 		return err_set(e, ERR_BAD_VERSION, "agent speaks %u to %u, we %d to %d",
 			       w->version_min, w->version, WIRE_VERSION_MIN, WIRE_VERSION);
+	l->frame_max = w->frame_max ? w->frame_max : GUEST_FRAME_MAX;
+	if (l->frame_max < REQUEST_FRAME_MIN)
+		return err_set(e, ERR_GUEST_PROTOCOL, "frames of %u bytes are too small",
+			       l->frame_max);
+	if (l->frame_max > GUEST_REQUEST_MAX)
+		l->frame_max = GUEST_REQUEST_MAX;
 	if (l->status_id == 0 && send_request(l, GUEST_METHOD_STATUS, NULL, &l->status_id) < 0)
 		return err_set(e, ERR_GUEST_PROTOCOL, "the guest's agent does not read");
 	return 0;

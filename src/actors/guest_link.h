@@ -36,6 +36,7 @@ struct guest_link {
 	bool synced; /* the agent's GUEST_SYNC has come: frames follow */
 	bool up;     /* it has said hello with our session, and its status */
 	uint64_t session;
+	uint32_t frame_max; /* bytes of the biggest map that the agent takes */
 	uint32_t next_id;
 	uint32_t status_id; /* request id of the status question, 0: none */
 	uint32_t poweroff_id;
@@ -60,8 +61,8 @@ void guest_link_fini(struct guest_link *l);
 int guest_link_poweroff(struct guest_link *l);
 
 /* Takes the op: it is answered when the command has ended.  Refused at once when the agent is not
- * up. */
-void guest_link_exec(struct guest_link *l, struct op *op);
+ * up.  `env` is the VM's: what the request says of the same variable counts. */
+void guest_link_exec(struct guest_link *l, struct op *op, const struct strv *env);
 /* Bytes, credit, signals from the client; ignored when the command has ended. */
 void guest_link_chunk(struct guest_link *l, const struct chunk_msg *m);
 bool guest_link_cancel(struct guest_link *l, uint64_t serial);

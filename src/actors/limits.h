@@ -22,6 +22,12 @@ enum {
 	OP_ROWS_MAX = 100,     /* rows of op.list */
 	TASK_QUEUE_MAX = 64,   /* requests that may wait for one VM */
 
+	/* Bytes of a result: with what surrounds it in a reply, and in the record that keeps it, it
+	 * still is one frame and one value of the store. */
+	RESULT_BYTES_MAX = (1 << 20) - 8192,
+	/* Of that for each row of an operation on many VMs, its message aside. */
+	TARGET_ROW_BYTES = 232,
+
 	STARTS_PER_CPU = 2, /* starts admitted at once: the knee was measured there */
 
 	COMMIT_DEADLINE_MS = 30000,

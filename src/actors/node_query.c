@@ -8,6 +8,11 @@
 #include "actors/catalog.h"
 #include "actors/limits.h"
 #include "actors/node.h"
+#include "proto/frame.h"
+
+enum {
+	LIST_HEAD = 64, /* bytes, and elements, of a list's reply besides its rows */
+};
 
 static void info(struct node *n, struct op *op)
 {
@@ -50,6 +55,31 @@ static void info(struct node *n, struct op *op)
 	free(r);
 }
 
+/* How much of a reply is left for rows: it is one frame, and so are its bytes and its elements
+ * bounded. */
+struct page {
+	uint64_t bytes;
+	uint64_t elements;
+	struct buf scratch;
+};
+
+/* False: the row does not fit any more; the next page begins with it. */
+static bool page_take(struct page *p, const struct vm_view *row)
+{
+	buf_clear(&p->scratch);
+	if (schema_encode(&vm_view_schema, row, &p->scratch) < 0)
+		return false;
+	const size_t bytes = buf_len(&p->scratch);
+	/* The row itself is an element of the list, and its map is one value. */
+	const uint32_t elements = 1 + frame_elements(buf_data(&p->scratch), bytes);
+
+	if (bytes > p->bytes || elements > p->elements)
+		return false;
+	p->bytes -= bytes;
+	p->elements -= elements;
+	return true;
+}
+
 /* One page, in the order of the registry; `after` names the last VM of the page before. */
 static void list_vms(struct node *n, struct op *op)
 {
@@ -57,6 +87,8 @@ static void list_vms(struct node *n, struct op *op)
 	const uint32_t limit = args->limit && args->limit < LIST_PAGE_MAX ? args->limit
 									  : LIST_PAGE_MAX;
 	struct list_result r = { .total = n->nvms };
+	struct page page = { .bytes = RESULT_BYTES_MAX - LIST_HEAD,
+			     .elements = FRAME_ELEMENTS_MAX - LIST_HEAD };
 	struct vm_view *rows = calloc(limit, sizeof(*rows));
 	bool begun = !args->after[0];
 	vm_id after = 0;
@@ -72,6 +104,7 @@ static void list_vms(struct node *n, struct op *op)
 		return;
 	}
 	r.vms.items = rows;
+	buf_init(&page.scratch, RESULT_BYTES_MAX);
 	list_for_each (l, &n->vms) {
 		const struct vm *vm = list_entry(l, struct vm, link);
 
@@ -82,13 +115,17 @@ static void list_vms(struct node *n, struct op *op)
 		if ((!args->all && !vm_runs(vm) && vm_state(vm) != VM_STARTING) ||
 		    !node_labels_match(&args->labels, &vm->rec.spec.labels))
 			continue;
-		if (r.vms.n == limit) {
-			vm_id_text(rows[limit - 1].id, r.next);
+		if (r.vms.n < limit)
+			vm_view_fill(vm, &rows[r.vms.n]);
+		if (r.vms.n == limit || !page_take(&page, &rows[r.vms.n])) {
+			ASSERT(r.vms.n > 0); /* each VM fits alone: vm_spec_check() */
+			vm_id_text(rows[r.vms.n - 1].id, r.next);
 			break;
 		}
-		vm_view_fill(vm, &rows[r.vms.n++]);
+		r.vms.n++;
 	}
 	op_done(n->env, op, &list_result_schema, &r);
+	buf_fini(&page.scratch);
 	free(rows);
 }
 

@@ -1,4 +1,5 @@
 /* node_vms.c - the registry of VMs, and the tasks that operations become. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,11 @@
 #include "actors/limits.h"
 #include "actors/node.h"
 #include "base/cleanup.h"
+#include "proto/frame.h"
+
+static_assert((int)RESULT_BYTES_MAX < FRAME_MAX, "a reply is one frame");
+static_assert((int)TARGETS_MAX * TARGET_ROW_BYTES < RESULT_BYTES_MAX, "its rows fit");
+static_assert((int)COUNT_MAX <= TARGETS_MAX, "as many as one request may make");
 
 static const char *const adjectives[] = {
 	"able",   "bold",  "brave", "bright", "brisk", "calm",  "clear", "crisp",
@@ -173,47 +179,89 @@ static void fleet_free(struct op *op)
 	free(f);
 }
 
-/* All tasks are back: one result each, in the order asked. */
+static uint32_t rows_of(const struct fleet *f)
+{
+	return f->n < TARGETS_MAX ? f->n : TARGETS_MAX;
+}
+
+static void put_failure(struct target_result *row, const struct task *t, uint64_t *room)
+{
+	const size_t len = sizeof("message") + strlen(t->err.text) + 2;
+
+	(void)snprintf(row->code, sizeof(row->code), "%s", err_name(t->err.code));
+	(void)snprintf(row->step, sizeof(row->step), "%s", t->step);
+	if (len > *room)
+		return; /* the code says what happened, if not to whom */
+	*room -= len;
+	(void)snprintf(row->message, sizeof(row->message), "%s", t->err.text);
+}
+
+static void put_target(const struct op *op, const struct task *t, struct target_result *row,
+		       uint64_t *room)
+{
+	row->id = t->vm;
+	(void)snprintf(row->ref, sizeof(row->ref), "%s", t->ref);
+	(void)snprintf(row->name, sizeof(row->name), "%s", t->name);
+	(void)snprintf(row->state, sizeof(row->state), "%s", t->state);
+	row->duration_us = t->ended_us > op->admitted_us ? t->ended_us - op->admitted_us : 0;
+	row->ready_us = t->ready_us;
+	if (t->err.code)
+		put_failure(row, t, room);
+}
+
+/* One row each, in the order asked, as long as they fit into a reply: TARGETS_MAX rows do, and
+ * their messages as far as there is room.  Of more, those that failed come before the others. */
+static uint32_t put_targets(const struct op *op, struct target_result *rows)
+{
+	const struct fleet *f = op->fleet;
+	uint32_t bad = f->failed < TARGETS_MAX ? f->failed : TARGETS_MAX;
+	uint32_t good = TARGETS_MAX - bad;
+	uint64_t room = RESULT_BYTES_MAX - rows_of(f) * (uint64_t)TARGET_ROW_BYTES;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < f->n; i++) {
+		uint32_t *left = f->tasks[i].err.code ? &bad : &good;
+
+		if (*left > 0) {
+			--*left;
+			put_target(op, &f->tasks[i], &rows[n++], &room);
+		}
+	}
+	return n;
+}
+
+/* The first thing that went wrong, where that is the cancellation of the whole. */
+static struct err cancellation(const struct op *op)
+{
+	const struct fleet *f = op->fleet;
+	uint32_t i = 0;
+
+	while (i < f->n && !f->tasks[i].err.code)
+		i++;
+	if (op->cancelled && i < f->n && f->tasks[i].err.code == ERR_CANCELLED)
+		return f->tasks[i].err;
+	return (struct err){ 0 };
+}
+
 static void fleet_ended(struct node *n, struct op *op)
 {
-	struct fleet *f = op->fleet;
-	struct targets_result r = { .failed = f->failed };
-	struct target_result *rows = calloc(f->n > 0 ? f->n : 1, sizeof(*rows));
-	const struct task *first_bad = NULL;
+	const uint32_t count = rows_of(op->fleet);
+	struct targets_result r = { .failed = op->fleet->failed };
+	struct target_result *rows = calloc(count > 0 ? count : 1, sizeof(*rows));
 
 	if (!rows) {
 		fleet_free(op);
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "result");
 		return;
 	}
-	for (uint32_t i = 0; i < f->n; i++) {
-		const struct task *t = &f->tasks[i];
-		struct target_result *row = &rows[i];
-
-		row->id = t->vm;
-		(void)snprintf(row->ref, sizeof(row->ref), "%s", t->ref);
-		(void)snprintf(row->name, sizeof(row->name), "%s", t->name);
-		(void)snprintf(row->state, sizeof(row->state), "%s", t->state);
-		row->duration_us = t->ended_us > op->admitted_us ? t->ended_us - op->admitted_us
-								 : 0;
-		row->ready_us = t->ready_us;
-		if (t->err.code) {
-			first_bad = first_bad ? first_bad : t;
-			(void)snprintf(row->code, sizeof(row->code), "%s", err_name(t->err.code));
-			(void)snprintf(row->message, sizeof(row->message), "%s", t->err.text);
-			(void)snprintf(row->step, sizeof(row->step), "%s", t->step);
-		}
-	}
-	r.targets = (struct seq){ .items = rows, .n = f->n };
-	if (op->cancelled && first_bad && first_bad->err.code == ERR_CANCELLED) {
-		const struct err e = first_bad->err;
-
-		fleet_free(op);
-		op_fail(n->env, op, &e);
-	} else {
-		fleet_free(op);
+	r.targets = (struct seq){ .items = rows, .n = put_targets(op, rows) };
+	r.omitted = op->fleet->n - r.targets.n;
+	const struct err over = cancellation(op);
+	fleet_free(op);
+	if (over.code)
+		op_fail(n->env, op, &over);
+	else
 		op_done(n->env, op, &targets_result_schema, &r);
-	}
 	free(rows);
 }
 
@@ -388,7 +436,10 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 {
 	const struct conf *conf = &n->env->conf;
 	const bool null = strcmp(s->vmm, vmm_null.name) == 0;
+	const int rc = vm_spec_check(s, e);
 
+	if (rc < 0)
+		return rc;
 	if (s->vmm[0] && !vmm_find(s->vmm))
 		return err_set(e, ERR_BAD_REQUEST, "vmm: \"%s\" is unknown", s->vmm);
 	if (!s->vmm[0])

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/limits.h"
 #include "proto/frame.h"
 
 bool op_is_durable(enum client_method m)
@@ -40,7 +41,7 @@ struct op *op_create(struct env *env, enum client_method m)
 	op->admitted_us = io_now_us(env->io);
 	op->admitted_ms = io_wall_ms(env->io);
 	list_init(&op->followers);
-	buf_init(&op->result, STORE_VALUE_MAX);
+	buf_init(&op->result, RESULT_BYTES_MAX);
 	if (client_methods[m].args->size > 0) {
 		op->args = calloc(1, client_methods[m].args->size);
 		if (!op->args) {

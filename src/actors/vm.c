@@ -474,7 +474,7 @@ static void exec_arrived(struct vm *vm, struct op *op)
 			  vm->rec.spec.name, vm->rec.spec.image);
 		return;
 	}
-	guest_link_exec(&vm->run->link, op);
+	guest_link_exec(&vm->run->link, op, &vm->rec.spec.env);
 }
 
 /* ---- mailbox ---- */

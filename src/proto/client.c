@@ -23,8 +23,8 @@ static const struct field vm_spec_fields[] = {
 	FIELD(struct vm_spec, memory_bytes, FIELD_U64,   false, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, "absent: the default"),
 	FIELD(struct vm_spec, disk_bytes,   FIELD_U64,   false, DISK_MIN_BYTES, DISK_MAX_BYTES, "absent: the default; never smaller than the image"),
 	FIELD(struct vm_spec, nat,          FIELD_BOOL,  false, 0, 0, "reaches out through the host's address (system mode)"),
-	FIELD(struct vm_spec, labels,       FIELD_PAIRS, false, 0, LABELS_MAX, "the owner's"),
-	FIELD(struct vm_spec, env,          FIELD_PAIRS, false, 0, ENV_MAX, "of every command run in the guest"),
+	FIELD(struct vm_spec, labels,       FIELD_PAIRS, false, 0, LABELS_MAX, "the owner's; at most 16384 bytes in all"),
+	FIELD(struct vm_spec, env,          FIELD_PAIRS, false, 0, ENV_MAX, "of every command run in the guest; at most 65536 bytes in all"),
 	FIELD_SUB(struct vm_spec, publish,  FIELD_LIST,  false, 0, PUBLISH_MAX, &publish_schema, "ports of the host that reach the guest"),
 };
 const struct schema vm_spec_schema = SCHEMA("vm_spec", struct vm_spec, vm_spec_fields);
@@ -64,7 +64,8 @@ const struct schema target_result_schema = SCHEMA_OPEN("target_result", struct t
 
 static const struct field targets_result_fields[] = {
 	FIELD_SUB(struct targets_result, targets, FIELD_LIST, false, 0, TARGETS_MAX, &target_result_schema, "in the order asked"),
-	FIELD(struct targets_result, failed, FIELD_U32, false, 0, TARGETS_MAX, "how many have a code"),
+	FIELD(struct targets_result, failed, FIELD_U32, false, 0, UINT32_MAX, "how many failed"),
+	FIELD(struct targets_result, omitted, FIELD_U32, false, 0, UINT32_MAX, "how many have no row, because more would not fit into the reply; those that failed have one first"),
 };
 const struct schema targets_result_schema = SCHEMA_OPEN("targets_result", struct targets_result, targets_result_fields);
 

@@ -20,14 +20,17 @@ enum {
 	OBJECT_NAME_MAX = 63, /* images and kernels: [A-Za-z0-9._:-], not beginning with . or - */
 	PATH_BYTES_MAX = 4095,
 	LABELS_MAX = 32,
+	LABELS_BYTES_MAX = 16
+			   << 10, /* of all labels of a VM: its view fits into a frame many times */
 	ENV_MAX = 256,
-	ARGV_MAX = 4096,
+	ENV_BYTES_MAX = 64 << 10, /* of a VM's whole environment, as above */
+	ARGV_MAX = 32768,         /* words; bytes are bounded by the frame */
 	PUBLISH_MAX = 32,
 	TARGETS_MAX = 4096, /* references in one request */
 	COUNT_MAX = 4096,   /* VMs that one create may ask for */
 	VCPU_MAX = 64,
 	WIRE_METHOD_MAX = 24,
-	LIST_PAGE_MAX = 500,   /* rows of one vm.list reply */
+	LIST_PAGE_MAX = 500,   /* rows of one vm.list reply, fewer where they would not fit */
 	STEPS_MAX = 16,        /* timed steps kept of an operation */
 	OP_LIST_MAX = 1024,    /* rows of one op.list reply */
 	OBJECT_LIST_MAX = 512, /* images or kernels */
@@ -155,6 +158,7 @@ extern const struct schema target_result_schema;
 struct targets_result {
 	struct seq targets; /* struct target_result, in the order asked */
 	uint32_t failed;
+	uint32_t omitted; /* without a row: more than TARGETS_MAX would not fit */
 };
 extern const struct schema targets_result_schema;
 
@@ -364,6 +368,9 @@ struct info_result {
 extern const struct schema info_result_schema;
 
 /* ---- checks that CLI and daemon share ---- */
+
+/* What a VM's spec may weigh: ERR_BAD_REQUEST, naming the field and its bound. */
+int vm_spec_check(const struct vm_spec *spec, struct err *e);
 
 /* ERR_VM_NAME, naming the offending character or length. */
 int vm_name_check(const char *name, struct err *e);

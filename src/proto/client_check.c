@@ -73,6 +73,25 @@ int object_name_check(const char *what, const char *name, struct err *e)
 	return 0;
 }
 
+static int pairs_check(const char *what, const struct strv *pairs, size_t max, struct err *e)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < pairs->n; i++)
+		bytes += strlen(pairs->v[i]);
+	if (bytes > max)
+		return err_set(e, ERR_BAD_REQUEST, "%s: %zu bytes in all, at most %zu", what, bytes,
+			       max);
+	return 0;
+}
+
+int vm_spec_check(const struct vm_spec *spec, struct err *e)
+{
+	const int rc = pairs_check("labels", &spec->labels, LABELS_BYTES_MAX, e);
+
+	return rc < 0 ? rc : pairs_check("env", &spec->env, ENV_BYTES_MAX, e);
+}
+
 static PRINTF_LIKE(4, 5) int bad_size(struct err *e, const char *what, const char *text,
 				      const char *fmt, ...)
 {

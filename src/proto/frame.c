@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "proto/cursor.h"
 
 int frame_length(const uint8_t head[FRAME_HEAD], size_t max, struct err *e)
@@ -35,4 +36,13 @@ int frame_check(const uint8_t *payload, size_t len, struct err *e)
 		return err_set(e, ERR_BAD_FRAME, "frame: %zu bytes too many",
 			       (size_t)(c.end - c.at));
 	return 0;
+}
+
+uint32_t frame_elements(const uint8_t *map, size_t len)
+{
+	struct mp_cursor c = { .at = map, .end = map + len };
+	uint32_t left = UINT32_MAX;
+
+	ASSERT(mp_skip(&c, &left) == 0);
+	return UINT32_MAX - left;
 }

@@ -22,3 +22,6 @@ int frame_length(const uint8_t head[FRAME_HEAD], size_t max, struct err *e);
 /* Walks the payload without allocating: exactly one map, each announced element present, depth and
  * count bounded, no ext types, nothing left over.  0, or -errno with ERR_BAD_FRAME. */
 int frame_check(const uint8_t *payload, size_t len, struct err *e);
+
+/* Elements announced in one encoded map of ours: what it takes of a frame's FRAME_ELEMENTS_MAX. */
+uint32_t frame_elements(const uint8_t *map, size_t len);

@@ -23,8 +23,10 @@
 #define GUEST_VSOCK_PORT 1023
 
 enum {
-	GUEST_FRAME_MAX = 128 * 1024,
-	GUEST_EXECS_MAX = 256, /* at once in one VM */
+	GUEST_FRAME_MAX = 128 *
+			  1024, /* bytes of a frame from the guest, whom we trust with little */
+	GUEST_REQUEST_MAX = 1 << 20, /* ... to the guest: any command that a client may ask for */
+	GUEST_EXECS_MAX = 256,       /* at once in one VM */
 };
 
 /* clang-format off */

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (;;) {
 		const uint8_t *payload;
-		const int len = wire_next(data + at, size - at, GUEST_FRAME_MAX, &payload, NULL);
+		const int len = wire_next(data + at, size - at, GUEST_REQUEST_MAX, &payload, NULL);
 
 		if (len <= 0)
 			return 0;

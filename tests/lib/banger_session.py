@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import traceback
@@ -100,6 +101,27 @@ class Session:
         select.select([fd], [], [])
         os.close(fd)
 
+    # ---- guests ----
+
+    def fake_vmm(self):
+        """From now on VMs are run by fake_qemu.py: the agent answers, and nothing is booted."""
+        script = f"{self.top}/fake-qemu"
+        fake = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_qemu.py")
+        with open(script, "w", encoding="utf-8") as f:
+            f.write(f'#!/bin/sh\nFAKE_AGENT={self.libexec}/banger-agent exec {sys.executable} {fake} "$@"\n')
+        os.chmod(script, 0o700)
+        self.env["BANGER_QEMU"] = script
+
+    def fake_guest(self, *args):
+        """A running VM, of an image and a kernel that nobody boots; returns its name."""
+        if self.run("image", "show", "none", check=False).returncode != 0:
+            self.run("kernel", "import", f"{self.libexec}/probe.elf", "--name", "none")
+            with tarfile.open(f"{self.top}/root.tar", "w") as f:
+                f.addfile(tarfile.TarInfo("hello"))
+            self.run("image", "import", f"{self.top}/root.tar", "--name", "none")
+        self.run("vm", "create", "--image", "none", "--kernel", "none", "--name", "guest", *args)
+        return "guest"
+
     # ---- the host ----
 
     def processes(self):
@@ -154,11 +176,13 @@ def needs_qemu():
         sys.exit(77)
 
 
-def main(stories, shared=True):
-    """Runs them all and exits.  shared: in one session, else each makes its own."""
+def main(stories, shared=True, prepare=None):
+    """Runs them all and exits.  shared: in one session, which `prepare` may change; else each makes its own."""
     wanted = [t for t in stories if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
     print(f"1..{len(wanted)}", flush=True)
     s = Session() if shared else None
+    if s and prepare:
+        prepare(s)
     failed = 0
     for i, story in enumerate(wanted, 1):
         try:
@@ -168,9 +192,9 @@ def main(stories, shared=True):
             print(f"ok {i} - {story.__name__} # SKIP {e}", flush=True)
         except Exception as e:  # each has its own story to tell
             failed += 1
-            print(f"not ok {i} - {story.__name__}\n# {type(e).__name__}: {e}", flush=True)
-            for line in traceback.format_exc().splitlines():
-                print(f"#   {line}", flush=True)
+            print(f"not ok {i} - {story.__name__}", flush=True)
+            for line in f"{type(e).__name__}: {e}\n{traceback.format_exc()}".splitlines():
+                print(f"# {line[:1000]}", flush=True)
             if s:
                 s.clear()
     if s:

@@ -124,3 +124,11 @@ Test(frame, what_passes_is_what_msgpack_unpacks)
 			msgpack_unpacked_destroy(&out);
 		}
 }
+
+Test(frame, a_map_of_ours_says_what_it_takes)
+{
+	/* {a: [1, 2, 3], b: {c: 1}} */
+	static const uint8_t map[] = "\x82\xa1\x61\x93\x01\x02\x03\xa1\x62\x81\xa1\x63\x01";
+
+	cr_assert_eq(frame_elements(map, sizeof(map) - 1), 2 + 3 + 1);
+}

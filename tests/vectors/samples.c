@@ -81,6 +81,9 @@ static struct target_result two_targets[] = {
 	  .duration_us = 5 },
 };
 static const struct targets_result targets_done = { .targets = SEQ(two_targets), .failed = 1 };
+static const struct targets_result targets_many = { .targets = SEQ(two_targets),
+						    .failed = 1,
+						    .omitted = 9998 };
 static const struct targets_args targets_all = { .all = true };
 static const struct targets_args targets_refs = { .refs = STRV(web_1, db), .deadline_ms = 10000 };
 static const struct targets_args targets_force = { .refs = STRV(web_1), .force = true };
@@ -343,7 +346,7 @@ const struct sample samples[] = {
 	REQUEST("client", "vm.kill", targets_args_schema, &targets_kill),
 	REPLY("client", "vm.kill", targets_result_schema, &targets_done),
 	REQUEST("client", "vm.delete", targets_args_schema, &targets_labels),
-	REPLY("client", "vm.delete", targets_result_schema, &targets_done),
+	REPLY("client", "vm.delete", targets_result_schema, &targets_many),
 	REQUEST("client", "vm.wait", targets_args_schema, &targets_wait),
 	REPLY("client", "vm.wait", targets_result_schema, &targets_done),
 	REQUEST("client", "vm.list", list_args_schema, &list),
@@ -380,7 +383,7 @@ const struct sample samples[] = {
 	ENVELOPE("guest/hello-daemon", .type = WIRE_HELLO, .name = "bangerd 0.1.0", .version = 1, .version_min = 1,
 		.frame_max = GUEST_FRAME_MAX, .session = UINT64_C(0x0123456789abcdef)),
 	ENVELOPE("guest/hello-agent", .type = WIRE_HELLO, .name = "banger-agent 0.1.0", .version = 1, .version_min = 1,
-		.frame_max = GUEST_FRAME_MAX, .session = UINT64_C(0x0123456789abcdef)),
+		.frame_max = GUEST_REQUEST_MAX, .session = UINT64_C(0x0123456789abcdef)),
 	STREAM_FRAMES("guest"),
 	ENVELOPE("guest/reply-error", .type = WIRE_REPLY, .id = 1, .failed = true,
 		.error = { .code = "exec.not_found", .message = "exec: nope: No such file or directory", .sys = 2 }),
