@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,11 +158,12 @@ static int run(struct plan *p, struct err *e)
 
 	if (make_argv(j) < 0)
 		return err_set(e, ERR_HOST_MEMORY, "arguments");
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, ERR_HOST_FILES, "pipe to the imager");
+	const int rc = io_pair(j->env->io, pair);
+	if (rc < 0)
+		return err_num(e, ERR_HOST_FILES, rc, "pipe to the imager");
 	if (io_stream_open(j->env->io, &j->out, &j->actor, MSG_STREAM, pair[0]) < 0) {
-		close(pair[0]);
-		close(pair[1]);
+		io_close(j->env->io, pair[0]);
+		io_close(j->env->io, pair[1]);
 		return err_set(e, ERR_HOST_MEMORY, "pipe to the imager");
 	}
 	j->out_open = true;
@@ -185,7 +185,7 @@ static int spawned(struct plan *p, struct msg *m, struct err *e)
 {
 	struct job *j = job_of(p);
 
-	close(take_fd(&j->out_fd));
+	io_close(j->env->io, take_fd(&j->out_fd));
 	if (m->res < 0) {
 		*e = j->spawn.err;
 		return err_num(e, ERR_HOST_IO, m->res, "%s", j->argv.v[0]);
@@ -202,9 +202,9 @@ static int stop(struct plan *p, struct err *e)
 
 	(void)e;
 	if (j->out_fd >= 0)
-		close(take_fd(&j->out_fd));
+		io_close(j->env->io, take_fd(&j->out_fd));
 	if (j->pidfd >= 0 && !j->exited) {
-		IGNORE(kill(-j->spawn.pid, SIGKILL) < 0);
+		IGNORE(io_kill_group(j->env->io, j->spawn.pid, SIGKILL) < 0);
 		IGNORE(io_kill(j->env->io, j->pidfd, SIGKILL) < 0);
 		return STEP_WAIT;
 	}

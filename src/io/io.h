@@ -242,12 +242,18 @@ int io_reap(struct io *io, int pidfd, int *ret_status);
 /* pidfd_send_signal(2); -ESRCH when it has exited. */
 int io_kill(struct io *io, int pidfd, int signo);
 
+/* As kill(2) on a process group: that of a child started with new_session and not yet reaped. */
+int io_kill_group(struct io *io, pid_t leader, int signo);
+
 /* A pidfd for a process that was started before us, only if it is still the same one.  -ESRCH. */
 int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks);
 
 /* The process of ours whose command line contains `text`, after a crash left its pid unrecorded; 0
  * when there is none.  Looks through /proc: for recovery only. */
 pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks);
+
+/* Two connected stream sockets, of which one goes to a child. */
+int io_pair(struct io *io, int ret_fd[2]);
 
 /* Closes a descriptor that came out of this interface and is not in use by any operation. */
 void io_close(struct io *io, int fd);

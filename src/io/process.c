@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/cleanup.h"
 #include "io/uring.h"
 
@@ -73,6 +74,13 @@ int io_kill(struct io *io, int pidfd, int signo)
 {
 	(void)io;
 	return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+int io_kill_group(struct io *io, pid_t leader, int signo)
+{
+	(void)io;
+	ASSERT(leader > 1);
+	return kill(-leader, signo) < 0 ? -errno : 0;
 }
 
 int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks)

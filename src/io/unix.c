@@ -99,6 +99,12 @@ void unix_connect_sqe(const struct unix_addr *a, struct io_uring_sqe *sqe)
 	io_uring_prep_connect(sqe, a->fd, (const struct sockaddr *)&a->sun, sizeof(a->sun));
 }
 
+int io_pair(struct io *io, int ret_fd[2])
+{
+	(void)io;
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fd) < 0 ? -errno : 0;
+}
+
 static int unlink_stale(const char *path)
 {
 	struct stat st;

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "io/io.h"
+#ifdef PROBE_SEED /* linked with io_sim: a host on which chance decides */
+#include "io/sim.h"
+#endif
 
 enum {
 	PROBE_NOTES = 4096,
@@ -44,6 +47,9 @@ static inline struct probe *probe_up(void)
 	struct probe *p = calloc(1, sizeof(*p));
 	struct err e = { 0 };
 
+#ifdef PROBE_SEED
+	sim_use(sim_create(&(struct sim_config){ .seed = PROBE_SEED }));
+#endif
 	actors_init(&p->actors);
 	cr_assert_eq(actor_init(&p->actor, &p->actors, probe_handle), 0);
 	cr_assert_eq(io_create(NULL, &p->actors, &p->io, &e), 0, "%s", e.text);

@@ -109,6 +109,29 @@ Test(io_spawn, descriptors_land_on_their_targets_whatever_their_numbers_and_no_o
 	probe_down(p);
 }
 
+Test(io_spawn, a_killed_group_takes_the_childrens_children_along)
+{
+	struct probe *p = probe_up();
+	struct child_run r = { .sp = { .new_session = true } };
+	int pair[2];
+	char c;
+
+	/* The grandchild keeps its end open for as long as it lives. */
+	cr_assert_eq(io_pair(p->io, pair), 0);
+	r.sp.fds[0] = (struct io_spawn_fd){ .fd = pair[1], .target = 1 };
+	r.sp.nfds = 1;
+	run_shell(p, &r, "(echo; exec sleep 1000) & wait");
+	cr_assert_eq(r.op.msg.res, 0, "%s", r.sp.err.text);
+	io_close(p->io, pair[1]);
+	cr_assert_eq(read(pair[0], &c, 1), 1);
+	cr_assert_eq(io_kill_group(p->io, r.sp.pid, SIGKILL), 0);
+	cr_assert_eq(read(pair[0], &c, 1), 0);
+	wait_exit(p, &r);
+	cr_assert(WIFSIGNALED(r.status));
+	io_close(p->io, pair[0]);
+	probe_down(p);
+}
+
 Test(io_spawn, signals_session_and_limit_are_as_asked)
 {
 	struct probe *p = probe_up();
