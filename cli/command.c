@@ -88,6 +88,9 @@ const struct command commands[] = {
 	{ .name = "daemon stop", .args = "", .run = daemon_stop_run, .summary = "end the daemon; VMs run on" },
 	{ .name = "daemon status", .args = "", .run = daemon_status_run, .summary = "say whether the daemon runs (exit status 0) or not (1)" },
 	{ .name = "version", .args = "", .run = version_run, .summary = "show the versions of banger and of the daemon that runs" },
+	{ .name = "completion", .args = "SHELL", .run = completion_run, .min_args = 1, .max_args = 1, .summary = "print the script that completes commands in bash, zsh or fish",
+	  .doc = "An installed banger brings these scripts along; this is for one that is not. Names of VMs, images and kernels are those of the daemon, where one runs.",
+	  .examples = "source <(banger completion bash)\nbanger completion fish | source" },
 	{ .name = "watch", .args = "", .run = watch_run, .options = BIT(OPT_LABEL), .summary = "print a line whenever a VM changes, until interrupted" },
 };
 

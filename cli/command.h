@@ -100,3 +100,4 @@ int daemon_start_run(const struct options *o);
 int daemon_stop_run(const struct options *o);
 int daemon_status_run(const struct options *o);
 int watch_run(const struct options *o);
+int completion_run(const struct options *o);

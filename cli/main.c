@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "complete.h"
 #include "report.h"
+#include "values.h"
 
 static int usage_error(const struct options *o, const struct err *e)
 {
@@ -31,6 +33,12 @@ static int run(struct options *o, int argc, char **argv, struct err *e)
 	if (o->nargs < c->min_args) {
 		err_set(e, ERR_BAD_REQUEST, "%s needs %s", c->name, c->args);
 		return usage_error(o, e);
+	}
+	for (uint32_t i = 0; i < o->nargs; i++) {
+		const struct value_kind *kind = value_kind_at(c->args, i);
+
+		if (kind && value_check(c->name, kind, o->args[i], e) < 0)
+			return usage_error(o, e);
 	}
 	return c->run(o);
 }
@@ -112,6 +120,8 @@ int main(int argc, char **argv)
 	if (!standard_open())
 		return STATUS_FAILED;
 	(void)signal(SIGPIPE, SIG_IGN); /* a write says EPIPE, and is looked at */
+	if (argc >= 2 && strcmp(argv[1], "__complete") == 0)
+		return report_end(&o, complete_words(argc - 2, argv + 2));
 	status = report_end(&o, dispatch(&o, argc > 0 ? argc - 1 : 0, argv + 1));
 	options_fini(&o);
 	return status;

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "parse.h"
 #include "suggest.h"
+#include "values.h"
 
 #define ROW(sym, letter_, name_, kind_, arg_, member, min_, max_, doc_)                            \
 	[OPT_##sym] = { .letter = (letter_),                                                       \
@@ -37,7 +38,7 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(MEMORY,      'm', "memory",      SIZE,     "SIZE",      memory_bytes,   MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, "memory: 4G, 4GiB, 512M, 512MiB, or a number of MiB"),
 	ROW(DISK,         0,  "disk",        SIZE,     "SIZE",      disk_bytes,     DISK_MIN_BYTES, DISK_MAX_BYTES, "size of the root disk, written as --memory is"),
 	ROW(LABEL,       'l', "label",       PAIRS,    "KEY=VALUE", labels,         0, LABELS_MAX, "label to set, or to select by; may be repeated"),
-	ROW(ENV,         'e', "env",         PAIRS,    "KEY=VALUE", env,            0, ENV_MAX, "environment of commands in the guest; may be repeated"),
+	ROW(ENV,         'e', "env",         PAIRS,    "VAR=VALUE", env,            0, ENV_MAX, "environment of commands in the guest; may be repeated"),
 	ROW(PUBLISH,     'p', "publish",     PUBLISH,  "HOST:GUEST", publish,       0, PUBLISH_MAX, "port of 127.0.0.1 that reaches a port of the guest; may be repeated"),
 	ROW(NAT,          0,  "nat",         FLAG,     NULL,        nat,            0, 0, "a route to the outside (system mode)"),
 	ROW(COUNT,       'n', "count",       U32,      "N",         count,          1, COUNT_MAX, "so many VMs; names get -1 to -N"),
@@ -135,7 +136,9 @@ static int option_set(struct options *o, const struct option_row *row, const cha
 	case OPTION_TEXT:
 		if (text[0] == '\0')
 			return err_set(e, ERR_BAD_REQUEST, "%s is empty", what);
-		*(const char **)member = text;
+		rc = value_check(what, value_kind(row->arg, strlen(row->arg)), text, e);
+		if (rc == 0)
+			*(const char **)member = text;
 		break;
 	case OPTION_U32:
 		rc = number_parse(what, text, row->min, row->max, &n, e);

@@ -3,7 +3,8 @@
 
 It listens on descriptor 3 (LISTEN_FDS, LISTEN_PID), as the CLI starts it.  What a command in a "VM"
 does is said by its first word: yes, cat, sum, exit, both, signal, flood, missing, denied, die, mute.
-FAKE_LOG names a file that gets one line per start and per request; FAKE_DIE makes it die at once.
+FAKE_LOG names a file that gets one line per start and per request; FAKE_DIE makes it die at once; FAKE_MUTE names
+a method that is never answered.
 """
 import os
 import selectors
@@ -15,6 +16,7 @@ import msgpack
 
 WINDOW = 256 * 1024
 CHUNK = 32 * 1024
+OP_ID = bytes.fromhex("01927f3b974000000000000000000000")
 
 
 def log(line):
@@ -30,7 +32,7 @@ def vm_id(n):
 
 def view(n, name, state="running"):
     return {"id": vm_id(n), "state": state, "created_ms": 1000, "console_log": os.environ.get("FAKE_CONSOLE", ""),
-            "spec": {"name": name, "image": "debian", "vcpu": 2, "memory_bytes": 2 << 30, "disk_bytes": 8 << 30}}
+            "spec": {"name": name, "image": "debian", "vcpu": 2, "memory_bytes": 2 << 30, "disk_bytes": 8 << 30, "labels": {"tier": "web"}}}
 
 
 class Exec:
@@ -199,6 +201,8 @@ class Connection:
         self.reply(rid, {"targets": targets, "failed": sum("code" in t for t in targets)})
 
     def request(self, rid, method, args):
+        if method == os.environ.get("FAKE_MUTE"):
+            return
         if method == "info":
             self.reply(rid, {"version": "fake", "vmm": "null", "accel": "tcg", "accel_reason": "a test", "vcpu": 2,
                              "vm_memory_bytes": 2 << 30, "vm_disk_bytes": 8 << 30, "pid": os.getpid()})
@@ -225,8 +229,12 @@ class Connection:
             self.reply(rid, {"targets": ts, "failed": sum("code" in t for t in ts)})
         elif method == "op.show":
             self.fail(rid, "op.not_found", "no such operation")
-        elif method in ("image.list", "kernel.list"):
-            self.reply(rid, {})
+        elif method == "op.list":
+            self.reply(rid, {"ops": [{"op_id": OP_ID, "method": "vm.create", "state": "done"}]})
+        elif method == "image.list":
+            self.reply(rid, {"images": [{"name": n, "kind": "disk"} for n in ("debian:bookworm", "debian:trixie")]})
+        elif method == "kernel.list":
+            self.reply(rid, {"kernels": [{"name": "cloud-6.1", "version": "6.1.0"}]})
         elif method == "daemon.stop":
             self.reply(rid, {})
             os._exit(0)

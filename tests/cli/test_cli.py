@@ -9,58 +9,22 @@ import pty
 import re
 import resource
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fake  # noqa: E402
+from fake import WAIT_S  # noqa: E402
+
 BANGER = os.path.abspath(sys.argv[1])
-WAIT_S = 60
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="banger-cli-")
-        self.log = os.path.join(self.dir, "log")
-        self.env = dict(os.environ, BANGER_RUNTIME_DIR=self.dir + "/run", BANGER_STATE_DIR=self.dir + "/state",
-                        BANGER_CACHE_DIR=self.dir + "/cache", FAKE_LOG=self.log, TERM="xterm",
-                        BANGER_DAEMON=os.path.join(HERE, "fake_bangerd.py"))
-        self.env.pop("NO_COLOR", None)
-
-    def tearDown(self):
-        for line in self.lines("start"):
-            try:
-                os.kill(int(line.split()[1]), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        shutil.rmtree(self.dir)
-
-    def lines(self, begin=""):
-        try:
-            with open(self.log) as f:
-                return [x.rstrip("\n") for x in f if x.startswith(begin)]
-        except FileNotFoundError:
-            return []
-
-    def run_cli(self, *args, input=b"", env=None):
-        p = subprocess.run([BANGER, *args], input=input, capture_output=True, timeout=WAIT_S, env=env or self.env)
-        self.assertNotIn(b"Sanitizer", p.stderr)
-        return p.returncode, p.stdout.decode(), p.stderr.decode()
-
-    def popen(self, *args, **kw):
-        kw = dict(dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env), **kw)
-        return subprocess.Popen([BANGER, *args], **kw)
-
-    def until(self, begin):
-        """Waits for a line of the daemon's log: the only event that a test has of it."""
-        end = time.monotonic() + WAIT_S
-        while not self.lines(begin):
-            self.assertLess(time.monotonic(), end, "no line " + begin)
-            select.select([], [], [], 0.01)
+class Case(fake.Case):
+    banger = BANGER
 
 
 class Exec(Case):
@@ -378,6 +342,15 @@ class Words(Case):
             status, _, err = self.run_cli(*words)
             self.assertIn("did you mean " + hint, err)
             self.assertEqual(status, 125 if words[0] == "run" else 2)
+
+    def test_did_you_mean_a_value(self):
+        for words, hint in ((["run", "--vmm", "qmu"], "qemu"), (["vm", "wait", "--state=runing", "a"], "running"),
+                            (["completion", "bahs"], "bash")):
+            status, _, err = self.run_cli(*words)
+            self.assertIn('is unknown; did you mean "%s"?' % hint, err)
+            self.assertEqual(status, 125 if words[0] == "run" else 2)
+        self.assertIn("is none of bash, zsh, fish", self.run_cli("completion", "powershell")[2])
+        self.assertEqual(self.lines(), [], "nothing was asked of the daemon")
 
     def test_every_command_has_help(self):
         commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", self.run_cli("--help")[1].split("Short forms")[0], re.M)

@@ -1,0 +1,89 @@
+#include "values.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "suggest.h"
+
+static const char *const vmms[] = { "qemu", "null", NULL };
+static const char *const states[] = { "created", "starting", "running", "stopping", "stopped",
+				      "failed",  "deleting", "gone",    NULL };
+static const char *const shells[] = { "bash", "zsh", "fish", NULL };
+
+const struct value_kind value_free = { .placeholder = "", .source = VALUE_FREE };
+
+static const struct value_kind kinds[] = {
+	{ "COMMAND", VALUE_COMMANDS, NULL }, { "DIR", VALUE_DIRS, NULL },
+	{ "FILE", VALUE_FILES, NULL },       { "IMAGE", VALUE_IMAGES, NULL },
+	{ "KERNEL", VALUE_KERNELS, NULL },   { "KEY=VALUE", VALUE_LABELS, NULL },
+	{ "OP_ID", VALUE_OPS, NULL },        { "PATH", VALUE_FILES, NULL },
+	{ "REF", VALUE_VMS, NULL },          { "SHELL", VALUE_WORDS, shells },
+	{ "SIGNAL", VALUE_SIGNALS, NULL },   { "STATE", VALUE_WORDS, states },
+	{ "VMM", VALUE_WORDS, vmms },
+};
+
+const struct value_kind *value_kind(const char *placeholder, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (strlen(kinds[i].placeholder) == len &&
+		    strncmp(kinds[i].placeholder, placeholder, len) == 0)
+			return &kinds[i];
+	return &value_free;
+}
+
+/* One word of `args`, without its brackets; *ret_more: it may be repeated. */
+static const struct value_kind *word_kind(const char *word, size_t len, bool *ret_more)
+{
+	while (len > 0 && word[0] == '[') {
+		word++;
+		len--;
+	}
+	while (len > 0 && strchr("].", word[len - 1])) {
+		*ret_more = *ret_more || word[len - 1] == '.';
+		len--;
+	}
+	return value_kind(word, len);
+}
+
+/* What follows "|" says the same in another way, and what follows "--" is the guest's. */
+static bool ends_words(const char *word)
+{
+	return word[0] == '|' || word[0] == '-' || strncmp(word, "[-", 2) == 0;
+}
+
+const struct value_kind *value_kind_at(const char *args, uint32_t n)
+{
+	for (args += strspn(args, " "); *args && !ends_words(args); args += strspn(args, " ")) {
+		const size_t len = strcspn(args, " ");
+		bool more = false;
+		const struct value_kind *kind = word_kind(args, len, &more);
+
+		if (n == 0 || more)
+			return kind;
+		n--;
+		args += len;
+	}
+	return NULL;
+}
+
+int value_check(const char *what, const struct value_kind *kind, const char *text, struct err *e)
+{
+	struct suggest near = { .word = text };
+	char words[128] = "";
+
+	if (kind->source != VALUE_WORDS)
+		return 0;
+	for (const char *const *w = kind->words; *w; w++) {
+		const size_t used = strlen(words);
+
+		if (strcmp(*w, text) == 0)
+			return 0;
+		suggest_offer(&near, *w);
+		(void)snprintf(words + used, sizeof(words) - used, "%s%s", used ? ", " : "", *w);
+	}
+	if (near.best)
+		return err_set(e, ERR_BAD_REQUEST, "%s \"%.40s\" is unknown; did you mean \"%s\"?",
+			       what, text, near.best);
+	return err_set(e, ERR_BAD_REQUEST, "%s \"%.40s\" is none of %s", what, text, words);
+}
