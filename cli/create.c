@@ -87,15 +87,6 @@ static int announce(struct session *s, const struct options *o)
 	return 0;
 }
 
-static void on_event(struct call *c, const struct wire *w)
-{
-	struct progress_event ev;
-
-	if (w->type == WIRE_EVENT && strcmp(w->name, "progress") == 0 &&
-	    schema_decode(&progress_event_schema, w->body.data, w->body.len, &ev, NULL) == 0)
-		progress_event(c->arg, &ev);
-}
-
 int create_vms(struct session *s, const struct options *o, struct call *c)
 {
 	struct create_args args;
@@ -116,12 +107,9 @@ int create_vms(struct session *s, const struct options *o, struct call *c)
 		return status;
 	progress_init(&progress, o, o->count > 1 ? o->count : 1);
 	c->op_id = o->op_id;
-	c->arg = &progress;
-	c->on_event = on_event;
+	c->progress = &progress;
 	const int rc = session_call(s, c, METHOD_VM_CREATE, &args);
-	progress_end(&progress);
-	c->on_event = NULL;
-	c->arg = NULL;
+	c->progress = NULL;
 	return rc < 0 ? session_report(s, c) : 0;
 }
 

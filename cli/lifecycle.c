@@ -81,18 +81,9 @@ static int results(const struct options *o, struct call *c)
 	return r->failed ? STATUS_FAILED : STATUS_OK;
 }
 
-static void on_event(struct call *c, const struct wire *w)
-{
-	struct progress_event ev;
-
-	if (w->type == WIRE_EVENT && strcmp(w->name, "progress") == 0 &&
-	    schema_decode(&progress_event_schema, w->body.data, w->body.len, &ev, NULL) == 0)
-		progress_event(c->arg, &ev);
-}
-
 int lifecycle_run(const struct options *o)
 {
-	CLEANUP_CALL struct call c = { .on_event = on_event };
+	CLEANUP_CALL struct call c = { 0 };
 	struct targets_args args = { 0 };
 	struct progress progress;
 	struct err e = { 0 };
@@ -101,12 +92,11 @@ int lifecycle_run(const struct options *o)
 	if (args_fill(o, &args, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
 	} else {
-		progress_init(&progress, o, o->nargs ? o->nargs : COUNT_MAX);
+		progress_init(&progress, o, o->nargs ? o->nargs : PROGRESS_UNKNOWN);
 		progress.plain = false; /* one line per VM follows anyway */
-		progress.live = progress.live && o->nargs > 0;
-		c.arg = &progress;
+		c.progress = &progress;
 		status = session_ask(o, &c, method_of(o), &args);
-		progress_end(&progress);
+		c.progress = NULL;
 	}
 	schema_fini(&targets_args_schema, &args);
 	return status == STATUS_OK ? results(o, &c) : status;

@@ -11,27 +11,15 @@
 #include "report.h"
 #include "term.h"
 
-static void on_event(struct call *c, const struct wire *w)
-{
-	struct progress_event ev;
-
-	if (w->type == WIRE_EVENT && strcmp(w->name, "progress") == 0 &&
-	    schema_decode(&progress_event_schema, w->body.data, w->body.len, &ev, NULL) == 0)
-		progress_event(c->arg, &ev);
-}
-
 int object_make(const struct options *o, struct call *c, enum client_method m, const void *args)
 {
 	struct progress progress;
 	int status;
 
 	progress_init(&progress, o, 0);
-	c->on_event = on_event;
-	c->arg = &progress;
+	c->progress = &progress;
 	status = session_ask(o, c, m, args);
-	progress_end(&progress);
-	c->on_event = NULL;
-	c->arg = NULL;
+	c->progress = NULL;
 	return status;
 }
 

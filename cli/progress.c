@@ -2,19 +2,72 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "human.h"
 #include "term.h"
 
 enum {
 	BAR_CELLS = 30,
-	BAR_ROOM = 60, /* columns below which the bar itself is left out */
+	BAR_ROOM = 60,           /* columns below which the bar itself is left out */
+	TIME_AFTER_US = 1000000, /* a phase says its time from here on: quick ones would flicker */
 };
+
+static const char undo_prefix[] = "undo ";
+
+/* Steps that are not here are named as they are. */
+static const struct {
+	const char *stage;
+	const char *phase;
+} phases[] = {
+	{ "admit", "waiting for its turn" },
+	{ "intent", "preparing" },
+	{ "files", "preparing" },
+	{ "record", "preparing" },
+	{ "runtime", "preparing" },
+	{ "console", "preparing" },
+	{ "agent", "preparing" },
+	{ "control", "preparing" },
+	{ "stage", "preparing" },
+	{ "vmm", "booting" },
+	{ "boot", "booting" },
+	{ "poweroff", "powering off" },
+	{ "done", "done" },
+	{ "failed", "failed" },
+};
+
+static uint64_t clock_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void progress_phase(const char *stage, char *out, size_t size)
+{
+	if (strncmp(stage, undo_prefix, sizeof(undo_prefix) - 1) == 0) {
+		(void)snprintf(out, size, "undoing");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+		if (strcmp(phases[i].stage, stage) == 0) {
+			(void)snprintf(out, size, "%s", phases[i].phase);
+			return;
+		}
+	}
+	(void)snprintf(out, size, "%s", stage);
+}
 
 void progress_init(struct progress *p, const struct options *o, uint32_t expected)
 {
-	*p = (struct progress){ .live = term_live(o), .expected = expected };
+	*p = (struct progress){
+		.live = term_live(o),
+		.expected = expected,
+		.begun_us = clock_us(),
+	};
 	p->plain = !p->live && !o->quiet && !o->json && expected <= PROGRESS_ROWS_MAX;
 }
 
@@ -28,31 +81,52 @@ static void finish(char out[PROGRESS_LINE_MAX], unsigned width)
 		out[width - 1] = '\0'; /* one column stays free: a full line would wrap */
 }
 
-void progress_row_text(const struct progress_row *row, unsigned width, char out[PROGRESS_LINE_MAX])
+static void elapsed_text(uint64_t begun_us, uint64_t ended_us, uint64_t now_us, char out[HUMAN_MAX])
+{
+	const uint64_t until_us = ended_us ? ended_us : now_us;
+	const uint64_t us = until_us > begun_us ? until_us - begun_us : 0;
+
+	out[0] = '\0';
+	if (ended_us || us >= TIME_AFTER_US)
+		human_duration(us, out);
+}
+
+void progress_row_text(const struct progress_row *row, unsigned width, uint64_t now_us,
+		       char out[PROGRESS_LINE_MAX])
 {
 	char amount[3 * HUMAN_MAX] = "";
 	char done[HUMAN_MAX];
 	char total[HUMAN_MAX];
+	char elapsed[HUMAN_MAX];
 
-	if (row->total > 0) {
+	elapsed_text(row->begun_us, row->ended_us, now_us, elapsed);
+	if (row->total > 0 && !row->ended_us) {
 		human_bytes(row->done, done);
 		human_bytes(row->total, total);
 		(void)snprintf(amount, sizeof(amount), "  %s of %s", done, total);
 	}
-	(void)snprintf(out, PROGRESS_LINE_MAX, "%s%s%s%s%s%s", row->name, row->name[0] ? "  " : "",
-		       row->stage, amount, row->message[0] ? "  " : "", row->message);
+	(void)snprintf(out, PROGRESS_LINE_MAX, "%s%s%s%s%s%s%s%s", row->name,
+		       row->name[0] ? "  " : "", row->phase, amount, elapsed[0] ? "  " : "",
+		       elapsed, row->message[0] ? "  " : "", row->message);
 	finish(out, width);
 }
 
-void progress_bar_text(uint32_t up, uint32_t failed, uint32_t expected, unsigned width,
+void progress_bar_text(const struct progress *p, unsigned width, uint64_t now_us,
 		       char out[PROGRESS_LINE_MAX])
 {
-	const uint32_t ended = up + failed < expected ? up + failed : expected;
-	const uint32_t cells = expected ? (uint32_t)((uint64_t)BAR_CELLS * ended / expected) : 0;
+	const uint32_t ended = p->ended < p->expected ? p->ended : p->expected;
+	const uint32_t failed = p->failed < ended ? p->failed : ended;
+	const uint32_t cells = p->expected ? (uint32_t)((uint64_t)BAR_CELLS * ended / p->expected)
+					   : 0;
+	char of[16] = "";
 	char bar[BAR_CELLS + 4] = "";
 	char failures[32] = "";
+	char elapsed[HUMAN_MAX];
 
-	if (width == 0 || width >= BAR_ROOM) {
+	elapsed_text(p->begun_us, 0, now_us, elapsed);
+	if (p->expected != PROGRESS_UNKNOWN)
+		(void)snprintf(of, sizeof(of), " of %u", p->expected);
+	if (p->expected != PROGRESS_UNKNOWN && (width == 0 || width >= BAR_ROOM)) {
 		bar[0] = '[';
 		memset(bar + 1, '#', cells);
 		memset(bar + 1 + cells, '.', BAR_CELLS - cells);
@@ -60,7 +134,8 @@ void progress_bar_text(uint32_t up, uint32_t failed, uint32_t expected, unsigned
 	}
 	if (failed > 0)
 		(void)snprintf(failures, sizeof(failures), ", %u failed", failed);
-	(void)snprintf(out, PROGRESS_LINE_MAX, "%s%u of %u up%s", bar, up, expected, failures);
+	(void)snprintf(out, PROGRESS_LINE_MAX, "%s%u%s done%s%s%s", bar, ended - failed, of,
+		       failures, elapsed[0] ? "  " : "", elapsed);
 	finish(out, width);
 }
 
@@ -75,20 +150,27 @@ static void wipe(struct progress *p)
 static void draw(struct progress *p)
 {
 	const unsigned width = term_width(STDERR_FILENO);
+	const uint64_t now_us = clock_us();
 	char line[PROGRESS_LINE_MAX];
 
 	wipe(p);
 	if (p->expected > PROGRESS_ROWS_MAX) {
-		progress_bar_text(p->up, p->failed, p->expected, width, line);
+		progress_bar_text(p, width, now_us, line);
 		(void)fprintf(stderr, "%s\n", line);
 		p->drawn = 1;
-		return;
 	}
 	for (uint32_t i = 0; i < p->nrows; i++) {
-		progress_row_text(&p->rows[i], width, line);
+		progress_row_text(&p->rows[i], width, now_us, line);
 		(void)fprintf(stderr, "%s\n", line);
+		p->drawn++;
 	}
-	p->drawn = p->nrows;
+	(void)fflush(stderr);
+}
+
+void progress_tick(struct progress *p)
+{
+	if (p->live && (p->nrows > 0 || p->expected > PROGRESS_ROWS_MAX))
+		draw(p);
 }
 
 static struct progress_row *row_of(struct progress *p, vm_id id)
@@ -98,64 +180,63 @@ static struct progress_row *row_of(struct progress *p, vm_id id)
 			return &p->rows[i];
 	if (p->nrows == PROGRESS_ROWS_MAX)
 		return NULL;
-	p->rows[p->nrows] = (struct progress_row){ .id = id };
+	p->rows[p->nrows] = (struct progress_row){ .id = id, .begun_us = clock_us() };
 	return &p->rows[p->nrows++];
 }
 
-/* A plain log has each stage once; byte counts are for the live display. */
+/* A plain log has each phase once, without what is for the live display: bytes and time. */
 static void say(const struct progress_row *row)
 {
 	char line[PROGRESS_LINE_MAX];
 	struct progress_row still = *row;
 
 	still.total = 0;
-	progress_row_text(&still, 0, line);
+	progress_row_text(&still, 0, still.begun_us, line);
 	(void)fprintf(stderr, "%s\n", line);
 }
 
-static void row_update(struct progress *p, const struct progress_event *ev)
+/* Whether there is something new to say. */
+static bool row_update(struct progress_row *row, const struct progress_event *ev, bool over)
 {
-	struct progress_row *row = row_of(p, ev->id);
-	bool news;
+	char phase[sizeof(row->phase)];
 
-	if (!row)
-		return;
-	news = strcmp(row->stage, ev->stage) != 0 ||
-	       strncmp(row->message, ev->message, sizeof(row->message) - 1) != 0;
+	progress_phase(ev->stage, phase, sizeof(phase));
+	const bool news = strcmp(row->phase, phase) != 0 ||
+			  strncmp(row->message, ev->message, sizeof(row->message) - 1) != 0;
+
 	(void)snprintf(row->name, sizeof(row->name), "%s", ev->name);
-	(void)snprintf(row->stage, sizeof(row->stage), "%s", ev->stage);
+	memcpy(row->phase, phase, sizeof(phase));
 	(void)snprintf(row->message, sizeof(row->message), "%.79s", ev->message);
 	row->done = ev->done;
 	row->total = ev->total;
-	if (p->plain && news)
-		say(row);
+	if (over)
+		row->ended_us = clock_us();
+	return news;
 }
 
-/* Whether a count changed. */
-static bool count_update(struct progress *p, const struct progress_event *ev)
+void progress_take(struct progress *p, const struct progress_event *ev)
 {
-	const uint32_t up = p->up;
-	const uint32_t failed = p->failed;
+	const bool failed = strcmp(ev->stage, "failed") == 0;
+	const bool over = ev->id != 0 && (failed || strcmp(ev->stage, "done") == 0);
 
-	if (ev->id == 0) {
-		p->counted = true;
-		p->failed = ev->failed;
-		p->up = (uint32_t)(ev->done > ev->failed ? ev->done - ev->failed : 0);
-	} else if (!p->counted) {
-		p->up += strcmp(ev->stage, "ready") == 0;
-		p->failed += strcmp(ev->stage, "failed") == 0;
-	}
-	return p->up != up || p->failed != failed;
-}
-
-void progress_event(struct progress *p, const struct progress_event *ev)
-{
+	if (over && p->expected == PROGRESS_UNKNOWN && ev->total <= COUNT_MAX)
+		p->expected = (uint32_t)ev->total;
+	p->ended += over;
+	p->failed += over && failed;
 	const bool bar = p->expected > PROGRESS_ROWS_MAX;
-	const bool changed = count_update(p, ev);
 
-	if (!bar && (ev->id != 0 || p->expected == 0))
-		row_update(p, ev);
-	if (p->live && (changed || !bar)) /* thousands of stages pass under one bar */
+	if (!bar) {
+		struct progress_row *row = row_of(p, ev->id);
+		struct progress_event shown = *ev;
+
+		if (over) /* its result follows: the reason is told there */
+			shown.message[0] = '\0';
+		if (ev->id != 0) /* done and total count VMs, not bytes */
+			shown.total = 0;
+		if (row && row_update(row, &shown, over) && p->plain && !over)
+			say(row);
+	}
+	if (p->live && (over || !bar)) /* thousands of stages pass under one bar */
 		draw(p);
 }
 

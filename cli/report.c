@@ -101,12 +101,12 @@ void report_error(const struct options *o, const struct err *e, const struct op_
 		(void)fputc('\n', stderr);
 		return;
 	}
-	(void)fprintf(stderr, "banger: %s", v.message);
+	(void)fprintf(stderr, "banger: %s (%s", v.message, v.code);
 	if (v.step[0])
-		(void)fprintf(stderr, " (step %s)", v.step);
+		(void)fprintf(stderr, ", step %s", v.step);
 	if (v.op_id[0])
-		(void)fprintf(stderr, " (op %s)", v.op_id);
-	(void)fputc('\n', stderr);
+		(void)fprintf(stderr, ", op %s", v.op_id);
+	(void)fputs(")\n", stderr);
 	if (v.hint[0])
 		(void)fprintf(stderr, "  %s\n", v.hint);
 }

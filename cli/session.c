@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "command.h"
 #include "connect.h"
+#include "progress.h"
 #include "proto/frame.h"
 #include "report.h"
 
@@ -80,6 +81,10 @@ static void call_end(struct session *s, struct call *c)
 {
 	map_remove(&s->calls, &c->node);
 	c->ended = true;
+	if (c->progress && s->progress == c->progress) {
+		progress_end(c->progress);
+		s->progress = NULL;
+	}
 }
 
 /* The connection is of no more use: every call ends with this error. */
@@ -138,6 +143,20 @@ static int hello_take(struct session *s, const struct wire *w, struct err *e)
 	return 0;
 }
 
+static bool is_progress(const struct call *c, const struct wire *w)
+{
+	return c->progress && w->type == WIRE_EVENT && strcmp(w->name, "progress") == 0;
+}
+
+/* One that cannot be read is only not shown. */
+static void progress_show(const struct call *c, const struct wire *w)
+{
+	struct progress_event ev;
+
+	if (schema_decode(&progress_event_schema, w->body.data, w->body.len, &ev, NULL) == 0)
+		progress_take(c->progress, &ev);
+}
+
 static int frame_take(struct session *s, const uint8_t *payload, size_t len, struct err *e)
 {
 	struct wire w;
@@ -157,6 +176,8 @@ static int frame_take(struct session *s, const uint8_t *payload, size_t len, str
 		return 0; /* of a call that ended: data may cross with its cancel */
 	if (w.type == WIRE_REPLY)
 		reply_take(s, c, &w);
+	else if (is_progress(c, &w))
+		progress_show(c, &w);
 	else if (c->on_event)
 		c->on_event(c, &w);
 	return 0;
@@ -269,7 +290,11 @@ void session_turn(struct session *s, struct pollfd *extra, nfds_t nextra)
 		fds[0].events |= POLLOUT;
 	for (nfds_t i = 0; i < nextra; i++)
 		fds[2 + i] = extra[i];
-	if (poll(fds, 2 + nextra, -1) < 0) {
+	const int ready = poll(fds, 2 + nextra, s->progress ? PROGRESS_TICK_MS : -1);
+
+	if (ready == 0)
+		progress_tick(s->progress);
+	if (ready < 0) {
 		if (errno == EINTR)
 			return;
 		err_sys(&e, ERR_HOST_IO, "poll");
@@ -317,6 +342,7 @@ int session_begin(struct session *s, struct call *c, enum client_method m, const
 		return rc;
 	(void)snprintf(w.name, sizeof(w.name), "%s", client_methods[m].name);
 	w.op_id = c->op_id;
+	w.progress = c->progress != NULL;
 	buf_init(&body, FRAME_MAX);
 	rc = schema_encode(client_methods[m].args, args, &body);
 	if (rc == 0) {
@@ -332,6 +358,8 @@ int session_begin(struct session *s, struct call *c, enum client_method m, const
 	if (rc == -EILSEQ)
 		return err_set(&c->err, ERR_BAD_REQUEST, "request %s: a word is not UTF-8",
 			       client_methods[m].name);
+	if (rc == 0 && c->progress)
+		s->progress = c->progress->live ? c->progress : NULL;
 	if (rc < 0)
 		return err_num(&c->err, ERR_HOST_MEMORY, rc, "request %s", client_methods[m].name);
 	return 0;

@@ -21,6 +21,7 @@
 #include "proto/client.h"
 #include "proto/wire.h"
 
+struct progress;
 struct session;
 struct call;
 
@@ -36,9 +37,10 @@ struct call {
 	struct err err; /* code is ERR_NONE when it succeeded */
 	char hint[ERR_TEXT_MAX];
 	char step[WIRE_NAME_MAX];
-	call_event *on_event;    /* may be NULL */
-	const struct options *o; /* borrowed; the session's */
-	void *arg;               /* borrowed; the caller's */
+	call_event *on_event;      /* may be NULL */
+	struct progress *progress; /* borrowed; NULL: no progress is asked for */
+	const struct options *o;   /* borrowed; the session's */
+	void *arg;                 /* borrowed; the caller's */
 };
 
 struct session {
@@ -54,6 +56,8 @@ struct session {
 	int signo;           /* the first of them, or 0 */
 	bool hello;          /* the daemon's has come */
 	bool lost;           /* the connection is gone */
+	struct progress
+		*progress; /* borrowed: of the latest call that has one, redrawn while we wait */
 	char server[WIRE_NAME_MAX];
 	bool (*on_signal)(struct session *s, int signo); /* true: taken; may be NULL */
 	void *arg;                                       /* borrowed; of on_signal */

@@ -14,6 +14,7 @@ enum {
 		3 << 20, /* bytes of stream windows that one connection may hold in full */
 	CLIENT_STREAM_SMALL = 4096, /* window of each stream beyond that budget */
 	CLIENT_LINGER_MS = 1000,    /* to send what is left when we close a connection */
+	PROGRESS_STAGES_MAX = 16,   /* VMs of one request up to which each step of each is told */
 	WATCHERS_MAX = 64,
 	WATCH_QUEUE_MAX = 1024, /* events that may wait for one watcher; more are counted as lost */
 

@@ -234,13 +234,14 @@ static uint32_t put_targets(const struct op *op, struct target_result *rows)
 static struct err cancellation(const struct op *op)
 {
 	const struct fleet *f = op->fleet;
+	struct err e = { 0 };
 	uint32_t i = 0;
 
 	while (i < f->n && !f->tasks[i].err.code)
 		i++;
 	if (op->cancelled && i < f->n && f->tasks[i].err.code == ERR_CANCELLED)
-		return f->tasks[i].err;
-	return (struct err){ 0 };
+		err_set(&e, ERR_CANCELLED, "cancelled: %u of %u undone", f->undone, f->n);
+	return e;
 }
 
 static void fleet_ended(struct node *n, struct op *op)
@@ -283,25 +284,49 @@ static void progress(struct node *n, const struct task *t)
 	op_progress(n->env, t->op, &ev);
 }
 
-void node_task_done(struct node *n, struct task *t)
-{
-	struct fleet *f = t->op->fleet;
-
-	ASSERT(f && f->pending > 0);
-	f->pending--;
-	if (t->err.code)
-		f->failed++;
-	progress(n, t);
-	if (f->pending == 0)
-		fleet_ended(n, t->op);
-}
-
 static void task_send(struct node *n, struct task *t, const struct vm *vm)
 {
 	t->vm = vm->rec.id;
 	(void)snprintf(t->name, sizeof(t->name), "%s", vm->rec.spec.name);
 	t->msg.type = MSG_TASK;
 	actor_post(n->env->actors, vm->actor.id, &t->msg);
+}
+
+static bool up_for_nothing(const struct op *op, const struct task *t)
+{
+	return op->cancelled && op->method == METHOD_VM_CREATE && !t->taken_back && !t->err.code;
+}
+
+/* Cancelled means undone, also for those of a create that were up already. */
+static void take_back(struct node *n, struct task *t, const struct vm *vm)
+{
+	t->verb = VERB_DELETE;
+	t->force = true;
+	t->taken_back = true;
+	t->op->fleet->pending++;
+	task_send(n, t, vm);
+}
+
+void node_task_done(struct node *n, struct task *t)
+{
+	struct fleet *f = t->op->fleet;
+	const struct vm *vm = up_for_nothing(t->op, t) ? node_vm(n, t->vm) : NULL;
+
+	ASSERT(f && f->pending > 0);
+	f->pending--;
+	if (vm) {
+		take_back(n, t, vm);
+		return;
+	}
+	if (t->taken_back && !t->err.code)
+		err_set(&t->err, ERR_CANCELLED, "cancelled");
+	if (t->err.code)
+		f->failed++;
+	if (t->err.code == ERR_CANCELLED)
+		f->undone++;
+	progress(n, t);
+	if (f->pending == 0)
+		fleet_ended(n, t->op);
 }
 
 static void task_fail(struct node *n, struct task *t, const struct err *e)
@@ -316,12 +341,17 @@ void node_cancel_tasks(struct node *n, struct op *op)
 {
 	for (uint32_t i = 0; i < op->fleet->n; i++) {
 		struct task *t = &op->fleet->tasks[i];
-		const struct vm *vm = t->msg.type == MSG_TASK ? node_vm(n, t->vm) : NULL;
+		const struct vm *vm = node_vm(n, t->vm);
 
-		t->cancelled = true;
-		if (vm)
+		if (!vm || t->taken_back)
+			continue;
+		if (t->msg.type == MSG_TASK) {
+			t->cancelled = true;
 			IGNORE(post_serial(n->env->actors, vm->actor.id, MSG_CANCEL, op->serial,
 					   n->actor.id) < 0);
+		} else if (up_for_nothing(op, t) && !list_linked(&t->msg.link)) {
+			take_back(n, t, vm); /* else its answer is on the way: then */
+		}
 	}
 }
 

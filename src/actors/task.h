@@ -35,6 +35,7 @@ struct task {
 	uint32_t want_state;   /* wait */
 	bool want_gone;        /* wait: also when the record is deleted */
 	bool cancelled;
+	bool taken_back; /* create: it was up when the whole was cancelled, and is being deleted */
 	/* result */
 	struct err err;
 	char step[24];
@@ -49,4 +50,5 @@ struct fleet {
 	uint32_t n;
 	uint32_t pending;
 	uint32_t failed;
+	uint32_t undone; /* of those: cancelled */
 };

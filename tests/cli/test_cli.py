@@ -101,7 +101,7 @@ class Exec(Case):
     def test_daemon_dying_is_told_and_is_125(self):
         status, _, err = self.run_cli("exec", "web", "die")
         self.assertEqual(status, 125)
-        self.assertIn("the daemon closed the connection (op ", err)
+        self.assertIn("the daemon closed the connection (daemon.down, op ", err)
 
     def test_closed_output_ends_the_command(self):
         p = self.popen("exec", "web", "yes", str(1 << 30))
@@ -225,7 +225,7 @@ class Run(Case):
         status, _, err = self.run_cli("run", "--rm", "--name", "web", "--image", "bad", "--", "true", env=env)
         self.assertEqual(status, 125)
         self.assertIn("did not come up", err)
-        self.assertIn("(step hello)", err)
+        self.assertIn("(guest.boot, step hello, op ", err)
         self.assertIn("/x/console.log", err)
         self.assertEqual(self.lines("request vm.delete"), [])
 

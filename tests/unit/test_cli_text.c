@@ -111,37 +111,59 @@ Test(table, shows_empty_cells)
 
 Test(progress, row_has_stage_amount_and_message)
 {
-	struct progress_row row = { .name = "web-1", .stage = "boot" };
+	struct progress_row row = { .name = "web-1", .phase = "booting" };
 	char text[PROGRESS_LINE_MAX];
 
-	progress_row_text(&row, 0, text);
-	cr_assert_str_eq(text, "web-1  boot");
-	row = (struct progress_row){ .stage = "copy", .done = 1 << 20, .total = 4 << 20 };
-	progress_row_text(&row, 0, text);
-	cr_assert_str_eq(text, "copy  1 MiB of 4 MiB");
+	progress_row_text(&row, 0, 10000, text);
+	cr_assert_str_eq(text, "web-1  booting");
+	row = (struct progress_row){ .phase = "copy", .done = 1 << 20, .total = 4 << 20 };
+	progress_row_text(&row, 0, 2500000, text);
+	cr_assert_str_eq(text, "copy  1 MiB of 4 MiB  2.5 s");
+	row.ended_us =
+		4100000; /* what has ended says how long it took, and its time stands still */
+	progress_row_text(&row, 0, 9900000, text);
+	cr_assert_str_eq(text, "copy  4.1 s");
+}
+
+Test(progress, names_steps_for_people)
+{
+	char text[32];
+
+	progress_phase("boot", text, sizeof(text));
+	cr_assert_str_eq(text, "booting");
+	progress_phase("undo vmm", text, sizeof(text));
+	cr_assert_str_eq(text, "undoing");
+	progress_phase("something new", text, sizeof(text));
+	cr_assert_str_eq(text, "something new");
 }
 
 Test(progress, never_fills_a_line_nor_drives_a_terminal)
 {
-	struct progress_row row = { .name = "web-1", .stage = "boot", .message = "\033[2Jhello" };
+	struct progress_row row = { .name = "web-1", .phase = "boot", .message = "\033[2Jhello" };
 	char text[PROGRESS_LINE_MAX];
 
-	progress_row_text(&row, 0, text);
+	progress_row_text(&row, 0, 0, text);
 	cr_assert_str_eq(text, "web-1  boot  ?[2Jhello");
-	progress_row_text(&row, 10, text);
+	progress_row_text(&row, 10, 0, text);
 	cr_assert_eq(strlen(text), 9);
 }
 
 Test(progress, bar_counts)
 {
+	struct progress p = { .expected = 120, .ended = 60, .failed = 10 };
 	char text[PROGRESS_LINE_MAX];
 
-	progress_bar_text(50, 10, 120, 0, text);
-	cr_assert_str_eq(text, "[###############...............] 50 of 120 up, 10 failed");
-	progress_bar_text(0, 0, 120, 40, text);
-	cr_assert_str_eq(text, "0 of 120 up");
-	progress_bar_text(120, 0, 120, 80, text);
-	cr_assert_str_eq(text, "[##############################] 120 of 120 up");
+	progress_bar_text(&p, 0, 0, text);
+	cr_assert_str_eq(text, "[###############...............] 50 of 120 done, 10 failed");
+	p = (struct progress){ .expected = 120 };
+	progress_bar_text(&p, 40, 3000000, text);
+	cr_assert_str_eq(text, "0 of 120 done  3.0 s");
+	p = (struct progress){ .expected = 120, .ended = 120 };
+	progress_bar_text(&p, 80, 0, text);
+	cr_assert_str_eq(text, "[##############################] 120 of 120 done");
+	p = (struct progress){ .expected = PROGRESS_UNKNOWN, .ended = 7 };
+	progress_bar_text(&p, 80, 0, text);
+	cr_assert_str_eq(text, "7 done");
 }
 
 Test(lines, are_whole_and_carry_the_name)
