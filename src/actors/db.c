@@ -8,8 +8,7 @@
 
 struct db_batch {
 	struct store_batch ops;
-	struct list waiters; /* db_link.link */
-	uint32_t nwaiters;
+	struct list waiters; /* db_wait.msg.link */
 };
 
 struct db {
@@ -29,7 +28,6 @@ static void batch_init(struct db_batch *b)
 {
 	store_batch_init(&b->ops);
 	list_init(&b->waiters);
-	b->nwaiters = 0;
 }
 
 /* On the store lane: one transaction. */
@@ -53,8 +51,8 @@ static void flush(struct db *db)
 
 	if (db->work.armed || list_linked(&db->work.msg.link))
 		return; /* goes when the one before is durable */
-	if (db->open.ops.n == 0 && list_empty(&db->open.waiters))
-		return;
+	if (list_empty(&db->open.waiters))
+		return; /* nobody is in need of what is put */
 	/* The emptied batch of last time gathers next, so that its memory is used again. */
 	empty = db->busy;
 	db->busy.ops = db->open.ops;
@@ -154,16 +152,13 @@ void db_destroy(struct db *db)
 
 bool db_idle(const struct db *db)
 {
-	return !db->work.armed && !list_linked(&db->work.msg.link) && db->open.ops.n == 0 &&
-	       list_empty(&db->open.waiters);
+	return !db->work.armed && !list_linked(&db->work.msg.link) && list_empty(&db->open.waiters);
 }
 
 static int noted(struct db *db, int rc)
 {
 	if (rc < 0)
 		db->failed_put = true;
-	else
-		flush_soon(db);
 	return rc;
 }
 

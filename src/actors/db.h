@@ -1,10 +1,11 @@
 /* db.h - the store's proxy on the reactor: group commit.
  *
- * Writes of all actors gather in one batch.  At the end of the run in which the first one came,
- * and whenever the batch before is durable, the batch goes to the store lane as one transaction:
- * one fdatasync serves everybody who waits.  db_wait() asks for one MSG_COMMITTED once everything
- * put so far is durable; res < 0 says that it is not and never will be (the text is in db_error()),
- * and then none of that batch was written.
+ * Writes of all actors gather in one batch.  db_wait() asks for one MSG_COMMITTED once everything
+ * put so far is durable: at the end of the run in which the first actor asked, and whenever the
+ * batch before is durable, the batch goes to the store lane as one transaction, and one fdatasync
+ * serves everybody who waits.  What nobody waits for goes with the next batch that somebody waits
+ * for; a crash before that is as one before the put.  res < 0 says that the batch is not durable
+ * and never will be (db_wait.err says why), and then none of it was written.
  */
 #pragma once
 
@@ -26,7 +27,7 @@ struct db_wait {
 int db_create(struct io *io, struct actors *actors, struct store *store, struct db **ret_db);
 /* Every commit must have ended. */
 void db_destroy(struct db *db);
-bool db_idle(const struct db *db);
+bool db_idle(const struct db *db); /* nobody waits for a commit */
 
 int db_put(struct db *db, enum store_table t, const void *key, size_t key_len,
 	   const struct schema *schema, const void *record) MUST_CHECK;
