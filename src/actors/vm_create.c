@@ -108,13 +108,15 @@ static int unmake(struct plan *p, struct err *e)
 	return has_files(vm_of(p)) ? work(p, remove_files) : STEP_DONE;
 }
 
+/* Where a start follows, its intent is the commit to wait for: until then a crash takes the create
+ * back. */
 static int put_created(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 
 	if (vm_put(vm, VM_CREATED) < 0)
 		return out_of_memory(e);
-	return vm_commit(vm, p);
+	return vm->task && !vm->task->no_start ? STEP_DONE : vm_commit(vm, p);
 }
 
 /* clang-format off */
