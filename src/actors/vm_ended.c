@@ -11,18 +11,23 @@
 #include "actors/limits.h"
 #include "actors/vm.h"
 
-void vm_plan_stage(struct plan *p, const char *step, bool undo)
+static void tell_stage(const struct vm *vm, const char *step, bool undo)
 {
-	struct vm *vm = vm_of(p);
 	struct progress_event ev = { .id = vm->rec.id };
 
-	/* Of many VMs a client shows how many are done: their steps would cost more than they say.
-	 */
-	if (!vm->task || !vm->task->op->progress || vm->task->op->fleet->n > PROGRESS_STAGES_MAX)
-		return;
 	(void)snprintf(ev.name, sizeof(ev.name), "%s", vm->rec.spec.name);
 	(void)snprintf(ev.stage, sizeof(ev.stage), "%s%s", undo ? "undo " : "", step);
 	op_progress(vm->env, vm->task->op, &ev);
+}
+
+void vm_plan_stage(struct plan *p, const char *step, bool undo)
+{
+	const struct vm *vm = vm_of(p);
+
+	/* Of many VMs a client shows how many are done: their steps would cost more than they say.
+	 */
+	if (vm->task && vm->task->op->progress && vm->task->op->fleet->n <= PROGRESS_STAGES_MAX)
+		tell_stage(vm, step, undo);
 }
 
 /* An undo failed: the VM still holds something.  Tried again, ever more slowly, until it does not.
@@ -101,7 +106,6 @@ static void delete_ended(struct vm *vm, struct plan *p)
 
 static void started(struct vm *vm)
 {
-	gate_give(&vm->env->gate, &vm->run->gate);
 	vm_move(vm, VM_RUNNING);
 	if (vm->task)
 		vm->task->ready_us = vm->run->ready_us;

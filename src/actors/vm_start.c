@@ -452,6 +452,7 @@ static int put_running(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 
+	gate_give(&vm->env->gate, &vm->run->gate); /* a commit takes nothing that others wait for */
 	vm->rec.started_ms = io_wall_ms(vm->env->io);
 	vm->rec.exit_status = -1;
 	if (vm_put(vm, VM_RUNNING) < 0)
