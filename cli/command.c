@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "suggest.h"
+#include "base/suggest.h"
 
 enum {
 	NAME_BYTES = 64, /* of a command's name as typed */

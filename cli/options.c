@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/parse.h"
+#include "base/suggest.h"
 #include "parse.h"
-#include "suggest.h"
 #include "values.h"
 
 #define ROW(sym, letter_, name_, kind_, arg_, member, min_, max_, doc_)                            \
@@ -128,6 +129,7 @@ static int option_set(struct options *o, const struct option_row *row, const cha
 	uint64_t n = 0;
 	int rc = 0;
 
+	ASSERT(text || row->kind == OPTION_FLAG);
 	(void)snprintf(what, sizeof(what), "--%s", row->name);
 	switch (row->kind) {
 	case OPTION_FLAG:

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "suggest.h"
+#include "base/suggest.h"
 
 static const char *const vmms[] = { "qemu", "null", NULL };
 static const char *const states[] = { "created", "starting", "running", "stopping", "stopped",

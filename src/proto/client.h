@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/id.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "proto/schema.h"
 #include "proto/wire.h"
@@ -36,7 +37,7 @@ enum {
 	OBJECT_LIST_MAX = 512, /* images or kernels */
 	PACKAGES_MAX = 1024,
 	TTY_CELLS_MAX = WIRE_CELLS_MAX,
-	DEADLINE_MS_MAX = 24 * 60 * 60 * 1000,
+	DEADLINE_MS_MAX = DURATION_MS_MAX,
 };
 #define MEMORY_MIN_BYTES (UINT64_C(16) << 20)
 #define MEMORY_MAX_BYTES (UINT64_C(1) << 40)
@@ -376,6 +377,3 @@ int vm_spec_check(const struct vm_spec *spec, struct err *e);
 int vm_name_check(const char *name, struct err *e);
 /* ERR_BAD_REQUEST. */
 int object_name_check(const char *what, const char *name, struct err *e);
-/* "4G", "4GiB", "512M", "512MiB", "512" (MiB) -> bytes; ERR_VM_SIZE with the word. */
-int size_parse(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *ret_bytes,
-	       struct err *e);

@@ -1,4 +1,4 @@
-/* client_check.c - the checks of client.h that CLI and daemon share: names and sizes.
+/* client_check.c - the checks of client.h that CLI and daemon share: names, and what a spec weighs.
  *
  * A message repeats the word it is about, so that it can stand alone.
  */
@@ -13,9 +13,6 @@
 enum {
 	WORD_SHOWN_MAX = 40, /* bytes of a wrong word that a message repeats */
 };
-
-#define MIB (UINT64_C(1) << 20)
-#define GIB (UINT64_C(1) << 30)
 
 static bool is_digit(char c)
 {
@@ -90,70 +87,4 @@ int vm_spec_check(const struct vm_spec *spec, struct err *e)
 	const int rc = pairs_check("labels", &spec->labels, LABELS_BYTES_MAX, e);
 
 	return rc < 0 ? rc : pairs_check("env", &spec->env, ENV_BYTES_MAX, e);
-}
-
-static PRINTF_LIKE(4, 5) int bad_size(struct err *e, const char *what, const char *text,
-				      const char *fmt, ...)
-{
-	char why[ERR_TEXT_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
-	return err_set(e, ERR_VM_SIZE, "%s: \"%.*s\" %s", what, WORD_SHOWN_MAX, text, why);
-}
-
-/* What a number with this suffix counts, 0 for an unknown one. */
-static uint64_t unit_bytes(const char *suffix)
-{
-	static const struct {
-		const char *suffix;
-		uint64_t bytes;
-	} units[] = {
-		{ "", MIB }, { "M", MIB }, { "MiB", MIB }, { "G", GIB }, { "GiB", GIB },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		if (strcmp(units[i].suffix, suffix) == 0)
-			return units[i].bytes;
-	return 0;
-}
-
-static int out_of_bounds(struct err *e, const char *what, const char *text, bool under,
-			 uint64_t bound)
-{
-	const bool whole_gib = bound % GIB == 0;
-
-	return bad_size(e, what, text, "is %s %lu%s", under ? "under the least," : "over the most,",
-			bound / (whole_gib ? GIB : MIB), whole_gib ? "GiB" : "MiB");
-}
-
-int size_parse(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *ret_bytes,
-	       struct err *e)
-{
-	char *suffix;
-
-	if (text[0] == '\0')
-		return bad_size(e, what, text, "is empty");
-	if (text[0] == '-' && is_digit(text[1]))
-		return bad_size(e, what, text, "is negative");
-	if (!is_digit(text[0]))
-		return bad_size(e, what, text, "is not a number");
-	errno = 0;
-	const uint64_t n = strtoull(text, &suffix, 10);
-	if (errno == ERANGE)
-		return out_of_bounds(e, what, text, false, max);
-	const uint64_t unit = unit_bytes(suffix);
-	if (unit == 0)
-		return bad_size(e, what, text, "has the unknown suffix \"%.*s\"", WORD_SHOWN_MAX,
-				suffix);
-	if (n == 0)
-		return bad_size(e, what, text, "is zero");
-	if (n > max / unit)
-		return out_of_bounds(e, what, text, false, max);
-	if (n * unit < min)
-		return out_of_bounds(e, what, text, true, min);
-	*ret_bytes = n * unit;
-	return 0;
 }

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/parse.h"
-#include "cli/suggest.h"
 
 Test(duration, reads_units_and_their_sums)
 {
