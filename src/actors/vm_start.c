@@ -176,10 +176,7 @@ static int runtime_down(struct plan *p, struct err *e)
 	struct vm *vm = vm_of(p);
 
 	(void)e;
-	if (vm->run->log_fd >= 0) {
-		close(vm->run->log_fd);
-		vm->run->log_fd = -EBADF;
-	}
+	close_fd(&vm->run->log_fd);
 	return vm->driver->program ? runtime_work(p, remove_runtime) : STEP_DONE;
 }
 
@@ -363,6 +360,7 @@ static int vmm_spawned(struct plan *p, struct msg *m, struct err *e)
 	struct vm_run *run = vm->run;
 
 	strv_fini(&run->argv);
+	close_fd(&run->log_fd); /* the VMM has it, or there is none */
 	if (m->res < 0) {
 		if (run->spawn.err.code)
 			*e = run->spawn.err;
@@ -475,6 +473,7 @@ const struct step vm_start_steps[] = {
 };
 /* clang-format on */
 
+static_assert(ARRAY_LEN(vm_start_steps) <= STEPS_MAX, "an operation keeps the times of its steps");
 static_assert(VMM_NSOCKETS + 2 <= IO_SPAWN_FDS, "the sockets and the log are inherited");
 
 void vm_start_begin(struct vm *vm)
