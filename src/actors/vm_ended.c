@@ -20,25 +20,14 @@ static void tell_stage(const struct vm *vm, const char *step, bool undo)
 	op_progress(vm->env, vm->task->op, &ev);
 }
 
-static void step_begun(struct plan *p, const char *step, bool undo)
-{
-	struct vm *vm = vm_of(p);
-
-	if (!vm->task)
-		return;
-	p->mark = op_step_begun(vm->env, vm->task->op, vm->rec.id, step, undo);
-	/* Of many VMs a client shows how many are done: their steps would cost more than they say.
-	 */
-	if (vm->task->op->progress && vm->task->op->fleet->n <= PROGRESS_STAGES_MAX)
-		tell_stage(vm, step, undo);
-}
-
-static void step_over(struct plan *p, int rc)
+void vm_plan_stage(struct plan *p, const char *step, bool undo)
 {
 	const struct vm *vm = vm_of(p);
 
-	if (vm->task)
-		op_step_over(vm->env, vm->task->op, p->mark, rc);
+	/* Of many VMs a client shows how many are done: their steps would cost more than they say.
+	 */
+	if (vm->task && vm->task->op->progress && vm->task->op->fleet->n <= PROGRESS_STAGES_MAX)
+		tell_stage(vm, step, undo);
 }
 
 /* An undo failed: the VM still holds something.  Tried again, ever more slowly, until it does not.
@@ -160,7 +149,7 @@ static void start_undone(struct vm *vm, struct plan *p)
 	vm_next_task(vm);
 }
 
-static void plan_ended(struct plan *p, int rc)
+void vm_plan_ended(struct plan *p, int rc)
 {
 	struct vm *vm = vm_of(p);
 
@@ -182,9 +171,3 @@ static void plan_ended(struct plan *p, int rc)
 		start_undone(vm, p);
 	}
 }
-
-const struct plan_ops vm_plan_ops = {
-	.begun = step_begun,
-	.over = step_over,
-	.ended = plan_ended,
-};

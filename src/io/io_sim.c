@@ -429,7 +429,7 @@ static void clock_advance(struct sim_io *io)
 	uint64_t due_us;
 
 	s->now_us++; /* no turn is for nothing */
-	if (!list_empty(&io->io.actors->runnable) || !list_empty(&io->io.late) ||
+	if (!actors_idle(io->io.actors) || !list_empty(&io->io.late) ||
 	    !list_empty(&io->io.queue)) {
 		s->now_us += s->conf.steady ? 0 : sim_choose(s, TURN_US);
 		return;
@@ -447,6 +447,7 @@ static void clock_advance(struct sim_io *io)
 
 int io_turn(struct io *io)
 {
+	SIM_HOST_SCOPE;
 	struct sim_io *sio = sim_io_of(io);
 	struct sim *s = sio->sim;
 
@@ -464,6 +465,5 @@ int io_turn(struct io *io)
 	sim_daemon_runs = true;
 	timers_run(io);
 	actors_run(io->actors);
-	sim_daemon_runs = false;
 	return 0;
 }

@@ -545,6 +545,12 @@ void sim_conn_close(struct sim_conn *c)
 
 	if (!sock)
 		return;
+	/* What it has written is with the other end, as far as there is room. */
+	const size_t room = room_for(sock);
+	const size_t n = buf_len(&c->out) < room ? buf_len(&c->out) : room;
+
+	if (n > 0)
+		sock_put(sock, buf_data(&c->out), n);
 	c->sock = NULL;
 	c->proc = NULL;
 	list_remove(&c->link);

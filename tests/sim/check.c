@@ -1,0 +1,320 @@
+/* check.c - do the records, the daemon's memory and the host agree? */
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "actors/catalog.h"
+#include "proto/record.h"
+#include "tests/sim/world.h"
+
+static char wrong[1024];
+
+static PRINTF_LIKE(1, 2) const char *say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(wrong, sizeof(wrong), fmt, ap);
+	va_end(ap);
+	return wrong;
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+uint32_t world_processes(struct world *w, vm_id id)
+{
+	char word[64] = VMM_PROCESS_PREFIX;
+	uint32_t n = 0;
+
+	if (id)
+		vm_id_text(id, word + strlen(word));
+	for (const struct sim_proc *p = sim_next(w->sim, NULL); p; p = sim_next(w->sim, p)) {
+		bool found = false;
+
+		for (uint32_t i = 0; i < p->argv.n; i++)
+			found = found || strstr(p->argv.v[i], word);
+		n += found;
+	}
+	return n;
+}
+
+/* ---- what is in a directory ---- */
+
+typedef bool known_fn(struct world *w, const char *name);
+
+/* The first entry that nobody knows; "" when there is none. */
+static const char *stranger(struct world *w, const char *dir, known_fn *known)
+{
+	static char name[256];
+	DIR *d = opendir(world_path(w, dir));
+	const struct dirent *e;
+
+	name[0] = '\0';
+	while (d && (e = readdir(d)) != NULL) /* NOLINT(concurrency-mt-unsafe): our own stream */
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+		    !known(w, e->d_name))
+			(void)snprintf(name, sizeof(name), "%s", e->d_name);
+	if (d)
+		closedir(d);
+	return name;
+}
+
+static const struct vm *vm_of_dir(struct world *w, const char *name)
+{
+	vm_id id;
+
+	return vm_id_parse(name, &id) == 0 ? node_vm(w->daemon->node, id) : NULL;
+}
+
+static bool known_nobody(struct world *w, const char *name)
+{
+	(void)w;
+	(void)name;
+	return false;
+}
+
+static bool known_vm(struct world *w, const char *name)
+{
+	return vm_of_dir(w, name) != NULL;
+}
+
+static bool known_running(struct world *w, const char *name)
+{
+	const struct vm *vm = vm_of_dir(w, name);
+
+	return vm && vm_runs(vm);
+}
+
+static bool known_image(struct world *w, const char *name)
+{
+	return catalog_image(w->daemon->env.catalog, name) != NULL;
+}
+
+static bool known_kernel(struct world *w, const char *name)
+{
+	return catalog_kernel(w->daemon->env.catalog, name) != NULL;
+}
+
+static const char *check_dirs(struct world *w)
+{
+	static const struct {
+		const char *dir;
+		known_fn *known;
+	} dirs[] = {
+		{ "runtime/vm", known_running },   { "state/vms", known_vm },
+		{ "state/staging", known_nobody }, { "state/images", known_image },
+		{ "state/kernels", known_kernel },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		const char *name = stranger(w, dirs[i].dir, dirs[i].known);
+
+		if (name[0])
+			return say("%s/%s is nobody's", dirs[i].dir, name);
+	}
+	return NULL;
+}
+
+/* ---- one VM ---- */
+
+static void key_of(vm_id id, uint8_t key[8])
+{
+	for (int i = 0; i < 8; i++)
+		key[i] = (uint8_t)(id >> (56 - 8 * i));
+}
+
+static const char *check_record(struct world *w, const struct vm *vm)
+{
+	struct vm_record rec;
+	uint8_t key[8];
+
+	key_of(vm->rec.id, key);
+	if (db_get(w->daemon->env.db, STORE_VMS, key, sizeof(key), &vm_record_schema, &rec, NULL) <
+	    0)
+		return say("vm %s is in memory and not in the store", vm->rec.spec.name);
+	const uint32_t state = rec.state;
+
+	schema_fini(&vm_record_schema, &rec);
+	if (state != vm->fsm.now)
+		return say("vm %s is %s, its record says %s", vm->rec.spec.name, fsm_name(&vm->fsm),
+			   state < VM_NSTATES ? vm_states[state].name : "?");
+	return NULL;
+}
+
+static const char *check_held(struct world *w, const struct vm *vm)
+{
+	struct vm_resources res = { 0 };
+	const bool runs = vm_runs(vm) && vm->driver->program;
+	uint8_t key[8];
+
+	key_of(vm->rec.id, key);
+	IGNORE(db_get(w->daemon->env.db, STORE_RESOURCES, key, sizeof(key), &vm_resources_schema,
+		      &res, NULL) < 0);
+	if (res.process != runs || res.runtime != runs)
+		return say("vm %s is %s, its record says%s%s", vm->rec.spec.name,
+			   fsm_name(&vm->fsm), res.process ? " process" : "",
+			   res.runtime ? " runtime" : "");
+	if (runs && res.pid != 0 && !sim_find(w->sim, (pid_t)res.pid))
+		return say("vm %s runs as pid %u, which is not there", vm->rec.spec.name, res.pid);
+	return NULL;
+}
+
+static const char *check_host(struct world *w, const struct vm *vm)
+{
+	const bool has_files = vm->driver->program != NULL;
+	const uint32_t want = vm_runs(vm) && has_files;
+	const uint32_t have = world_processes(w, vm->rec.id);
+	char path[ENV_PATH_MAX];
+
+	if (have != want)
+		return say("vm %s is %s and has %u processes", vm->rec.spec.name,
+			   fsm_name(&vm->fsm), have);
+	vm_runtime_path(vm, "", path);
+	if (exists(path) != want)
+		return say("vm %s is %s, its runtime directory is%s there", vm->rec.spec.name,
+			   fsm_name(&vm->fsm), want ? " not" : "");
+	vm_state_path(vm, "", path);
+	if (exists(path) != has_files)
+		return say("vm %s is %s, its files are%s there", vm->rec.spec.name,
+			   fsm_name(&vm->fsm), has_files ? " not" : "");
+	return NULL;
+}
+
+static bool state_settled(const struct vm *vm)
+{
+	switch (vm_state(vm)) {
+	case VM_CREATED:
+	case VM_RUNNING:
+	case VM_STOPPED:
+	case VM_FAILED:
+		return true;
+	case VM_CREATING:
+	case VM_STARTING:
+	case VM_STOPPING:
+	case VM_DELETING:
+	case VM_NSTATES:
+		break;
+	}
+	return false;
+}
+
+static const char *check_vm(struct world *w, const struct vm *vm)
+{
+	const char *bad;
+
+	if (!state_settled(vm))
+		return say("vm %s stays %s", vm->rec.spec.name, fsm_name(&vm->fsm));
+	if ((bad = check_record(w, vm)) || (bad = check_held(w, vm)) || (bad = check_host(w, vm)))
+		return bad;
+	return NULL;
+}
+
+const char *world_check_vm(struct world *w, const char *name)
+{
+	const struct vm *vm = world_vm(w, name);
+
+	return vm ? check_vm(w, vm) : NULL;
+}
+
+/* ---- everything ---- */
+
+static uint32_t count_running(struct world *w)
+{
+	uint32_t n = 0;
+
+	list_for_each (l, &w->daemon->node->vms) {
+		const struct vm *vm = list_entry(l, struct vm, link);
+
+		n += vm_runs(vm) && vm->driver->program;
+	}
+	return n;
+}
+
+static const char *check_memory(struct world *w)
+{
+	const struct env *env = &w->daemon->env;
+
+	if (env->gate.taken != 0 || env->gate.nwaiting != 0)
+		return say("the gate: %u taken, %u waiting", env->gate.taken, env->gate.nwaiting);
+	if (env->leaks != 0)
+		return say("%llu leaks", (unsigned long long)env->leaks);
+	list_for_each (l, &w->daemon->node->vms) {
+		const struct vm *vm = list_entry(l, struct vm, link);
+
+		if (vm->task || vm->ntasks != 0)
+			return say("vm %s has a task left", vm->rec.spec.name);
+		if (vm->run && !vm_runs(vm))
+			return say("vm %s is %s and keeps what a run needs", vm->rec.spec.name,
+				   fsm_name(&vm->fsm));
+	}
+	return NULL;
+}
+
+static const char *check_open(struct world *w)
+{
+	const uint32_t running = count_running(w);
+	uint32_t want = 1 + w->daemon->env.nclients;
+
+	list_for_each (l, &w->daemon->node->vms) {
+		const struct vm *vm = list_entry(l, struct vm, link);
+
+		if (!vm->run)
+			continue;
+		want += vm->run->pidfd >= 0;
+		for (int s = 0; s < VMM_NSOCKETS; s++)
+			want += vm->run->stream_open[s] && !vm->run->stream[s].closed;
+	}
+	if (sim_daemon_fds(w->sim) != want)
+		return say("%u simulated descriptors are open, %u should be",
+			   sim_daemon_fds(w->sim), want);
+	if (calls_open() != w->fds_at_start)
+		return say("%u files are open, %u should be", calls_open(), w->fds_at_start);
+	if (sim_daemon_children(w->sim) > running)
+		return say("%u children, and %u VMs run", sim_daemon_children(w->sim), running);
+	if (world_processes(w, 0) != running)
+		return say("%u VMMs, and %u VMs run", world_processes(w, 0), running);
+	return NULL;
+}
+
+static int count_record(void *arg, const void *key, size_t key_len, const void *value, size_t len)
+{
+	uint32_t *n = arg;
+
+	(void)key;
+	(void)key_len;
+	(void)value;
+	(void)len;
+	(*n)++;
+	return 0;
+}
+
+static const char *check_store(struct world *w)
+{
+	struct store *s = w->daemon->store;
+	uint32_t n = 0;
+
+	IGNORE(store_each(s, STORE_VMS, count_record, &n, NULL) < 0);
+	if (n != w->daemon->node->nvms)
+		return say("%u records, and %u VMs in memory", n, w->daemon->node->nvms);
+	return NULL;
+}
+
+const char *world_check(struct world *w)
+{
+	const char *bad;
+
+	list_for_each (l, &w->daemon->node->vms)
+		if ((bad = check_vm(w, list_entry(l, struct vm, link))))
+			return bad;
+	if ((bad = check_dirs(w)) || (bad = check_memory(w)) || (bad = check_open(w)) ||
+	    (bad = check_store(w)))
+		return bad;
+	return NULL;
+}
