@@ -3,7 +3,7 @@
  *   spawn (at most C waiting) -> "banger-probe: up" on the guest's serial port -> runs on
  *   all are up (or have failed) -> SIGKILL -> reaped
  *
- * Each VMM's serial port is its standard output, a pipe of ours; its end of file is the VMM's end.
+ * Each VMM's serial port is a socket, as it is the daemon's; its end of file is the VMM's end.
  * SIGINT and SIGTERM end the run early, and still nothing is left behind.
  */
 #include <errno.h>
@@ -17,6 +17,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,25 +52,36 @@ struct bare {
 	struct samples ready;
 	int epoll;
 	int signals;
-	int words; /* what all VMMs say on stderr: shown when one of them failed */
+	int words; /* what all VMMs say on stdout and stderr: shown when one of them failed */
 	uint32_t started;
 	uint32_t waiting; /* started, and neither up nor failed */
 	uint32_t failed;
 };
 
+/* A socket that listens, and our end of the connection that waits in its queue.  The kernel names
+ * it: no file is made. */
 static int serial_open(int *ret_ours, int *ret_theirs)
 {
-	int fds[2];
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(name.sun_family);
+	CLEANUP_FD int theirs = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CLEANUP_FD int ours = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	if (theirs < 0 || ours < 0 || bind(theirs, (const struct sockaddr *)&name, len) < 0 ||
+	    listen(theirs, 1) < 0)
 		return -errno;
-	*ret_ours = fds[0];
-	*ret_theirs = fds[1];
-	return fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	len = sizeof(name);
+	if (getsockname(theirs, (struct sockaddr *)&name, &len) < 0 ||
+	    connect(ours, (const struct sockaddr *)&name, len) < 0 ||
+	    fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	*ret_ours = take_fd(&ours);
+	*ret_theirs = take_fd(&theirs);
+	return 0;
 }
 
 /* -errno as posix_spawnp() has it. */
-static int spawn(char *const *argv, int out, int words, pid_t *ret_pid)
+static int spawn(char *const *argv, int console, int words, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -80,9 +93,11 @@ static int spawn(char *const *argv, int out, int words, pid_t *ret_pid)
 	posix_spawnattr_init(&attr);
 	rc = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+		rc = posix_spawn_file_actions_adddup2(&files, words, STDOUT_FILENO);
 	if (rc == 0)
 		rc = posix_spawn_file_actions_adddup2(&files, words, STDERR_FILENO);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_adddup2(&files, console, LAUNCH_CONSOLE_FD);
 	if (rc == 0)
 		rc = posix_spawnattr_setsigmask(&attr, &none);
 	if (rc == 0)
@@ -102,7 +117,7 @@ static int guest_start(struct bare *b, uint32_t i, struct err *e)
 	int rc = serial_open(&g->serial, &theirs);
 
 	if (rc < 0)
-		return err_num(e, ERR_HOST_FILES, rc, "pipe of guest %u", i);
+		return err_num(e, ERR_HOST_FILES, rc, "socket of guest %u", i);
 	if (epoll_ctl(b->epoll, EPOLL_CTL_ADD, g->serial, &ev) < 0)
 		return err_sys(e, ERR_HOST_FILES, "epoll of guest %u", i);
 	g->spawned_ns = now_ns();

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/client.h"
 #include "vmm/vmm.h"
 
 /* Where the probe may be, seen from the folder of our own program. */
@@ -25,9 +26,10 @@ int launch_argv(const char *vmm, const char *accel, const char *probe, struct st
 		.guest = VMM_GUEST_PROBE,
 		.accel = strcmp(accel, "kvm") == 0 ? VMM_ACCEL_KVM : VMM_ACCEL_TCG,
 		.vcpu = 1,
-		.memory_bytes = LAUNCH_MEMORY_BYTES,
+		.memory_bytes = MEMORY_MIN_BYTES, /* what a VM of the image "probe" gets */
 		.kernel = probe,
-		.console_log = "/dev/stdout",
+		.console_log = "/dev/null",
+		.sandbox = true,
 	};
 
 	if (!driver || !driver->program)
@@ -35,6 +37,7 @@ int launch_argv(const char *vmm, const char *accel, const char *probe, struct st
 	m.binary = driver->program;
 	for (int i = 0; i < VMM_NSOCKETS; i++)
 		m.socket_fd[i] = -1;
+	m.socket_fd[VMM_SOCKET_CONSOLE] = LAUNCH_CONSOLE_FD;
 
 	const int rc = driver->argv(&m, &argv, e);
 

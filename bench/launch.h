@@ -1,15 +1,18 @@
-/* launch.h - the command line of one VMM of the bare launcher: the daemon's own, less its sockets.
+/* launch.h - the command line of one VMM of the bare launcher: the daemon's own for a probe guest,
+ * but that its console is logged nowhere.
  */
 #pragma once
 
 #include "base/err.h"
 #include "base/strv.h"
 
-/* Bytes of a probe guest's memory; it needs a page. */
-#define LAUNCH_MEMORY_BYTES (UINT64_C(32) << 20)
+enum {
+	LAUNCH_CONSOLE_FD =
+		3, /* in the VMM: a listening socket, to which we are connected already */
+};
 
-/* The one place that says how the bare launcher starts a VMM; the guest's serial port is logged to
- * the VMM's standard output.  ERR_VMM_MISSING when there is no such VMM. */
+/* The one place that says how the bare launcher starts a VMM.  ERR_VMM_MISSING when there is no
+ * such VMM. */
 int launch_argv(const char *vmm, const char *accel, const char *probe, struct strv *ret_argv,
 		struct err *e);
 
