@@ -15,7 +15,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -23,15 +22,12 @@
 #include "base/cleanup.h"
 #include "store/batch.h"
 #include "store/lock.h"
+#include "store/pages.h"
 #include "store/schema.h"
 
 #define ENV_FILE "store.mdb"
 
 enum {
-	/* A reader that went through more bytes than this gives the mapped pages back: they stay in
-	 * the page cache but no longer count as ours. */
-	READ_KEEP_BYTES = 256 * 1024,
-
 	/* Free bytes beyond the batch's own below which a short write means "full". */
 	FULL_SLACK_BYTES = 256 * 1024,
 };
@@ -54,6 +50,7 @@ struct store {
 	MDB_dbi dbi[STORE_NTABLES];
 	MDB_txn *read;  /* owned; reset while reading == 0 */
 	uint32_t reads; /* how deep the owner thread is in store_each() and store_get() */
+	struct pages pages;
 	atomic_bool applying;
 	atomic_uint_fast64_t commits;
 };
@@ -84,14 +81,16 @@ static int tables_open(struct store *s)
 	return mdb_txn_commit(txn);
 }
 
-/* LMDB leaves its data file open across exec; ours is nobody else's business. */
-static int hide_data_fd(MDB_env *env)
+/* Also after the map has moved. */
+static int map_note(struct store *s)
 {
 	int fd;
-	const int rc = mdb_env_get_fd(env, &fd);
+	const int rc = mdb_env_get_fd(s->env, &fd);
 
 	if (rc != 0)
 		return rc;
+	pages_find(&s->pages, fd);
+	/* LMDB leaves its data file open across exec; ours is nobody else's business. */
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? errno : 0;
 }
 
@@ -107,8 +106,8 @@ static int env_open(struct store *s, const struct store_config *conf)
 	    (rc = mdb_env_set_maxdbs(s->env, STORE_NTABLES)) != 0 ||
 	    (rc = mdb_env_set_mapsize(s->env,
 				      conf->map_bytes ? conf->map_bytes : STORE_MAP_FIRST)) != 0 ||
-	    (rc = mdb_env_open(s->env, path, flags, 0600)) != 0 ||
-	    (rc = hide_data_fd(s->env)) != 0 || (rc = tables_open(s)) != 0 ||
+	    (rc = mdb_env_open(s->env, path, flags, 0600)) != 0 || (rc = map_note(s)) != 0 ||
+	    (rc = tables_open(s)) != 0 ||
 	    (rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->read)) != 0)
 		return rc;
 	mdb_txn_reset(s->read);
@@ -264,6 +263,7 @@ int store_apply(struct store *s, const struct store_batch *b, struct err *e)
 	ASSERT(!applying);
 	const int rc = apply_txn(s, b);
 	atomic_store(&s->applying, false);
+	pages_touched(&s->pages, buf_len(&b->ops));
 	if (rc != 0)
 		return apply_fail(s, b, rc, e);
 	atomic_fetch_add(&s->commits, 1);
@@ -288,6 +288,8 @@ int store_grow(struct store *s, struct err *e)
 		return err_set(e, ERR_STORE_FULL, "store: the map has reached %zu bytes",
 			       info.me_mapsize);
 	rc = mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
+	if (rc == 0)
+		rc = map_note(s);
 	return rc == 0 ? 0 : lmdb_fail(e, rc, "grow");
 }
 
@@ -309,35 +311,6 @@ static void read_end(struct store *s)
 	ASSERT(s->reads > 0);
 	if (--s->reads == 0)
 		mdb_txn_reset(s->read);
-}
-
-/* The part of the map that a reader went through. */
-struct span {
-	uintptr_t low, high;
-	size_t bytes; /* of keys and values */
-};
-
-static void span_add(struct span *span, const MDB_val *k, const MDB_val *v)
-{
-	const uintptr_t low = (uintptr_t)k->mv_data;
-	const uintptr_t high = (uintptr_t)v->mv_data + v->mv_size;
-
-	if (span->bytes == 0 || low < span->low)
-		span->low = low;
-	if (high > span->high)
-		span->high = high;
-	span->bytes += k->mv_size + v->mv_size;
-}
-
-/* Dropping page table entries of a shared file mapping loses nothing, also under the writer in
- * another thread: the next access maps the page again. */
-static void span_unmap(const struct span *span)
-{
-	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	const uintptr_t from = span->low & ~(page - 1);
-
-	if (span->bytes > READ_KEEP_BYTES)
-		(void)madvise((void *)from, span->high - from, MADV_DONTNEED);
 }
 
 int store_get(struct store *s, enum store_table t, const void *key, size_t key_len, struct buf *out,
@@ -368,7 +341,7 @@ static int each(struct store *s, enum store_table t, MDB_cursor_op step, store_e
 	MDB_cursor *cursor;
 	MDB_val k;
 	MDB_val v;
-	struct span span = { 0 };
+	size_t bytes = 0;
 	int rc = read_begin(s, e);
 
 	if (rc < 0)
@@ -381,12 +354,12 @@ static int each(struct store *s, enum store_table t, MDB_cursor_op step, store_e
 	int found = 0;
 	/* On a fresh cursor NEXT is the first record and PREV the last. */
 	while (rc == 0 && (found = mdb_cursor_get(cursor, &k, &v, step)) == 0) {
-		span_add(&span, &k, &v);
+		bytes += k.mv_size + v.mv_size;
 		rc = fn(arg, k.mv_data, k.mv_size, v.mv_data, v.mv_size);
 	}
 	mdb_cursor_close(cursor);
 	read_end(s);
-	span_unmap(&span);
+	pages_touched(&s->pages, bytes);
 	if (rc == 0 && found != MDB_NOTFOUND)
 		return lmdb_fail(e, found, "iterate");
 	return rc;

@@ -2,6 +2,7 @@
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -273,6 +274,60 @@ Test(store, refuses_a_batch_beyond_its_bound)
 	cr_assert_eq(fits, STORE_BATCH_MAX / STORE_VALUE_MAX - 1, "heads and keys count too");
 	cr_assert_eq(b.n, fits);
 	store_batch_fini(&b);
+}
+
+/* Bytes of the store's map that count as ours. */
+static size_t map_resident(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	char line[512];
+	size_t kib = 0;
+	bool ours = false;
+
+	cr_assert_not_null(f);
+	while (kib == 0 && fgets(line, sizeof(line), f)) {
+		if (strstr(line, "/store.mdb\n"))
+			ours = true;
+		else if (ours && sscanf(line, "Rss: %zu kB", &kib) == 1)
+			break;
+	}
+	cr_assert(ours);
+	(void)fclose(f);
+	return kib * 1024;
+}
+
+static int touch(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	(void)key;
+	(void)key_len;
+	*(size_t *)arg += ((const uint8_t *)value)[value_len - 1];
+	return 0;
+}
+
+Test(store, keeps_little_of_a_large_table_in_its_own_memory)
+{
+	static uint8_t value[1000];
+	const size_t bound = 2 << 20; /* what is touched between two returns, and around it */
+	struct store *s = open_with(64 << 20, NULL);
+	struct store_batch b;
+	size_t sum = 0;
+
+	memset(value, 1, sizeof(value));
+	store_batch_init(&b);
+	for (uint32_t n = 0; n < 20000; n++) {
+		const uint32_t key = htobe32(n);
+
+		cr_assert_eq(
+			store_batch_put(&b, STORE_VMS, &key, sizeof(key), value, sizeof(value)), 0);
+		if (n % 100 == 99)
+			apply(s, &b);
+	}
+	store_batch_fini(&b);
+	cr_expect_leq(map_resident(), bound, "%zu bytes after writing", map_resident());
+	cr_assert_eq(store_each(s, STORE_VMS, touch, &sum, NULL), 0);
+	cr_expect_eq(sum, 20000);
+	cr_expect_leq(map_resident(), bound, "%zu bytes after reading", map_resident());
+	store_close(s);
 }
 
 Test(store, asks_to_grow_and_has_written_nothing_until_then)
