@@ -11,9 +11,9 @@ enum {
 
 #define TARGETS (BIT(OPT_LABEL) | BIT(OPT_ALL) | BIT(OPT_TIMEOUT))
 #define MACHINE                                                                                    \
-	(BIT(OPT_NAME) | BIT(OPT_IMAGE) | BIT(OPT_KERNEL) | BIT(OPT_VMM) | BIT(OPT_VCPU) |         \
-	 BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_LABEL) | BIT(OPT_ENV) | BIT(OPT_PUBLISH) |      \
-	 BIT(OPT_NAT) | BIT(OPT_COUNT) | BIT(OPT_TIMEOUT))
+	(BIT(OPT_NAME) | BIT(OPT_IMAGE) | BIT(OPT_KERNEL) | BIT(OPT_PULL) | BIT(OPT_VMM) |         \
+	 BIT(OPT_VCPU) | BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_LABEL) | BIT(OPT_ENV) |         \
+	 BIT(OPT_PUBLISH) | BIT(OPT_NAT) | BIT(OPT_COUNT) | BIT(OPT_TIMEOUT))
 #define TARGETS_ARGS "REF... | -l KEY=VALUE | --all"
 
 /* clang-format off */

@@ -23,7 +23,7 @@ struct options {
 	const char *socket;
 	struct op_id op_id; /* zero unless given */
 	/* what to create */
-	const char *name, *image, *kernel, *vmm;
+	const char *name, *image, *kernel, *vmm, *pull;
 	uint32_t vcpu, count;
 	uint64_t memory_bytes, disk_bytes;
 	struct seq publish; /* struct publish */
@@ -73,6 +73,7 @@ enum option {
 	OPT_NAME,
 	OPT_IMAGE,
 	OPT_KERNEL,
+	OPT_PULL,
 	OPT_VMM,
 	OPT_VCPU,
 	OPT_MEMORY,
