@@ -52,6 +52,8 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(FORCE,       'f', "force",       FLAG,     NULL,        force,          0, 0, "kill instead of asking; replace what exists"),
 	ROW(SIGNAL,      's', "signal",      SIGNAL,   "SIGNAL",    signo,          0, 0, "signal for the VMM; KILL unless said"),
 	ROW(STATE,        0,  "state",       TEXT,     "STATE",     state,          0, 0, "state to wait for; stopped (or gone) unless said"),
+	ROW(TRACE,        0,  "trace",       FLAG,     NULL,        trace,          0, 0, "as trace events, for ui.perfetto.dev or about:tracing"),
+	ROW(FORMAT,       0,  "format",      TEXT,     "FORMAT",    format,         0, 0, "how a row is written: '{{.NAME}}\\t{{.STATE}}', 'table {{.NAME}}', json"),
 	ROW(INTERACTIVE, 'i', "interactive", FLAG,     NULL,        interactive,    0, 0, "pass standard input, even from a terminal"),
 	ROW(TTY,         't', "tty",         FLAG,     NULL,        tty,            0, 0, "give the command a terminal"),
 	ROW(NO_STDIN,     0,  "no-stdin",    FLAG,     NULL,        no_stdin,       0, 0, "do not pass standard input"),

@@ -20,6 +20,7 @@ struct options {
 	const struct command *command; /* borrowed */
 	/* global */
 	bool json, quiet, help, version, no_color;
+	const char *format;
 	const char *socket;
 	struct op_id op_id; /* zero unless given */
 	/* what to create */
@@ -33,6 +34,7 @@ struct options {
 	struct strv labels;
 	uint32_t signo, timeout_ms;
 	const char *state;
+	bool trace;
 	/* commands in a guest */
 	bool interactive, tty, no_stdin;
 	struct strv env;
@@ -91,6 +93,8 @@ enum option {
 	OPT_FORCE,
 	OPT_SIGNAL,
 	OPT_STATE,
+	OPT_TRACE,
+	OPT_FORMAT,
 	OPT_INTERACTIVE,
 	OPT_TTY,
 	OPT_NO_STDIN,

@@ -470,7 +470,6 @@ static void finish(struct job *j)
 	struct env *env = j->env;
 	struct op *op = take_ptr(&j->op);
 
-	op_take_times(op, j->plan.times, j->plan.ntimes);
 	if (!j->plan.completed) {
 		if (j->plan.failed_step)
 			(void)snprintf(op->step, sizeof(op->step), "%s", j->plan.failed_step);
@@ -497,15 +496,29 @@ static void plan_ended(struct plan *p, int rc)
 	finish(job_of(p));
 }
 
-static void stage_changed(struct plan *p, const char *step, bool undo)
+static void step_begun(struct plan *p, const char *step, bool undo)
 {
 	struct job *j = job_of(p);
 	struct progress_event ev = { 0 };
 
+	p->mark = op_step_begun(j->env, j->op, 0, step, undo);
 	(void)snprintf(ev.name, sizeof(ev.name), "%s", j->name);
 	(void)snprintf(ev.stage, sizeof(ev.stage), "%s%s", undo ? "undo " : "", step);
 	op_progress(j->env, j->op, &ev);
 }
+
+static void step_over(struct plan *p, int rc)
+{
+	const struct job *j = job_of(p);
+
+	op_step_over(j->env, j->op, p->mark, rc);
+}
+
+static const struct plan_ops plan_ops = {
+	.begun = step_begun,
+	.over = step_over,
+	.ended = plan_ended,
+};
 
 static void handle(struct actor *a, struct msg *m)
 {
@@ -603,7 +616,7 @@ static struct job *job_make(struct env *env, struct op *op, struct err *e)
 	buf_init(&j->line, IMAGE_LINE_MAX);
 	db_wait_init(&j->commit, &j->actor);
 	io_op_init(&j->exit, &j->actor, MSG_EXIT);
-	plan_init(&j->plan, env->io, &j->actor, plan_ended, stage_changed);
+	plan_init(&j->plan, env->io, &j->actor, &plan_ops);
 	if (check(j, e) < 0) {
 		actor_fini(&j->actor);
 		free(j);

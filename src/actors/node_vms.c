@@ -167,6 +167,7 @@ static int fleet_make(struct op *op, uint32_t count)
 		f->tasks[i].index = i;
 	}
 	op->fleet = f;
+	op->ntargets = count;
 	return 0;
 }
 
@@ -242,6 +243,17 @@ static struct err cancellation(const struct op *op)
 	if (op->cancelled && i < f->n && f->tasks[i].err.code == ERR_CANCELLED)
 		err_set(&e, ERR_CANCELLED, "cancelled: %u of %u undone", f->undone, f->n);
 	return e;
+}
+
+void node_task_row(const struct node *n, const struct task *t, struct target_result *ret_row)
+{
+	const struct vm *vm = t->ended_us ? NULL : node_vm(n, t->vm);
+	uint64_t room = UINT64_MAX;
+
+	*ret_row = (struct target_result){ 0 };
+	put_target(t->op, t, ret_row, &room);
+	if (vm)
+		(void)snprintf(ret_row->state, sizeof(ret_row->state), "%s", fsm_name(&vm->fsm));
 }
 
 static void fleet_ended(struct node *n, struct op *op)
@@ -320,8 +332,10 @@ void node_task_done(struct node *n, struct task *t)
 	}
 	if (t->taken_back && !t->err.code)
 		err_set(&t->err, ERR_CANCELLED, "cancelled");
+	if (t->op->expired && t->err.code == ERR_CANCELLED)
+		err_set(&t->err, ERR_TIMEOUT, "the VM is still %s", t->state);
 	if (t->err.code)
-		f->failed++;
+		t->op->nfailed = ++f->failed;
 	if (t->err.code == ERR_CANCELLED)
 		f->undone++;
 	progress(n, t);
@@ -403,12 +417,15 @@ void node_targets(struct node *n, struct op *op)
 		t[i].signo = args->signo;
 		t[i].deadline_ms = args->deadline_ms;
 		t[i].want_state = (uint32_t)want;
+		t[i].want_any_end = !args->state[0];
 		t[i].want_gone = !args->state[0] || strcmp(args->state, "gone") == 0;
 	}
 	if (count == 0) {
 		fleet_ended(n, op);
 		return;
 	}
+	if (op->method == METHOD_VM_WAIT)
+		node_deadline(n, op, args->deadline_ms);
 	for (uint32_t i = 0; i < args->refs.n; i++) {
 		struct err e = { 0 };
 		struct vm *vm;

@@ -163,5 +163,4 @@ int vm_control_call(struct vm *vm, enum vmm_call call);
 extern const struct guest_link_ops vm_link_ops;
 
 /* vm_ended.c: what follows a plan's end */
-void vm_plan_ended(struct plan *p, int rc);
-void vm_plan_stage(struct plan *p, const char *step, bool undo);
+extern const struct plan_ops vm_plan_ops;

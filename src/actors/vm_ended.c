@@ -20,14 +20,25 @@ static void tell_stage(const struct vm *vm, const char *step, bool undo)
 	op_progress(vm->env, vm->task->op, &ev);
 }
 
-void vm_plan_stage(struct plan *p, const char *step, bool undo)
+static void step_begun(struct plan *p, const char *step, bool undo)
+{
+	struct vm *vm = vm_of(p);
+
+	if (!vm->task)
+		return;
+	p->mark = op_step_begun(vm->env, vm->task->op, vm->rec.id, step, undo);
+	/* Of many VMs a client shows how many are done: their steps would cost more than they say.
+	 */
+	if (vm->task->op->progress && vm->task->op->fleet->n <= PROGRESS_STAGES_MAX)
+		tell_stage(vm, step, undo);
+}
+
+static void step_over(struct plan *p, int rc)
 {
 	const struct vm *vm = vm_of(p);
 
-	/* Of many VMs a client shows how many are done: their steps would cost more than they say.
-	 */
-	if (vm->task && vm->task->op->progress && vm->task->op->fleet->n <= PROGRESS_STAGES_MAX)
-		tell_stage(vm, step, undo);
+	if (vm->task)
+		op_step_over(vm->env, vm->task->op, p->mark, rc);
 }
 
 /* An undo failed: the VM still holds something.  Tried again, ever more slowly, until it does not.
@@ -149,7 +160,7 @@ static void start_undone(struct vm *vm, struct plan *p)
 	vm_next_task(vm);
 }
 
-void vm_plan_ended(struct plan *p, int rc)
+static void plan_ended(struct plan *p, int rc)
 {
 	struct vm *vm = vm_of(p);
 
@@ -171,3 +182,9 @@ void vm_plan_ended(struct plan *p, int rc)
 		start_undone(vm, p);
 	}
 }
+
+const struct plan_ops vm_plan_ops = {
+	.begun = step_begun,
+	.over = step_over,
+	.ended = plan_ended,
+};

@@ -473,7 +473,6 @@ const struct step vm_start_steps[] = {
 };
 /* clang-format on */
 
-static_assert(ARRAY_LEN(vm_start_steps) <= STEPS_MAX, "an operation keeps the times of its steps");
 static_assert(VMM_NSOCKETS + 2 <= IO_SPAWN_FDS, "the sockets and the log are inherited");
 
 void vm_start_begin(struct vm *vm)
