@@ -291,7 +291,10 @@ static void progress(struct node *n, const struct task *t)
 	if (!t->op->progress)
 		return;
 	(void)snprintf(ev.name, sizeof(ev.name), "%s", t->name);
-	(void)snprintf(ev.stage, sizeof(ev.stage), "%s", t->err.code ? "failed" : "done");
+	(void)snprintf(ev.stage, sizeof(ev.stage), "%s",
+		       !t->err.code                   ? "done"
+		       : t->err.code == ERR_CANCELLED ? "undone"
+						      : "failed");
 	(void)snprintf(ev.message, sizeof(ev.message), "%s", t->err.text);
 	op_progress(n->env, t->op, &ev);
 }
