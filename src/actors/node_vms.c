@@ -167,7 +167,6 @@ static int fleet_make(struct op *op, uint32_t count)
 		f->tasks[i].index = i;
 	}
 	op->fleet = f;
-	op->ntargets = count;
 	return 0;
 }
 
@@ -245,17 +244,6 @@ static struct err cancellation(const struct op *op)
 	return e;
 }
 
-void node_task_row(const struct node *n, const struct task *t, struct target_result *ret_row)
-{
-	const struct vm *vm = t->ended_us ? NULL : node_vm(n, t->vm);
-	uint64_t room = UINT64_MAX;
-
-	*ret_row = (struct target_result){ 0 };
-	put_target(t->op, t, ret_row, &room);
-	if (vm)
-		(void)snprintf(ret_row->state, sizeof(ret_row->state), "%s", fsm_name(&vm->fsm));
-}
-
 static void fleet_ended(struct node *n, struct op *op)
 {
 	const uint32_t count = rows_of(op->fleet);
@@ -291,10 +279,7 @@ static void progress(struct node *n, const struct task *t)
 	if (!t->op->progress)
 		return;
 	(void)snprintf(ev.name, sizeof(ev.name), "%s", t->name);
-	(void)snprintf(ev.stage, sizeof(ev.stage), "%s",
-		       !t->err.code                   ? "done"
-		       : t->err.code == ERR_CANCELLED ? "undone"
-						      : "failed");
+	(void)snprintf(ev.stage, sizeof(ev.stage), "%s", t->err.code ? "failed" : "done");
 	(void)snprintf(ev.message, sizeof(ev.message), "%s", t->err.text);
 	op_progress(n->env, t->op, &ev);
 }
@@ -335,10 +320,8 @@ void node_task_done(struct node *n, struct task *t)
 	}
 	if (t->taken_back && !t->err.code)
 		err_set(&t->err, ERR_CANCELLED, "cancelled");
-	if (t->op->expired && t->err.code == ERR_CANCELLED)
-		err_set(&t->err, ERR_TIMEOUT, "the VM is still %s", t->state);
 	if (t->err.code)
-		t->op->nfailed = ++f->failed;
+		f->failed++;
 	if (t->err.code == ERR_CANCELLED)
 		f->undone++;
 	progress(n, t);
@@ -420,15 +403,12 @@ void node_targets(struct node *n, struct op *op)
 		t[i].signo = args->signo;
 		t[i].deadline_ms = args->deadline_ms;
 		t[i].want_state = (uint32_t)want;
-		t[i].want_any_end = !args->state[0];
 		t[i].want_gone = !args->state[0] || strcmp(args->state, "gone") == 0;
 	}
 	if (count == 0) {
 		fleet_ended(n, op);
 		return;
 	}
-	if (op->method == METHOD_VM_WAIT)
-		node_deadline(n, op, args->deadline_ms);
 	for (uint32_t i = 0; i < args->refs.n; i++) {
 		struct err e = { 0 };
 		struct vm *vm;
@@ -706,18 +686,23 @@ static int load_vm(void *arg, const void *key, size_t key_len, const void *value
 	return rc;
 }
 
-static void recover(struct node *n, struct vm *vm)
+static int recover(struct node *n, struct vm *vm, struct err *e)
 {
 	struct vm_resources res;
 	uint8_t key[8];
 
 	for (int i = 0; i < 8; i++)
 		key[i] = (uint8_t)(vm->rec.id >> (56 - 8 * i));
-	const bool holds = db_get(n->env->db, STORE_RESOURCES, key, sizeof(key),
-				  &vm_resources_schema, &res, NULL) == 0;
-	vm_recover(vm, holds ? &res : NULL);
+	int rc = db_get(n->env->db, STORE_RESOURCES, key, sizeof(key), &vm_resources_schema, &res,
+			e);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	rc = vm_recover(vm, rc == 0 ? &res : NULL);
+	if (rc < 0)
+		return err_num(e, ERR_HOST_MEMORY, rc, "recovery of %s", vm->rec.spec.name);
 	if (vm->rec.lease) /* its client cannot be there any more */
 		delete_leased(n, vm);
+	return 0;
 }
 
 int node_load(struct node *n, struct err *e)
@@ -727,7 +712,11 @@ int node_load(struct node *n, struct err *e)
 
 	if (rc < 0)
 		return e->code ? rc : err_num(e, ERR_STORE, rc, "records of VMs");
-	list_for_each (v, &n->vms)
-		recover(n, list_entry(v, struct vm, link));
+	list_for_each (v, &n->vms) {
+		const int recovered = recover(n, list_entry(v, struct vm, link), e);
+
+		if (recovered < 0)
+			return recovered;
+	}
 	return 0;
 }
