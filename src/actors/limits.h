@@ -21,15 +21,12 @@ enum {
 	OPS_KEEP = 20000,      /* finished operations remembered in the store */
 	OPS_TRIM_EVERY = 1024, /* finished operations between two trims */
 	OP_ROWS_MAX = 100,     /* rows of op.list */
-	OP_COMMITS_KEEP = 256, /* operations whose commit time is remembered, in memory */
 	TASK_QUEUE_MAX = 64,   /* requests that may wait for one VM */
 
 	/* Bytes of a result: with what surrounds it in a reply, and in the record that keeps it, it
 	 * still is one frame and one value of the store. */
 	RESULT_BYTES_MAX = (1 << 20) - 8192,
-	/* Of a record for each step that it keeps of an operation. */
-	OP_STEP_BYTES = 144,
-	/* Of a result for each row of an operation on many VMs, its message aside. */
+	/* Of that for each row of an operation on many VMs, its message aside. */
 	TARGET_ROW_BYTES = 232,
 
 	STARTS_PER_CPU = 2, /* starts admitted at once: the knee was measured there */

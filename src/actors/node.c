@@ -16,7 +16,7 @@ static uint64_t op_hash(const struct op_id *id)
 	return map_hash_bytes(id->b, OP_ID_BYTES);
 }
 
-struct op *node_op(const struct node *n, const struct op_id *id)
+static struct op *op_under_way(const struct node *n, const struct op_id *id)
 {
 	for (struct map_node *m = map_find(&n->ops, op_hash(id)); m; m = map_find_next(m)) {
 		struct op *op = container_of(m, struct op, by_id);
@@ -38,6 +38,27 @@ static struct op *op_by_serial(const struct node *n, uint64_t serial)
 	return NULL;
 }
 
+int node_op_record(struct node *n, const struct op_id *id, struct op_record *ret_rec)
+{
+	return db_get(n->env->db, STORE_OPS, id->b, OP_ID_BYTES, &op_record_schema, ret_rec, NULL);
+}
+
+static int put_op(struct node *n, const struct op *op, bool done)
+{
+	struct op_record rec = {
+		.version = RECORD_VERSION,
+		.digest = op->digest,
+		.done = done,
+		.sys = op->err.sys,
+		.result = { buf_data(&op->result), done ? buf_len(&op->result) : 0 },
+	};
+
+	(void)snprintf(rec.method, sizeof(rec.method), "%s", client_methods[op->method].name);
+	op_view_fill(n->env, op, &rec.view);
+	rec.view.steps = (struct seq){ .items = (void *)(uintptr_t)op->steps, .n = op->nsteps };
+	return db_put(n->env->db, STORE_OPS, op->id.b, OP_ID_BYTES, &op_record_schema, &rec);
+}
+
 /* ---- replies ---- */
 
 static void send_home(struct node *n, struct op *op)
@@ -52,10 +73,6 @@ static void answer_followers(struct node *n, struct op *op)
 	while ((f = list_pop(&op->followers)) != NULL) {
 		struct op *same = list_entry(f, struct op, follow);
 
-		if (same->method == METHOD_OP_WAIT) {
-			node_op_ended(n, op, same);
-			continue;
-		}
 		same->msg.type = MSG_OP_DONE;
 		same->err = op->err;
 		memcpy(same->step, op->step, sizeof(same->step));
@@ -68,7 +85,6 @@ static void answer_followers(struct node *n, struct op *op)
 /* The answer is there.  A change is answered only once its result is durable. */
 static void op_answered(struct node *n, struct op *op)
 {
-	io_timer_cancel(n->env->io, &op->deadline);
 	if (list_linked(&op->follow)) { /* a watcher, or one that follows another */
 		list_remove(&op->follow);
 		if (op->method == METHOD_WATCH)
@@ -77,7 +93,7 @@ static void op_answered(struct node *n, struct op *op)
 	if (op->durable) {
 		if (++n->finished % OPS_TRIM_EVERY == 0)
 			IGNORE(db_trim(n->env->db, STORE_OPS, OPS_KEEP) < 0);
-		if (node_op_put(n, op, true) == 0) {
+		if (put_op(n, op, true) == 0) {
 			db_wait_init(&op->commit, &n->actor);
 			db_wait(n->env->db, &op->commit, 0);
 			return;
@@ -95,8 +111,6 @@ static void op_committed(struct node *n, struct msg *m)
 	/* What was done is done: a result that could not be remembered is still the answer. */
 	if (m->res < 0)
 		LOG_WARN(&n->actor.log, &op->id, "op.forgotten", K("why", op->commit.err.text));
-	else
-		node_op_committed(n, op);
 	map_remove(&n->ops, &op->by_id);
 	answer_followers(n, op);
 	send_home(n, op);
@@ -107,7 +121,7 @@ static void op_committed(struct node *n, struct msg *m)
 /* The same op_id again: the same answer, or a conflict.  True when that settles it. */
 static bool is_repetition(struct node *n, struct op *op)
 {
-	struct op *first = node_op(n, &op->id);
+	struct op *first = op_under_way(n, &op->id);
 	struct op_record rec;
 
 	if (first) {
@@ -209,7 +223,6 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_VM_LIST:
 	case METHOD_VM_SHOW:
 	case METHOD_OP_SHOW:
-	case METHOD_OP_WAIT:
 	case METHOD_OP_LIST:
 	case METHOD_OP_CANCEL:
 	case METHOD_IMAGE_LIST:
@@ -241,7 +254,7 @@ static void op_arrived(struct node *n, struct op *op)
 	}
 	op->durable = op_is_durable(op->method);
 	/* Written with the first commit that follows: before any resource is taken. */
-	if (op->durable && node_op_put(n, op, false) < 0) {
+	if (op->durable && put_op(n, op, false) < 0) {
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "operation");
 		return;
 	}
@@ -257,7 +270,7 @@ static void cancel_op(struct node *n, struct op *op)
 	op->cancelled = true;
 	if (op->msg.type == MSG_OP_DONE)
 		return; /* its answer is on the way */
-	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT)
+	if (op->method == METHOD_WATCH)
 		op_fail(n->env, op, &e);
 	else if (op->method == METHOD_VM_EXEC)
 		IGNORE(post_serial(n->env->actors, op->at, MSG_CANCEL, op->serial, n->actor.id) <
@@ -270,7 +283,7 @@ static void cancel_op(struct node *n, struct op *op)
 
 void node_cancel(struct node *n, const struct op_id *id, struct err *e)
 {
-	struct op *op = node_op(n, id);
+	struct op *op = op_under_way(n, id);
 
 	if (op)
 		cancel_op(n, op);
@@ -284,25 +297,6 @@ static void cancel_serial(struct node *n, uint64_t serial)
 
 	if (op)
 		cancel_op(n, op);
-}
-
-/* ---- deadlines ---- */
-
-void node_deadline(struct node *n, struct op *op, uint32_t ms)
-{
-	if (ms == 0)
-		return;
-	io_timer_init(&op->deadline, &n->actor, MSG_TIMER);
-	io_timer_set(n->env->io, &op->deadline, ms, 0);
-}
-
-static void expired(struct node *n, struct op *op)
-{
-	op->expired = true;
-	if (op->fleet)
-		node_cancel_tasks(n, op);
-	else
-		op_refuse(n->env, op, ERR_TIMEOUT, "the operation has not ended");
 }
 
 /* ---- connections ---- */
@@ -341,9 +335,6 @@ static void handle(struct actor *a, struct msg *m)
 		cancel_serial(n, container_of(m, struct serial_msg, msg)->serial);
 		msg_free(m);
 		break;
-	case MSG_TIMER:
-		expired(n, container_of(m, struct op, deadline.msg));
-		break;
 	case MSG_CLIENT_GONE:
 		node_lease_over(n, container_of(m, struct serial_msg, msg)->from);
 		msg_free(m);
@@ -365,6 +356,7 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_JOB_DONE:
 	case MSG_PLAN_IO:
 	case MSG_PLAN_TIMER:
+	case MSG_TIMER:
 	case MSG_IO:
 	case MSG_EXIT:
 	case MSG_STREAM:
