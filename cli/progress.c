@@ -17,7 +17,7 @@ enum {
 
 static const char undo_prefix[] = "undo ";
 
-/* Steps that are not here are named as they are; "" is one that only waits for what goes on. */
+/* Steps that are not here are named as they are. */
 static const struct {
 	const char *stage;
 	const char *phase;
@@ -25,26 +25,17 @@ static const struct {
 	{ "admit", "waiting for its turn" },
 	{ "intent", "preparing" },
 	{ "files", "preparing" },
-	{ "record", "" },
+	{ "record", "preparing" },
 	{ "runtime", "preparing" },
 	{ "console", "preparing" },
 	{ "agent", "preparing" },
 	{ "control", "preparing" },
 	{ "stage", "preparing" },
-	{ "run", "preparing" },
-	{ "wait", "" },
-	{ "fetch", "fetching packages" },
-	{ "bootstrap", "installing packages" },
-	{ "import", "reading" },
-	{ "modules", "choosing modules" },
-	{ "build", "writing the file system" },
-	{ "publish", "publishing" },
 	{ "vmm", "booting" },
 	{ "boot", "booting" },
 	{ "poweroff", "powering off" },
 	{ "done", "done" },
 	{ "failed", "failed" },
-	{ "undone", "undone" },
 };
 
 static uint64_t clock_us(void)
@@ -148,42 +139,11 @@ void progress_bar_text(const struct progress *p, unsigned width, uint64_t now_us
 	finish(out, width);
 }
 
-/* One picture, written at once and over the one before: neither half of it nor a blank is seen. */
-struct frame {
-	char text[(PROGRESS_ROWS_MAX + 1) * (PROGRESS_LINE_MAX + 8) + 32];
-	size_t len;
-	uint32_t lines;
-};
-
-static void frame_line(struct frame *f, const char *line)
-{
-	f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "%s\033[K\n", line);
-	f->lines++;
-}
-
-static void frame_up(struct frame *f, uint32_t lines)
-{
-	if (lines > 0)
-		f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "\033[%uA\r",
-					   lines);
-}
-
-static void frame_show(struct frame *f)
-{
-	f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "\033[J");
-	(void)fwrite(f->text, 1, f->len, stderr);
-	(void)fflush(stderr);
-}
-
 /* Back to the display's first line, and everything below it blank. */
 static void wipe(struct progress *p)
 {
-	struct frame f = { .len = 0 };
-
-	if (p->drawn == 0)
-		return;
-	frame_up(&f, p->drawn);
-	frame_show(&f);
+	if (p->drawn > 0)
+		(void)fprintf(stderr, "\033[%uA\r\033[J", p->drawn);
 	p->drawn = 0;
 }
 
@@ -191,20 +151,20 @@ static void draw(struct progress *p)
 {
 	const unsigned width = term_width(STDERR_FILENO);
 	const uint64_t now_us = clock_us();
-	struct frame f = { .len = 0 };
 	char line[PROGRESS_LINE_MAX];
 
-	frame_up(&f, p->drawn);
+	wipe(p);
 	if (p->expected > PROGRESS_ROWS_MAX) {
 		progress_bar_text(p, width, now_us, line);
-		frame_line(&f, line);
+		(void)fprintf(stderr, "%s\n", line);
+		p->drawn = 1;
 	}
 	for (uint32_t i = 0; i < p->nrows; i++) {
 		progress_row_text(&p->rows[i], width, now_us, line);
-		frame_line(&f, line);
+		(void)fprintf(stderr, "%s\n", line);
+		p->drawn++;
 	}
-	frame_show(&f);
-	p->drawn = f.lines;
+	(void)fflush(stderr);
 }
 
 void progress_tick(struct progress *p)
@@ -241,8 +201,6 @@ static bool row_update(struct progress_row *row, const struct progress_event *ev
 	char phase[sizeof(row->phase)];
 
 	progress_phase(ev->stage, phase, sizeof(phase));
-	if (!phase[0])
-		memcpy(phase, row->phase, sizeof(phase));
 	const bool news = strcmp(row->phase, phase) != 0 ||
 			  strncmp(row->message, ev->message, sizeof(row->message) - 1) != 0;
 
@@ -258,7 +216,7 @@ static bool row_update(struct progress_row *row, const struct progress_event *ev
 
 void progress_take(struct progress *p, const struct progress_event *ev)
 {
-	const bool failed = strcmp(ev->stage, "failed") == 0 || strcmp(ev->stage, "undone") == 0;
+	const bool failed = strcmp(ev->stage, "failed") == 0;
 	const bool over = ev->id != 0 && (failed || strcmp(ev->stage, "done") == 0);
 
 	if (over && p->expected == PROGRESS_UNKNOWN && ev->total <= COUNT_MAX)

@@ -9,7 +9,6 @@
 static const char *const vmms[] = { "qemu", "null", NULL };
 static const char *const states[] = { "created", "starting", "running", "stopping", "stopped",
 				      "failed",  "deleting", "gone",    NULL };
-static const char *const pulls[] = { "missing", "never", NULL };
 static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 
 const struct value_kind value_free = { .placeholder = "", .source = VALUE_FREE };
@@ -21,7 +20,7 @@ static const struct value_kind kinds[] = {
 	{ "OP_ID", VALUE_OPS, NULL },        { "PATH", VALUE_FILES, NULL },
 	{ "REF", VALUE_VMS, NULL },          { "SHELL", VALUE_WORDS, shells },
 	{ "SIGNAL", VALUE_SIGNALS, NULL },   { "STATE", VALUE_WORDS, states },
-	{ "VMM", VALUE_WORDS, vmms },        { "WHEN", VALUE_WORDS, pulls },
+	{ "VMM", VALUE_WORDS, vmms },
 };
 
 const struct value_kind *value_kind(const char *placeholder, size_t len)

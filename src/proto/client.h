@@ -32,8 +32,7 @@ enum {
 	VCPU_MAX = 64,
 	WIRE_METHOD_MAX = 24,
 	LIST_PAGE_MAX = 500,   /* rows of one vm.list reply, fewer where they would not fit */
-	OP_STEPS_MAX = 1024,   /* timed steps kept of an operation, of all its VMs together */
-	OP_TARGETS_MAX = 128,  /* VMs that one op.show tells of */
+	STEPS_MAX = 16,        /* timed steps kept of an operation */
 	OP_LIST_MAX = 1024,    /* rows of one op.list reply */
 	OBJECT_LIST_MAX = 512, /* images or kernels */
 	PACKAGES_MAX = 1024,
@@ -63,7 +62,6 @@ enum {
 	METHOD(VM_SHOW,      "vm.show",       ref_args_schema,    vm_view_schema,       "one VM")                         \
 	METHOD(VM_EXEC,      "vm.exec",       exec_args_schema,   exec_result_schema,   "runs a command; streams")        \
 	METHOD(OP_SHOW,      "op.show",       op_args_schema,     op_view_schema,       "one operation with its steps")   \
-	METHOD(OP_WAIT,      "op.wait",       op_wait_args_schema,op_view_schema,       "answers when the operation has ended") \
 	METHOD(OP_LIST,      "op.list",       none_schema,        op_list_result_schema,"operations under way, and the latest") \
 	METHOD(OP_CANCEL,    "op.cancel",     op_args_schema,     none_schema,          "cancels and undoes an operation")\
 	METHOD(IMAGE_IMPORT, "image.import",  image_import_args_schema, image_view_schema, "a tar or ext4 becomes an image") \
@@ -253,20 +251,12 @@ struct op_args {
 };
 extern const struct schema op_args_schema;
 
-struct op_wait_args {
-	struct op_id op_id;
-	uint32_t deadline_ms; /* 0: none */
-};
-extern const struct schema op_wait_args_schema;
-
 struct op_step {
-	char name[24];     /* "queue": waited for the VM's work before */
-	vm_id vm;          /* 0: of the whole operation */
+	char name[24];
 	uint64_t begin_us; /* since the operation's admission */
 	uint64_t duration_us;
 	int32_t result; /* 0 or -errno */
 	bool undo;
-	bool running; /* not over: duration so far */
 };
 extern const struct schema op_step_schema;
 
@@ -275,16 +265,11 @@ struct op_view {
 	char method[WIRE_METHOD_MAX];
 	char state[16];   /* "running", "done", "failed", "cancelled" */
 	vm_id vm;         /* 0 unless it is about one VM */
-	uint32_t vms;     /* that it is about */
-	uint32_t failed;  /* of them */
 	uint64_t wall_ms; /* of its admission */
 	uint64_t duration_us;
-	uint64_t commit_us; /* after that, until its result was durable; 0: not known (any more) */
 	char code[48];
 	char message[ERR_TEXT_MAX];
-	struct seq steps; /* struct op_step, in the order in which they began */
-	uint32_t steps_lost;
-	struct seq targets; /* struct target_result */
+	struct seq steps; /* struct op_step */
 };
 extern const struct schema op_view_schema;
 

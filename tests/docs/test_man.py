@@ -46,7 +46,7 @@ class Pages(unittest.TestCase):
             for option in re.findall(r"^  .{3} (--[a-z-]+)", text, re.M):
                 self.assertIn("\\fB" + option.replace("-", "\\-"), page, c)
             for line in filter(None, examples.splitlines()):
-                self.assertIn(line.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq"), page, c)
+                self.assertIn(line.replace("-", "\\-").replace("'", "\\(aq"), page, c)
 
     def test_every_page_of_a_command_is_one_that_exists(self):
         short = re.findall(r"([a-z ]+?) = [a-z ]+", run(BANGER, "--help").stdout.partition("Short forms:")[2])

@@ -154,28 +154,21 @@ static const struct exec_result exec_done = { .status = 143, .signo = 15 };
 static const struct exec_result exec_zero = { .status = 0 };
 
 static const struct op_args op = { .op_id = OP };
-static const struct op_wait_args op_wait = { .op_id = OP, .deadline_ms = 30000 };
 static struct op_step steps[] = {
-	{ .name = "queue", .vm = VM_WEB, .duration_us = 12 },
-	{ .name = "vmm", .vm = VM_WEB, .begin_us = 12, .duration_us = 900, .result = -2 },
-	{ .name = "admit", .vm = VM_WEB, .begin_us = 912, .duration_us = 3, .undo = true },
-	{ .name = "files", .vm = VM_DB, .begin_us = 4, .duration_us = 911, .running = true },
+	{ .name = "lease", .duration_us = 12 },
+	{ .name = "vmm", .begin_us = 12, .duration_us = 900, .result = -2 },
+	{ .name = "lease", .begin_us = 912, .duration_us = 3, .undo = true },
 };
 static struct op_view failed_op[] = { {
 	.op_id = OP,
 	.method = "vm.start",
 	.state = "failed",
 	.vm = VM_WEB,
-	.vms = 2,
-	.failed = 1,
 	.wall_ms = UINT64_C(1700000000000),
 	.duration_us = 915,
-	.commit_us = 410,
 	.code = "vmm.missing",
 	.message = "vmm: qemu-system-x86_64: No such file or directory",
 	.steps = SEQ(steps),
-	.steps_lost = 7,
-	.targets = SEQ(two_targets),
 } };
 static const struct op_list_result ops = { .ops = SEQ(failed_op) };
 
@@ -364,8 +357,6 @@ const struct sample samples[] = {
 	REPLY("client", "vm.exec", exec_result_schema, &exec_done),
 	REQUEST("client", "op.show", op_args_schema, &op),
 	REPLY("client", "op.show", op_view_schema, &failed_op[0]),
-	REQUEST("client", "op.wait", op_wait_args_schema, &op_wait),
-	REPLY("client", "op.wait", op_view_schema, &failed_op[0]),
 	REQUEST("client", "op.list", none_schema, NULL),
 	REPLY("client", "op.list", op_list_result_schema, &ops),
 	REQUEST("client", "op.cancel", op_args_schema, &op),
