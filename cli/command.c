@@ -11,9 +11,14 @@ enum {
 
 #define TARGETS (BIT(OPT_LABEL) | BIT(OPT_ALL) | BIT(OPT_TIMEOUT))
 #define MACHINE                                                                                    \
-	(BIT(OPT_NAME) | BIT(OPT_IMAGE) | BIT(OPT_KERNEL) | BIT(OPT_VMM) | BIT(OPT_VCPU) |         \
-	 BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_LABEL) | BIT(OPT_ENV) | BIT(OPT_PUBLISH) |      \
-	 BIT(OPT_NAT) | BIT(OPT_COUNT) | BIT(OPT_TIMEOUT))
+	(BIT(OPT_NAME) | BIT(OPT_IMAGE) | BIT(OPT_KERNEL) | BIT(OPT_PULL) | BIT(OPT_VMM) |         \
+	 BIT(OPT_VCPU) | BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_LABEL) | BIT(OPT_ENV) |         \
+	 BIT(OPT_PUBLISH) | BIT(OPT_NAT) | BIT(OPT_COUNT) | BIT(OPT_TIMEOUT))
+#define LIST_DOC                                                                                   \
+	"A field of --format is the head of a column in any case, or a field of --json by its "    \
+	"path, as {{.spec.memory_bytes}}. \\t and \\n are a tab and a new line; \"table\" before " \
+	"it "                                                                                      \
+	"makes a table of the fields; \"json\" alone is an object a line."
 #define TARGETS_ARGS "REF... | -l KEY=VALUE | --all"
 
 /* clang-format off */
@@ -44,8 +49,10 @@ const struct command commands[] = {
 	  .doc = "A VM that runs is stopped first, or killed with --force.", .examples = "banger vm delete -f web-1\nbanger vm delete --all -f" },
 	{ .name = "vm wait", .args = TARGETS_ARGS, .run = lifecycle_run, .max_args = TARGETS_MAX,
 	  .options = TARGETS | BIT(OPT_STATE), .summary = "wait until VMs are in a state", .examples = "banger vm wait --state running --timeout 30s web-1" },
-	{ .name = "vm list", .args = "", .run = list_run, .options = BIT(OPT_ALL) | BIT(OPT_LABEL),
-	  .summary = "list VMs that run, or with --all every one", .examples = "banger ps -a\nbanger vm list -q -l tier=web" },
+	{ .name = "vm list", .args = "", .run = list_run, .options = BIT(OPT_ALL) | BIT(OPT_LABEL) | BIT(OPT_FORMAT),
+	  .summary = "list VMs that run, or with --all every one",
+	  .doc = LIST_DOC,
+	  .examples = "banger ps -a\nbanger vm list -q -l tier=web\nbanger ps --format '{{.Name}} {{.spec.labels.tier}}'\nbanger ps --format 'table {{.Name}}\\t{{.pid}}'" },
 	{ .name = "vm show", .args = "REF", .run = show_run, .min_args = 1, .max_args = 1,
 	  .summary = "show one VM as JSON" },
 	{ .name = "vm exec", .args = "[REF] [--] CMD [ARG...]", .run = exec_run, .max_args = 1, .rest = true, .tail = true, .guest = true,
@@ -67,18 +74,27 @@ const struct command commands[] = {
 	{ .name = "image build", .args = "SOURCE", .run = image_build_run, .min_args = 1, .max_args = 1,
 	  .options = BIT(OPT_NAME) | BIT(OPT_DISK) | BIT(OPT_PACKAGE) | BIT(OPT_FORCE),
 	  .summary = "build an image from a distribution's packages", .examples = "banger image build debian:bookworm --package git --package make" },
-	{ .name = "image list", .args = "", .run = image_list_run, .summary = "list images" },
+	{ .name = "image list", .args = "", .run = image_list_run, .options = BIT(OPT_FORMAT), .doc = LIST_DOC, .summary = "list images" },
 	{ .name = "image show", .args = "IMAGE", .run = image_show_run, .min_args = 1, .max_args = 1, .summary = "show one image as JSON" },
 	{ .name = "image rm", .args = "IMAGE...", .run = image_rm_run, .min_args = 1, .max_args = TARGETS_MAX, .summary = "remove images that no VM uses" },
 	{ .name = "kernel import", .args = "[PATH]", .run = kernel_import_run, .max_args = 1,
 	  .options = BIT(OPT_NAME) | BIT(OPT_INITRD) | BIT(OPT_MODULES) | BIT(OPT_FORCE),
 	  .summary = "add a kernel from a Debian package, a vmlinuz or a vmlinux",
 	  .doc = "Without PATH: Debian's cloud kernel, fetched by apt.", .examples = "banger kernel import\nbanger kernel import linux-image-6.1.0-31-cloud-amd64.deb" },
-	{ .name = "kernel list", .args = "", .run = kernel_list_run, .summary = "list kernels" },
+	{ .name = "kernel list", .args = "", .run = kernel_list_run, .options = BIT(OPT_FORMAT), .doc = LIST_DOC, .summary = "list kernels" },
 	{ .name = "kernel show", .args = "KERNEL", .run = kernel_show_run, .min_args = 1, .max_args = 1, .summary = "show one kernel as JSON" },
 	{ .name = "kernel rm", .args = "KERNEL...", .run = kernel_rm_run, .min_args = 1, .max_args = TARGETS_MAX, .summary = "remove kernels that no VM uses" },
-	{ .name = "op list", .args = "", .run = op_list_run, .summary = "list operations under way, and the latest" },
-	{ .name = "op show", .args = "OP_ID", .run = op_show_run, .min_args = 1, .max_args = 1, .summary = "show one operation with its steps and their times" },
+	{ .name = "op list", .args = "", .run = op_list_run, .options = BIT(OPT_FORMAT), .doc = LIST_DOC, .summary = "list operations under way, and the latest" },
+	{ .name = "op show", .args = "OP_ID", .run = op_show_run, .min_args = 1, .max_args = 1,
+	  .options = BIT(OPT_ALL) | BIT(OPT_TRACE),
+	  .summary = "show one operation with its steps and their times",
+	  .doc = "Each step has a bar on the operation's time line. Of an operation on more than four VMs the steps are put together: how many took how long; with --all each VM's are shown. "
+		 "\"queue\" is the time that a VM was busy with what came before, \"admit\" that it waited for its turn to start; \"intent\" and \"record\" are waits for the disk. "
+		 "--trace writes the same as trace events (JSON), one row per VM.",
+	  .examples = "banger op show 01J9ZKQ5T0000000000000000A\nbanger op show --trace 01J9ZKQ5T0000000000000000A >start.json" },
+	{ .name = "op wait", .args = "OP_ID", .run = op_wait_run, .min_args = 1, .max_args = 1,
+	  .options = BIT(OPT_TIMEOUT), .summary = "wait until an operation has ended",
+	  .doc = "The exit status is 0 where it was done and no VM failed, else 1." },
 	{ .name = "op cancel", .args = "OP_ID", .run = op_cancel_run, .min_args = 1, .max_args = 1, .summary = "cancel an operation; what it had begun is undone" },
 	{ .name = "info", .args = "", .run = info_run, .summary = "show the daemon's version, capacity and defaults" },
 	{ .name = "ping", .args = "", .run = ping_run, .summary = "ask the daemon for an answer" },

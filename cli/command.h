@@ -91,6 +91,7 @@ int kernel_show_run(const struct options *o);
 int kernel_rm_run(const struct options *o);
 int op_list_run(const struct options *o);
 int op_show_run(const struct options *o);
+int op_wait_run(const struct options *o);
 int op_cancel_run(const struct options *o);
 int info_run(const struct options *o);
 int ping_run(const struct options *o);

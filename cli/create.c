@@ -8,6 +8,7 @@
 #include "command.h"
 #include "human.h"
 #include "progress.h"
+#include "provide.h"
 #include "report.h"
 
 static int text_fill(const char *what, char *to, size_t size, const char *text, struct err *e)
@@ -102,7 +103,9 @@ int create_vms(struct session *s, const struct options *o, struct call *c)
 		report_error(o, &e, NULL, NULL, NULL);
 		return command_failure(o->command);
 	}
-	status = o->quiet || o->json ? 0 : announce(s, o);
+	status = provide(s, o);
+	if (status == 0 && !o->quiet && !o->json)
+		status = announce(s, o);
 	if (status != 0)
 		return status;
 	progress_init(&progress, o, o->count > 1 ? o->count : 1);

@@ -7,11 +7,15 @@
 #include "human.h"
 #include "object.h"
 #include "report.h"
+#include "rows.h"
 
 static const struct column columns[] = {
-	{ .head = "NAME", .shrink = true },   { .head = "KIND" },
-	{ .head = "SIZE", .right = true },    { .head = "KERNEL", .shrink = true },
-	{ .head = "SOURCE", .shrink = true }, { .head = "CREATED" },
+	{ .head = "NAME", .shrink = true },
+	{ .head = "KIND" },
+	{ .head = "SIZE", .right = true },
+	{ .head = "KERNEL", .shrink = true, .drop = 1 },
+	{ .head = "SOURCE", .shrink = true, .drop = 3 },
+	{ .head = "CREATED", .drop = 2 },
 };
 
 /* "rootfs.tar.gz" -> "rootfs" */
@@ -107,7 +111,7 @@ int image_build_run(const struct options *o)
 	return status ? status : made(o, &c);
 }
 
-static int add_row(struct table *t, const struct image_view *image, struct err *e)
+static int add_row(struct rows *r, const struct image_view *image, struct err *e)
 {
 	char size[HUMAN_MAX] = "";
 	char created[HUMAN_MAX] = "";
@@ -118,37 +122,28 @@ static int add_row(struct table *t, const struct image_view *image, struct err *
 		human_bytes(image->bytes, size);
 	if (image->created_ms)
 		human_time(image->created_ms, created);
-	for (size_t i = 0; i < ARRAY_LEN(cells); i++)
-		if (table_cell(t, cells[i]) < 0)
-			return err_set(e, ERR_HOST_MEMORY, "table");
-	return 0;
+	return rows_add(r, image, image->name, cells, e);
 }
 
 int image_list_run(const struct options *o)
 {
 	CLEANUP_CALL struct call c = { 0 };
-	const struct image_list_result *r;
-	struct table t;
+	struct rows rows;
 	struct err e = { 0 };
 	int rc = 0;
-	const int status = session_ask(o, &c, METHOD_IMAGE_LIST, &(struct none){ 0 });
+	int status = rows_init(&rows, o, columns, ARRAY_LEN(columns), &image_view_schema);
 
 	if (status != 0)
 		return status;
-	r = c.result;
-	table_init(&t, columns, ARRAY_LEN(columns));
-	if (o->json)
-		return report_json(&image_list_result_schema, r, &e) < 0 ? STATUS_FAILED
-									 : STATUS_OK;
-	for (uint32_t i = 0; i < r->images.n && rc == 0; i++) {
-		const struct image_view *image = (const struct image_view *)r->images.items + i;
+	status = session_ask(o, &c, METHOD_IMAGE_LIST, &(struct none){ 0 });
+	if (status == 0) {
+		const struct image_list_result *r = c.result;
+		const struct image_view *images = r->images.items;
 
-		if (o->quiet)
-			(void)printf("%s\n", image->name);
-		else
-			rc = add_row(&t, image, &e);
+		for (uint32_t i = 0; i < r->images.n && rc == 0; i++)
+			rc = add_row(&rows, &images[i], &e);
 	}
-	return o->quiet ? STATUS_OK : object_table(o, &t, rc, &e);
+	return object_list_end(&rows, status, rc, &e);
 }
 
 int image_show_run(const struct options *o)

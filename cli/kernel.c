@@ -7,13 +7,12 @@
 #include "human.h"
 #include "object.h"
 #include "report.h"
+#include "rows.h"
 
 static const struct column columns[] = {
-	{ .head = "NAME", .shrink = true },
-	{ .head = "VERSION", .shrink = true },
-	{ .head = "SIZE", .right = true },
-	{ .head = "INITRD" },
-	{ .head = "CREATED" },
+	{ .head = "NAME", .shrink = true }, { .head = "VERSION", .shrink = true },
+	{ .head = "SIZE", .right = true },  { .head = "INITRD", .drop = 2 },
+	{ .head = "CREATED", .drop = 1 },
 };
 
 static int args_fill(const struct options *o, struct kernel_import_args *a, struct err *e)
@@ -81,7 +80,7 @@ int kernel_import_run(const struct options *o)
 	return status;
 }
 
-static int add_row(struct table *t, const struct kernel_view *kernel, struct err *e)
+static int add_row(struct rows *r, const struct kernel_view *kernel, struct err *e)
 {
 	char size[HUMAN_MAX];
 	char created[HUMAN_MAX];
@@ -90,37 +89,28 @@ static int add_row(struct table *t, const struct kernel_view *kernel, struct err
 
 	human_bytes(kernel->bytes, size);
 	human_time(kernel->created_ms, created);
-	for (size_t i = 0; i < ARRAY_LEN(cells); i++)
-		if (table_cell(t, cells[i]) < 0)
-			return err_set(e, ERR_HOST_MEMORY, "table");
-	return 0;
+	return rows_add(r, kernel, kernel->name, cells, e);
 }
 
 int kernel_list_run(const struct options *o)
 {
 	CLEANUP_CALL struct call c = { 0 };
-	const struct kernel_list_result *r;
-	struct table t;
+	struct rows rows;
 	struct err e = { 0 };
 	int rc = 0;
-	const int status = session_ask(o, &c, METHOD_KERNEL_LIST, &(struct none){ 0 });
+	int status = rows_init(&rows, o, columns, ARRAY_LEN(columns), &kernel_view_schema);
 
 	if (status != 0)
 		return status;
-	r = c.result;
-	table_init(&t, columns, ARRAY_LEN(columns));
-	if (o->json)
-		return report_json(&kernel_list_result_schema, r, &e) < 0 ? STATUS_FAILED
-									  : STATUS_OK;
-	for (uint32_t i = 0; i < r->kernels.n && rc == 0; i++) {
-		const struct kernel_view *kernel = (const struct kernel_view *)r->kernels.items + i;
+	status = session_ask(o, &c, METHOD_KERNEL_LIST, &(struct none){ 0 });
+	if (status == 0) {
+		const struct kernel_list_result *r = c.result;
+		const struct kernel_view *kernels = r->kernels.items;
 
-		if (o->quiet)
-			(void)printf("%s\n", kernel->name);
-		else
-			rc = add_row(&t, kernel, &e);
+		for (uint32_t i = 0; i < r->kernels.n && rc == 0; i++)
+			rc = add_row(&rows, &kernels[i], &e);
 	}
-	return o->quiet ? STATUS_OK : object_table(o, &t, rc, &e);
+	return object_list_end(&rows, status, rc, &e);
 }
 
 int kernel_show_run(const struct options *o)

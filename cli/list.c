@@ -3,32 +3,28 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "command.h"
 #include "human.h"
 #include "report.h"
-#include "table.h"
-#include "term.h"
+#include "rows.h"
 
 static const struct column columns[] = {
-	{ .head = "ID" },
+	{ .head = "ID", .drop = 1 },
 	{ .head = "NAME", .shrink = true },
 	{ .head = "STATE" },
-	{ .head = "IMAGE", .shrink = true },
-	{ .head = "IP" },
-	{ .head = "VCPU", .right = true },
-	{ .head = "MEM", .right = true },
-	{ .head = "DISK", .right = true },
-	{ .head = "AGE", .right = true },
+	{ .head = "IMAGE", .shrink = true, .drop = 3 },
+	{ .head = "IP", .drop = 4 },
+	{ .head = "VCPU", .right = true, .drop = 6 },
+	{ .head = "MEM", .right = true, .drop = 5 },
+	{ .head = "DISK", .right = true, .drop = 7 },
+	{ .head = "AGE", .right = true, .drop = 2 },
 };
 
 struct listing {
-	const struct options *o;
-	struct table table;
+	struct rows rows;
 	uint64_t now_s;
-	uint32_t shown;
 };
 
 /* One page; its `next` is copied to args->after. */
@@ -63,16 +59,9 @@ int list_each(struct session *s, bool all, const struct strv *labels, list_fn *f
 	return status;
 }
 
-static int add_cells(struct table *t, const char *const *cells, uint32_t n, struct err *e)
+static int add_row(void *arg, const struct vm_view *vm, struct err *e)
 {
-	for (uint32_t i = 0; i < n; i++)
-		if (table_cell(t, cells[i]) < 0)
-			return err_set(e, ERR_HOST_MEMORY, "table");
-	return 0;
-}
-
-static int add_row(struct listing *l, const struct vm_view *vm, struct err *e)
-{
+	struct listing *l = arg;
 	const uint64_t created_s = vm->created_ms / 1000;
 	char id[VM_ID_CHARS + 1];
 	char vcpu[HUMAN_MAX];
@@ -88,46 +77,26 @@ static int add_row(struct listing *l, const struct vm_view *vm, struct err *e)
 	human_bytes(vm->spec.memory_bytes, memory);
 	human_bytes(vm->spec.disk_bytes, disk);
 	human_age(l->now_s > created_s ? l->now_s - created_s : 0, age);
-	return add_cells(&l->table, cells, ARRAY_LEN(cells), e);
-}
-
-static int show_row(void *arg, const struct vm_view *vm, struct err *e)
-{
-	struct listing *l = arg;
-	char id[VM_ID_CHARS + 1];
-
-	if (l->o->json) {
-		(void)fputs(l->shown++ ? ",\n" : "", stdout);
-		return report_json_value(&vm_view_schema, vm, e);
-	}
-	if (!l->o->quiet)
-		return add_row(l, vm, e);
-	vm_id_text(vm->id, id);
-	(void)printf("%s\n", id);
-	return 0;
+	return rows_add(&l->rows, vm, id, cells, e);
 }
 
 int list_run(const struct options *o)
 {
 	CLEANUP_SESSION struct session s = SESSION_INIT;
-	struct listing l = { .o = o, .now_s = (uint64_t)time(NULL) };
+	struct listing l = { .now_s = (uint64_t)time(NULL) };
 	struct err e = { 0 };
-	int status;
+	int status = rows_init(&l.rows, o, columns, ARRAY_LEN(columns), &vm_view_schema);
 
+	if (status != 0)
+		return status;
 	if (session_open(&s, o, true, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
-		return STATUS_FAILED;
+		status = STATUS_FAILED;
+	} else {
+		status = list_each(&s, o->all, &o->labels, add_row, &l);
 	}
-	table_init(&l.table, columns, ARRAY_LEN(columns));
-	if (o->json)
-		(void)fputs("[", stdout);
-	status = list_each(&s, o->all, &o->labels, show_row, &l);
 	session_close(&s); /* a full pipe may hold us from here on: interrupts end us again */
-	if (o->json)
-		(void)fputs("]\n", stdout);
-	else if (!o->quiet && status == 0)
-		table_print(&l.table, stdout, term_width(STDOUT_FILENO));
-	table_fini(&l.table);
+	rows_end(&l.rows, status != 0);
 	return status;
 }
 

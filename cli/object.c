@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "command.h"
 #include "progress.h"
 #include "report.h"
-#include "term.h"
 
 int object_make(const struct options *o, struct call *c, enum client_method m, const void *args)
 {
@@ -86,12 +84,13 @@ int object_path(const char *path, char *out, size_t size, struct err *e)
 	return rc;
 }
 
-int object_table(const struct options *o, struct table *t, int rc, const struct err *e)
+int object_list_end(struct rows *r, int status, int rc, const struct err *e)
 {
-	if (rc < 0)
-		report_error(o, e, NULL, NULL, NULL);
-	else
-		table_print(t, stdout, term_width(STDOUT_FILENO));
-	table_fini(t);
-	return rc < 0 ? STATUS_FAILED : STATUS_OK;
+	const struct options *o = r->o;
+
+	rows_end(r, status != 0 || rc < 0);
+	if (rc == 0)
+		return status;
+	report_error(o, e, NULL, NULL, NULL);
+	return STATUS_FAILED;
 }

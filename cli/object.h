@@ -2,8 +2,8 @@
 #pragma once
 
 #include "options.h"
+#include "rows.h"
 #include "session.h"
-#include "table.h"
 
 /* A long request with a progress display; 0 with c->result, or the exit status. */
 int object_make(const struct options *o, struct call *c, enum client_method m, const void *args);
@@ -17,5 +17,6 @@ int object_rm(const struct options *o, enum client_method m);
 /* An absolute path of a file that is there: the daemon has another working directory. */
 int object_path(const char *path, char *out, size_t size, struct err *e) MUST_CHECK;
 
-/* Prints and releases the table; `rc` < 0 reports e instead. */
-int object_table(const struct options *o, struct table *t, int rc, const struct err *e);
+/* Ends the list; `status` is of its request, which reported its own error, `rc` < 0 reports e.
+ * The exit status. */
+int object_list_end(struct rows *r, int status, int rc, const struct err *e);

@@ -20,10 +20,11 @@ struct options {
 	const struct command *command; /* borrowed */
 	/* global */
 	bool json, quiet, help, version, no_color;
+	const char *format;
 	const char *socket;
 	struct op_id op_id; /* zero unless given */
 	/* what to create */
-	const char *name, *image, *kernel, *vmm;
+	const char *name, *image, *kernel, *vmm, *pull;
 	uint32_t vcpu, count;
 	uint64_t memory_bytes, disk_bytes;
 	struct seq publish; /* struct publish */
@@ -33,6 +34,7 @@ struct options {
 	struct strv labels;
 	uint32_t signo, timeout_ms;
 	const char *state;
+	bool trace;
 	/* commands in a guest */
 	bool interactive, tty, no_stdin;
 	struct strv env;
@@ -73,6 +75,7 @@ enum option {
 	OPT_NAME,
 	OPT_IMAGE,
 	OPT_KERNEL,
+	OPT_PULL,
 	OPT_VMM,
 	OPT_VCPU,
 	OPT_MEMORY,
@@ -90,6 +93,8 @@ enum option {
 	OPT_FORCE,
 	OPT_SIGNAL,
 	OPT_STATE,
+	OPT_TRACE,
+	OPT_FORMAT,
 	OPT_INTERACTIVE,
 	OPT_TTY,
 	OPT_NO_STDIN,

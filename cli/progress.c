@@ -17,7 +17,7 @@ enum {
 
 static const char undo_prefix[] = "undo ";
 
-/* Steps that are not here are named as they are. */
+/* Steps that are not here are named as they are; "" is one that only waits for what goes on. */
 static const struct {
 	const char *stage;
 	const char *phase;
@@ -25,12 +25,20 @@ static const struct {
 	{ "admit", "waiting for its turn" },
 	{ "intent", "preparing" },
 	{ "files", "preparing" },
-	{ "record", "preparing" },
+	{ "record", "" },
 	{ "runtime", "preparing" },
 	{ "console", "preparing" },
 	{ "agent", "preparing" },
 	{ "control", "preparing" },
 	{ "stage", "preparing" },
+	{ "run", "preparing" },
+	{ "wait", "" },
+	{ "fetch", "fetching packages" },
+	{ "bootstrap", "installing packages" },
+	{ "import", "reading" },
+	{ "modules", "choosing modules" },
+	{ "build", "writing the file system" },
+	{ "publish", "publishing" },
 	{ "vmm", "booting" },
 	{ "boot", "booting" },
 	{ "poweroff", "powering off" },
@@ -201,6 +209,8 @@ static bool row_update(struct progress_row *row, const struct progress_event *ev
 	char phase[sizeof(row->phase)];
 
 	progress_phase(ev->stage, phase, sizeof(phase));
+	if (!phase[0])
+		memcpy(phase, row->phase, sizeof(phase));
 	const bool news = strcmp(row->phase, phase) != 0 ||
 			  strncmp(row->message, ev->message, sizeof(row->message) - 1) != 0;
 

@@ -65,7 +65,7 @@ int report_json(const struct schema *s, const void *obj, struct err *e)
 }
 
 /* A message is one line; what could drive a terminal becomes "?". */
-static void clean(char *text)
+void report_clean(char *text)
 {
 	for (; *text; text++)
 		if ((unsigned char)*text < 0x20 || *text == 0x7f)
@@ -85,9 +85,9 @@ static void error_fill(struct error_view *v, const struct options *o, const stru
 	if (op && !op_id_is_zero(op))
 		op_id_text(op, v->op_id);
 	v->retryable = err_retryable(e->code);
-	clean(v->message);
-	clean(v->hint);
-	clean(v->step);
+	report_clean(v->message);
+	report_clean(v->hint);
+	report_clean(v->step);
 }
 
 void report_error(const struct options *o, const struct err *e, const struct op_id *op,
@@ -121,7 +121,7 @@ void report_note(const struct options *o, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	clean(text);
+	report_clean(text);
 	(void)fprintf(stderr, "banger: %s\n", text);
 }
 

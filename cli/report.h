@@ -17,6 +17,9 @@ void report_error(const struct options *o, const struct err *e, const struct op_
 /* "banger: TEXT", unless --quiet. */
 void report_note(const struct options *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* In place: what could drive a terminal becomes "?", a line's end a blank. */
+void report_clean(char *text);
+
 /* One JSON value and a newline on stdout. */
 int report_json(const struct schema *s, const void *obj, struct err *e) MUST_CHECK;
 

@@ -19,9 +19,23 @@ void table_fini(struct table *t)
 	strv_fini(&t->cells);
 }
 
-int table_cell(struct table *t, const char *text)
+/* What could drive a terminal becomes "?". */
+static void clean(char *text)
 {
-	return strv_add(&t->cells, text[0] == '\0' ? "-" : text);
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
+int table_row(struct table *t, const char *const *cells, size_t n, struct err *e)
+{
+	ASSERT(n == t->ncolumns);
+	for (size_t i = 0; i < n; i++) {
+		if (strv_add(&t->cells, cells[i][0] == '\0' ? "-" : cells[i]) < 0)
+			return err_set(e, ERR_HOST_MEMORY, "table");
+		clean(t->cells.v[t->cells.n - 1]);
+	}
+	return 0;
 }
 
 static bool continues(char c)
@@ -50,29 +64,63 @@ static void measure(const struct table *t, unsigned widths[TABLE_COLUMNS_MAX])
 	}
 }
 
+enum {
+	DROPPED = 0, /* width of a column that is left out; others have 1 at least */
+	COLUMN_MIN = 1,
+};
+
 static unsigned line_width(const struct table *t, const unsigned *widths)
 {
 	unsigned sum = 0;
 
 	for (uint32_t c = 0; c < t->ncolumns; c++)
-		sum += widths[c] + (c > 0 ? GAP : 0);
+		if (widths[c] != DROPPED)
+			sum += widths[c] + (sum > 0 ? GAP : 0);
 	return sum;
 }
 
-/* Takes one column at a time from whichever shrinkable one is widest. */
-static void fit(const struct table *t, unsigned *widths, unsigned limit)
+/* Takes one column at a time from whichever column is widest, of those that may lose some and have
+ * more than `least`.  False when that is not enough. */
+static bool cut(const struct table *t, unsigned *widths, unsigned limit, unsigned least,
+		bool shrinkable)
 {
 	while (line_width(t, widths) > limit) {
 		uint32_t widest = UINT32_MAX;
 
 		for (uint32_t c = 0; c < t->ncolumns; c++)
-			if (t->columns[c].shrink && widths[c] > TABLE_SHRUNK_MIN &&
+			if ((t->columns[c].shrink || !shrinkable) && widths[c] > least &&
 			    (widest == UINT32_MAX || widths[c] > widths[widest]))
 				widest = c;
 		if (widest == UINT32_MAX)
-			return; /* narrower than we can be: the terminal wraps */
+			return false;
 		widths[widest]--;
 	}
+	return true;
+}
+
+static bool drop_one(const struct table *t, unsigned *widths)
+{
+	uint32_t first = UINT32_MAX;
+
+	for (uint32_t c = 0; c < t->ncolumns; c++)
+		if (widths[c] != DROPPED && t->columns[c].drop > 0 &&
+		    (first == UINT32_MAX || t->columns[c].drop > t->columns[first].drop))
+			first = c;
+	if (first == UINT32_MAX)
+		return false;
+	widths[first] = DROPPED;
+	return true;
+}
+
+static void fit(const struct table *t, unsigned *widths, unsigned limit)
+{
+	unsigned full[TABLE_COLUMNS_MAX];
+
+	memcpy(full, widths, sizeof(full));
+	while (!cut(t, widths, limit, TABLE_SHRUNK_GOOD, true) && drop_one(t, full))
+		memcpy(widths, full, sizeof(full)); /* what was left out gives room to the others */
+	(void)(cut(t, widths, limit, TABLE_SHRUNK_GOOD / 2, true) ||
+	       cut(t, widths, limit, COLUMN_MIN, false));
 }
 
 /* The first `columns` code points. */
@@ -103,18 +151,29 @@ static void put_cell(FILE *out, const struct column *column, const char *text, u
 	(void)fputs(last ? "\n" : "  ", out);
 }
 
+static void put_row(const struct table *t, FILE *out, const unsigned *widths, uint32_t last,
+		    const char *const *cells)
+{
+	for (uint32_t c = 0; c <= last; c++)
+		if (widths[c] != DROPPED)
+			put_cell(out, &t->columns[c], cells[c], widths[c], c == last);
+}
+
 void table_print(const struct table *t, FILE *out, unsigned width)
 {
-	unsigned widths[TABLE_COLUMNS_MAX];
+	const char *heads[TABLE_COLUMNS_MAX];
+	unsigned widths[TABLE_COLUMNS_MAX] = { 0 };
+	uint32_t last = 0;
 
 	measure(t, widths);
 	if (width > 0)
 		fit(t, widths, width);
-	for (uint32_t c = 0; c < t->ncolumns; c++)
-		put_cell(out, &t->columns[c], t->columns[c].head, widths[c], c + 1 == t->ncolumns);
-	for (uint32_t i = 0; i < t->cells.n; i++) {
-		const uint32_t c = i % t->ncolumns;
-
-		put_cell(out, &t->columns[c], t->cells.v[i], widths[c], c + 1 == t->ncolumns);
+	for (uint32_t c = 0; c < t->ncolumns; c++) {
+		heads[c] = t->columns[c].head;
+		if (widths[c] != DROPPED)
+			last = c;
 	}
+	put_row(t, out, widths, last, heads);
+	for (uint32_t i = 0; i < t->cells.n; i += t->ncolumns)
+		put_row(t, out, widths, last, (const char *const *)t->cells.v + i);
 }

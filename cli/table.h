@@ -1,7 +1,9 @@
 /* table.h - columns of text that fit the terminal.
  *
- * On a terminal the widest shrinkable columns are cut ("…") until a line fits; into a pipe nothing
- * is ever cut.  The table owns copies of its cells.
+ * On a terminal no line is ever wrapped: shrinkable columns are cut ("…") as far as they can be
+ * read, then columns that can be done without are left out, then everything is cut that must be.
+ * Into a pipe nothing is cut or left out.  The table owns copies of its cells, without control
+ * characters.
  */
 #pragma once
 
@@ -9,17 +11,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/err.h"
 #include "base/strv.h"
 
 enum {
 	TABLE_COLUMNS_MAX = 12,
-	TABLE_SHRUNK_MIN = 6, /* columns that a cut cell keeps */
+	TABLE_SHRUNK_GOOD = 12, /* columns that a cut cell keeps while others can be left out */
 };
 
 struct column {
 	const char *head;
-	bool right;  /* numbers */
-	bool shrink; /* may be cut */
+	bool right;    /* numbers */
+	bool shrink;   /* may be cut */
+	unsigned drop; /* 0: always shown; else the greatest is left out first */
 };
 
 struct table {
@@ -31,8 +35,8 @@ struct table {
 void table_init(struct table *t, const struct column *columns, uint32_t ncolumns);
 void table_fini(struct table *t);
 
-/* One cell; rows fill up from left to right.  An empty one shows as "-". */
-int table_cell(struct table *t, const char *text) MUST_CHECK;
+/* One row of ncolumns cells.  An empty cell shows as "-". */
+int table_row(struct table *t, const char *const *cells, size_t n, struct err *e) MUST_CHECK;
 
 /* width 0: as wide as it needs. */
 void table_print(const struct table *t, FILE *out, unsigned width);

@@ -9,6 +9,7 @@
 static const char *const vmms[] = { "qemu", "null", NULL };
 static const char *const states[] = { "created", "starting", "running", "stopping", "stopped",
 				      "failed",  "deleting", "gone",    NULL };
+static const char *const pulls[] = { "missing", "never", NULL };
 static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 
 const struct value_kind value_free = { .placeholder = "", .source = VALUE_FREE };
@@ -20,7 +21,7 @@ static const struct value_kind kinds[] = {
 	{ "OP_ID", VALUE_OPS, NULL },        { "PATH", VALUE_FILES, NULL },
 	{ "REF", VALUE_VMS, NULL },          { "SHELL", VALUE_WORDS, shells },
 	{ "SIGNAL", VALUE_SIGNALS, NULL },   { "STATE", VALUE_WORDS, states },
-	{ "VMM", VALUE_WORDS, vmms },
+	{ "VMM", VALUE_WORDS, vmms },        { "WHEN", VALUE_WORDS, pulls },
 };
 
 const struct value_kind *value_kind(const char *placeholder, size_t len)
@@ -69,21 +70,5 @@ const struct value_kind *value_kind_at(const char *args, uint32_t n)
 
 int value_check(const char *what, const struct value_kind *kind, const char *text, struct err *e)
 {
-	struct suggest near = { .word = text };
-	char words[128] = "";
-
-	if (kind->source != VALUE_WORDS)
-		return 0;
-	for (const char *const *w = kind->words; *w; w++) {
-		const size_t used = strlen(words);
-
-		if (strcmp(*w, text) == 0)
-			return 0;
-		suggest_offer(&near, *w);
-		(void)snprintf(words + used, sizeof(words) - used, "%s%s", used ? ", " : "", *w);
-	}
-	if (near.best)
-		return err_set(e, ERR_BAD_REQUEST, "%s \"%.40s\" is unknown; did you mean \"%s\"?",
-			       what, text, near.best);
-	return err_set(e, ERR_BAD_REQUEST, "%s \"%.40s\" is none of %s", what, text, words);
+	return kind->source == VALUE_WORDS ? suggest_check(what, kind->words, text, e) : 0;
 }

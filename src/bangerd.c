@@ -15,24 +15,21 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "actors/limits.h"
+#include "actors/config.h"
 #include "base/paths.h"
 #include "daemon.h"
 
 enum {
-	LISTEN_FD_FIRST = 3,  /* sd_listen_fds(3) */
-	VCPU_DEFAULT_MAX = 4, /* of the host's CPUs / 4 */
-	DISK_DEFAULT_MIB = 8192,
-	MEMORY_DEFAULT_MAX_MIB = 8192, /* of the host's memory / 8 */
-	MEMORY_DEFAULT_MIN_MIB = 256,
+	LISTEN_FD_FIRST = 3, /* sd_listen_fds(3) */
 };
 
 struct options {
 	const char *runtime_dir;
 	const char *state_dir;
+	char *config; /* owned; absolute */
+	bool debug;
 	bool no_sync;
 };
 
@@ -40,7 +37,8 @@ static const struct log_ctx log_main = { "bangerd" };
 
 static void usage(FILE *to)
 {
-	fputs("usage: bangerd [--runtime-dir DIR] [--state-dir DIR] [--debug] [--no-sync]\n"
+	fputs("usage: bangerd [--runtime-dir DIR] [--state-dir DIR] [--config FILE]\n"
+	      "               [--debug] [--no-sync]\n"
 	      "The owner daemon of banger.  `banger` starts it by itself; see bangerd(8).\n",
 	      to);
 }
@@ -51,6 +49,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{ "runtime-dir", required_argument, NULL, 'r' },
 		{ "state-dir", required_argument, NULL, 's' },
+		{ "config", required_argument, NULL, 'c' },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "no-sync", no_argument, NULL, 'n' },
 		{ "version", no_argument, NULL, 'V' },
@@ -67,8 +66,17 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 's':
 			o->state_dir = optarg;
 			break;
+		case 'c':
+			free(o->config);
+			o->config = realpath(optarg, NULL);
+			if (!o->config) {
+				fprintf(stderr, "bangerd: --config %s: %s\n", optarg,
+					err_sys_text(errno));
+				return 1;
+			}
+			break;
 		case 'd':
-			log_max_level = LOG_LEVEL_DEBUG;
+			o->debug = true;
 			break;
 		case 'n':
 			o->no_sync = true;
@@ -85,50 +93,6 @@ static int parse_options(int argc, char **argv, struct options *o)
 		}
 	}
 	return -1;
-}
-
-/* ---- settings ---- */
-
-static bool find_program(const char *name, char out[ENV_PATH_MAX])
-{
-	static const char *const dirs[] = { "/usr/local/bin", "/usr/bin", "/bin" };
-
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		(void)snprintf(out, ENV_PATH_MAX, "%s/%s", dirs[i], name);
-		if (access(out, X_OK) == 0)
-			return true;
-	}
-	out[0] = '\0';
-	return false;
-}
-
-static uint64_t clamp(uint64_t v, uint64_t lo, uint64_t hi)
-{
-	return v < lo ? lo : v > hi ? hi : v;
-}
-
-/* Defaults: the host's share, within bounds. */
-static void conf_host(struct conf *c)
-{
-	const char *libexec = getenv("BANGER_LIBEXEC_DIR");
-	const char *qemu = getenv("BANGER_QEMU");
-	struct sysinfo si = { 0 };
-
-	IGNORE(sysinfo(&si) < 0);
-	c->cpus = (uint32_t)clamp((uint64_t)sysconf(_SC_NPROCESSORS_ONLN), 1, 4096);
-	c->host_memory_bytes = (uint64_t)si.totalram * si.mem_unit;
-	c->starts_max = c->cpus * STARTS_PER_CPU;
-	c->vcpu = (uint32_t)clamp(c->cpus / 4, 1, VCPU_DEFAULT_MAX);
-	c->memory_bytes = clamp((c->host_memory_bytes >> 20) / 8, MEMORY_DEFAULT_MIN_MIB,
-				MEMORY_DEFAULT_MAX_MIB)
-			  << 20;
-	c->disk_bytes = (uint64_t)DISK_DEFAULT_MIB << 20;
-	(void)snprintf(c->libexec_dir, sizeof(c->libexec_dir), "%s",
-		       libexec ? libexec : BANGER_LIBEXEC_DIR);
-	if (qemu)
-		(void)snprintf(c->qemu, sizeof(c->qemu), "%s", qemu);
-	else
-		IGNORE(!find_program(vmm_qemu.program, c->qemu));
 }
 
 static int inherited_socket(void)
@@ -165,10 +129,19 @@ struct signals {
 static void signals_handle(struct actor *a, struct msg *m)
 {
 	struct signals *s = container_of(a, struct signals, actor);
+	struct signalfd_siginfo info;
 
 	(void)m;
-	LOG_NOTICE(&log_main, NULL, "daemon.stop", K("why", "signal"));
-	daemon_stop(s->daemon);
+	while (read(s->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			config_reload(&s->daemon->env, NULL);
+			continue;
+		}
+		LOG_NOTICE(&log_main, NULL, "daemon.stop", K("why", "signal"));
+		daemon_stop(s->daemon);
+		return;
+	}
+	io_poll(s->daemon->env.io, &s->poll, s->fd, POLLIN);
 }
 
 static int signals_begin(struct signals *s, struct daemon *d)
@@ -178,6 +151,7 @@ static int signals_begin(struct signals *s, struct daemon *d)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	IGNORE(sigprocmask(SIG_BLOCK, &set, NULL) < 0);
 	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->fd < 0 || actor_init(&s->actor, &d->actors, signals_handle) < 0)
@@ -217,17 +191,41 @@ static int conf_dirs(const struct options *o, struct conf *c, struct err *e)
 	return 0;
 }
 
-static int run(const struct options *o, struct err *e)
+/* Settings: what the files, the environment and the host say, and what the command line does. */
+static int read_conf(const struct options *o, const struct conf_input *input, struct conf *c,
+		     struct conf_problems *problems, struct err *e)
 {
-	static struct conf conf; /* too large for the stack */
-	static struct daemon *d;
-	struct daemon_config dc = { .conf = &conf, .no_sync = o->no_sync };
-	char path[ENV_PATH_MAX + 16];
+	const int rc = conf_load(c, input, problems, e);
 
-	int rc = conf_dirs(o, &conf, e);
 	if (rc < 0)
 		return rc;
-	conf_host(&conf);
+	if (o->debug) {
+		(void)snprintf(c->log_level, sizeof(c->log_level), "debug");
+		c->origins[CONF_LOG_LEVEL].source = CONF_FROM_OPTION;
+	}
+	for (uint32_t i = 0; i < problems->n; i++)
+		LOG_WARN(&log_main, NULL, "config.problem", K("where", problems->v[i].where),
+			 K("why", problems->v[i].text));
+	return conf_dirs(o, c, e);
+}
+
+static int run(const struct options *o, struct err *e)
+{
+	/* Too large for the stack. */
+	static struct conf conf;
+	static struct conf_problems problems;
+	static struct daemon *d;
+	const struct conf_input input = { .file = o->config,
+					  .libexec = BANGER_LIBEXEC_DIR,
+					  .environment = true };
+	struct daemon_config dc = {
+		.conf = &conf, .input = &input, .problems = &problems, .no_sync = o->no_sync
+	};
+	char path[ENV_PATH_MAX + 16];
+
+	int rc = read_conf(o, &input, &conf, &problems, e);
+	if (rc < 0)
+		return rc;
 	IGNORE(vmm_tsc_khz(&dc.tsc_khz) < 0);
 	dc.listen_fd = inherited_socket();
 	rc = daemon_create(&dc, &d, e);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "actors/catalog.h"
+#include "actors/config.h"
 #include "actors/limits.h"
 #include "base/paths.h"
 
@@ -94,6 +95,10 @@ int daemon_create(const struct daemon_config *conf, struct daemon **ret_daemon, 
 		rc = open_store(d, conf->no_sync, e);
 	if (rc == 0)
 		rc = make_services(d, e);
+	if (rc == 0) {
+		config_apply(&d->env);
+		rc = config_create(&d->env, conf->input, conf->problems, &d->env.config);
+	}
 	if (rc == 0 && actor_init(&d->actor, &d->actors, handle) < 0)
 		rc = err_set(e, ERR_HOST_MEMORY, "daemon");
 	if (rc < 0)

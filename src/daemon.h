@@ -10,10 +10,12 @@
 #include "actors/node.h"
 
 struct daemon_config {
-	const struct conf *conf; /* copied */
-	bool no_sync;            /* durability by the page cache: tests */
-	int listen_fd;           /* inherited, ours from here on; -EBADF: by path in runtime_dir */
-	uint32_t tsc_khz;        /* of the host; 0: not known */
+	const struct conf *conf;              /* copied */
+	const struct conf_input *input;       /* what a reload reads; copied */
+	const struct conf_problems *problems; /* that were found in it; copied */
+	bool no_sync;                         /* durability by the page cache: tests */
+	int listen_fd;    /* inherited, ours from here on; -EBADF: by path in runtime_dir */
+	uint32_t tsc_khz; /* of the host; 0: not known */
 };
 
 struct daemon {

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "conf/conf.h"
 #include "proto/client.h"
 #include "roff.h"
 
@@ -177,6 +178,60 @@ static void put_short_forms(FILE *out)
 	}
 }
 
+static void put_conf_range(FILE *out, const struct conf_row *row)
+{
+	char text[128];
+
+	switch (row->kind) {
+	case CONF_KIND_U32:
+		(void)snprintf(text, sizeof(text), "A number from %llu to %llu.",
+			       (unsigned long long)row->min, (unsigned long long)row->max);
+		roff_prose(out, text);
+		break;
+	case CONF_KIND_SIZE:
+		roff_prose(out, "A size, such as `4GiB`, `512M`, or a number of MiB.");
+		break;
+	case CONF_KIND_DURATION:
+		roff_prose(out, "A duration, such as `500ms`, `10s`, `2m` or `1m30s`.");
+		break;
+	case CONF_KIND_WORD:
+		(void)fputs("One of\n", out);
+		for (const char *const *w = row->words; *w; w++)
+			(void)fprintf(out, ".BR %s %s\n", *w, w[1] ? "," : ".");
+		break;
+	case CONF_KIND_NAME:
+		roff_prose(out, "A name, or nothing.");
+		break;
+	case CONF_KIND_PATH:
+		roff_prose(out, "An absolute path.");
+		break;
+	}
+}
+
+static void put_conf_row(FILE *out, const struct conf_row *row)
+{
+	char text[512];
+
+	(void)fprintf(out, ".TP\n.BR %s \" = \"\n", row->name);
+	roff_prose(out, row->doc);
+	put_conf_range(out, row);
+	(void)snprintf(text, sizeof(text), "Default: %s.", row->fallback);
+	roff_prose(out, text);
+	(void)snprintf(text, sizeof(text), "Variable: `%s`.", row->env);
+	roff_prose(out, text);
+	if (!row->live)
+		roff_prose(out, "The daemon takes a new value when it starts again.");
+}
+
+static void put_conf_rows(FILE *out)
+{
+	for (size_t i = 0; i < CONF_NKEYS; i++) {
+		if (i == 0 || strcmp(conf_rows[i].section, conf_rows[i - 1].section) != 0)
+			(void)fprintf(out, ".SS [%s]\n", conf_rows[i].section);
+		put_conf_row(out, &conf_rows[i]);
+	}
+}
+
 static void put_methods(FILE *out)
 {
 	for (size_t i = 0; i < METHOD_NMETHODS; i++) {
@@ -207,11 +262,9 @@ static const struct {
 	const char *line;
 	void (*put)(FILE *out);
 } insertions[] = {
-	{ "@commands@\n", put_commands },
-	{ "@errors@\n", put_errors },
-	{ "@exit-statuses@\n", put_every_exit_status },
-	{ "@methods@\n", put_methods },
-	{ "@options@\n", put_global_options },
+	{ "@commands@\n", put_commands },       { "@conf-keys@\n", put_conf_rows },
+	{ "@errors@\n", put_errors },           { "@exit-statuses@\n", put_every_exit_status },
+	{ "@methods@\n", put_methods },         { "@options@\n", put_global_options },
 	{ "@short-forms@\n", put_short_forms },
 };
 

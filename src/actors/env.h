@@ -8,29 +8,17 @@
 #include "actors/db.h"
 #include "actors/gate.h"
 #include "base/actor.h"
+#include "conf/conf.h"
 #include "io/io.h"
 #include "proto/client.h"
 #include "vmm/vmm.h"
 
 enum {
-	ENV_DIR_MAX = 900,   /* of the directories that names are put into, as "%.900s" says */
-	ENV_PATH_MAX = 1024, /* of the daemon's own directories and programs */
+	ENV_DIR_MAX = CONF_DIR_MAX,
+	ENV_PATH_MAX = CONF_PATH_MAX, /* of the daemon's own directories and programs */
 };
 
-struct conf {
-	char runtime_dir[ENV_PATH_MAX]; /* sockets; gone after a reboot */
-	char state_dir[ENV_PATH_MAX];   /* records, disks, images, kernels */
-	char libexec_dir[ENV_PATH_MAX]; /* banger-imager, banger-init, banger-agent, probe.elf */
-	char qemu[ENV_PATH_MAX];        /* absolute; "" when there is none */
-	char accel[8];                  /* "kvm" or "tcg" to decide, "" to measure */
-	uint32_t starts_max;            /* 0: STARTS_PER_CPU x CPUs */
-	uint32_t vcpu;                  /* defaults of a new VM, never 0 */
-	uint64_t memory_bytes;
-	uint64_t disk_bytes;
-	uint32_t cpus; /* of the host */
-	uint64_t host_memory_bytes;
-};
-
+struct config;
 struct catalog;
 
 struct env {
@@ -39,7 +27,8 @@ struct env {
 	struct db *db;
 	struct gate gate;
 	struct catalog *catalog;
-	struct conf conf;
+	struct conf conf; /* changes between two messages: read it when it is used */
+	struct config *config;
 	struct actor_id node;       /* the root supervisor */
 	struct actor_id accel_by;   /* who knows which accelerator is fast */
 	enum vmm_accel accel;       /* for new starts, once accel_known */

@@ -44,6 +44,13 @@ static void admit_next(struct gate *g)
 	}
 }
 
+void gate_set_max(struct gate *g, uint32_t max)
+{
+	ASSERT(max > 0);
+	g->max = max;
+	admit_next(g);
+}
+
 void gate_give(struct gate *g, struct gate_wait *w)
 {
 	if (list_linked(&w->link)) {

@@ -23,6 +23,8 @@ struct gate_wait {
 };
 
 void gate_init(struct gate *g, struct actors *actors, uint32_t max);
+/* Admits who waits, where there is room now. */
+void gate_set_max(struct gate *g, uint32_t max);
 void gate_wait_init(struct gate_wait *w, const struct actor *owner);
 
 /* True: the place is taken now.  False: a message comes when it is. */

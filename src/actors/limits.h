@@ -1,9 +1,9 @@
 /* limits.h - every bound of the daemon's behaviour, with its unit.  What exceeds one is refused
- * with an error that says so; none is a silent cut. */
+ * with an error that says so; none is a silent cut.  Those that a user may set are keys of
+ * banger.conf: conf/conf.h. */
 #pragma once
 
 enum {
-	VMS_MAX = 16384,           /* records */
 	CLIENTS_MAX = 1024,        /* connections; one more is told "busy" and closed */
 	CLIENT_REQUESTS_MAX = 512, /* unanswered requests on one connection */
 	CLIENT_HELLO_MS = 10000,   /* from accept to the hello */
@@ -18,28 +18,26 @@ enum {
 	WATCHERS_MAX = 64,
 	WATCH_QUEUE_MAX = 1024, /* events that may wait for one watcher; more are counted as lost */
 
-	OPS_KEEP = 20000,      /* finished operations remembered in the store */
 	OPS_TRIM_EVERY = 1024, /* finished operations between two trims */
 	OP_ROWS_MAX = 100,     /* rows of op.list */
+	OP_COMMITS_KEEP = 256, /* operations whose commit time is remembered, in memory */
 	TASK_QUEUE_MAX = 64,   /* requests that may wait for one VM */
 
 	/* Bytes of a result: with what surrounds it in a reply, and in the record that keeps it, it
 	 * still is one frame and one value of the store. */
 	RESULT_BYTES_MAX = (1 << 20) - 8192,
-	/* Of that for each row of an operation on many VMs, its message aside. */
+	/* Of a record for each step that it keeps of an operation. */
+	OP_STEP_BYTES = 144,
+	/* Of a result for each row of an operation on many VMs, its message aside. */
 	TARGET_ROW_BYTES = 232,
-
-	STARTS_PER_CPU = 2, /* starts admitted at once: the knee was measured there */
 
 	COMMIT_DEADLINE_MS = 30000,
 	FILES_DEADLINE_MS = 30000, /* making or removing a VM's files */
 	CONNECT_DEADLINE_MS = 5000,
 	SPAWN_DEADLINE_MS = 10000,
-	BOOT_DEADLINE_MS = 120000, /* default: from the VMM's start to "up" */
-	STOP_DEADLINE_MS = 10000,  /* default: from the request to power off to the kill */
-	KILL_DEADLINE_MS = 10000,  /* from SIGKILL to the exit */
-	RETRY_FIRST_MS = 1000,     /* an undo that failed is tried again after this, doubling ... */
-	RETRY_MAX_MS = 60000,      /* ... up to this */
+	KILL_DEADLINE_MS = 10000, /* from SIGKILL to the exit */
+	RETRY_FIRST_MS = 1000,    /* an undo that failed is tried again after this, doubling ... */
+	RETRY_MAX_MS = 60000,     /* ... up to this */
 
 	BOOT_LINE_MAX = 256,   /* console bytes kept while looking for the probe's line */
 	VMM_TAIL_BYTES = 200,  /* of the VMM's stderr that an error quotes */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "actors/client.h"
+#include "actors/config.h"
 #include "actors/job.h"
 #include "actors/limits.h"
 
@@ -16,7 +17,7 @@ static uint64_t op_hash(const struct op_id *id)
 	return map_hash_bytes(id->b, OP_ID_BYTES);
 }
 
-static struct op *op_under_way(const struct node *n, const struct op_id *id)
+struct op *node_op(const struct node *n, const struct op_id *id)
 {
 	for (struct map_node *m = map_find(&n->ops, op_hash(id)); m; m = map_find_next(m)) {
 		struct op *op = container_of(m, struct op, by_id);
@@ -38,27 +39,6 @@ static struct op *op_by_serial(const struct node *n, uint64_t serial)
 	return NULL;
 }
 
-int node_op_record(struct node *n, const struct op_id *id, struct op_record *ret_rec)
-{
-	return db_get(n->env->db, STORE_OPS, id->b, OP_ID_BYTES, &op_record_schema, ret_rec, NULL);
-}
-
-static int put_op(struct node *n, const struct op *op, bool done)
-{
-	struct op_record rec = {
-		.version = RECORD_VERSION,
-		.digest = op->digest,
-		.done = done,
-		.sys = op->err.sys,
-		.result = { buf_data(&op->result), done ? buf_len(&op->result) : 0 },
-	};
-
-	(void)snprintf(rec.method, sizeof(rec.method), "%s", client_methods[op->method].name);
-	op_view_fill(n->env, op, &rec.view);
-	rec.view.steps = (struct seq){ .items = (void *)(uintptr_t)op->steps, .n = op->nsteps };
-	return db_put(n->env->db, STORE_OPS, op->id.b, OP_ID_BYTES, &op_record_schema, &rec);
-}
-
 /* ---- replies ---- */
 
 static void send_home(struct node *n, struct op *op)
@@ -73,6 +53,10 @@ static void answer_followers(struct node *n, struct op *op)
 	while ((f = list_pop(&op->followers)) != NULL) {
 		struct op *same = list_entry(f, struct op, follow);
 
+		if (same->method == METHOD_OP_WAIT) {
+			node_op_ended(n, op, same);
+			continue;
+		}
 		same->msg.type = MSG_OP_DONE;
 		same->err = op->err;
 		memcpy(same->step, op->step, sizeof(same->step));
@@ -85,6 +69,7 @@ static void answer_followers(struct node *n, struct op *op)
 /* The answer is there.  A change is answered only once its result is durable. */
 static void op_answered(struct node *n, struct op *op)
 {
+	io_timer_cancel(n->env->io, &op->deadline);
 	if (list_linked(&op->follow)) { /* a watcher, or one that follows another */
 		list_remove(&op->follow);
 		if (op->method == METHOD_WATCH)
@@ -92,8 +77,8 @@ static void op_answered(struct node *n, struct op *op)
 	}
 	if (op->durable) {
 		if (++n->finished % OPS_TRIM_EVERY == 0)
-			IGNORE(db_trim(n->env->db, STORE_OPS, OPS_KEEP) < 0);
-		if (put_op(n, op, true) == 0) {
+			IGNORE(db_trim(n->env->db, STORE_OPS, n->env->conf.ops_kept) < 0);
+		if (node_op_put(n, op, true) == 0) {
 			db_wait_init(&op->commit, &n->actor);
 			db_wait(n->env->db, &op->commit, 0);
 			return;
@@ -111,6 +96,8 @@ static void op_committed(struct node *n, struct msg *m)
 	/* What was done is done: a result that could not be remembered is still the answer. */
 	if (m->res < 0)
 		LOG_WARN(&n->actor.log, &op->id, "op.forgotten", K("why", op->commit.err.text));
+	else
+		node_op_committed(n, op);
 	map_remove(&n->ops, &op->by_id);
 	answer_followers(n, op);
 	send_home(n, op);
@@ -121,7 +108,7 @@ static void op_committed(struct node *n, struct msg *m)
 /* The same op_id again: the same answer, or a conflict.  True when that settles it. */
 static bool is_repetition(struct node *n, struct op *op)
 {
-	struct op *first = op_under_way(n, &op->id);
+	struct op *first = node_op(n, &op->id);
 	struct op_record rec;
 
 	if (first) {
@@ -214,6 +201,12 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_KERNEL_RM:
 		job_begin(n->env, op);
 		return;
+	case METHOD_CONFIG_SHOW:
+		config_show(n->env, op);
+		return;
+	case METHOD_CONFIG_RELOAD:
+		config_reload(n->env, op);
+		return;
 	case METHOD_SHUTDOWN:
 		n->exit = true;
 		op_done(n->env, op, NULL, NULL);
@@ -223,6 +216,7 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_VM_LIST:
 	case METHOD_VM_SHOW:
 	case METHOD_OP_SHOW:
+	case METHOD_OP_WAIT:
 	case METHOD_OP_LIST:
 	case METHOD_OP_CANCEL:
 	case METHOD_IMAGE_LIST:
@@ -254,7 +248,7 @@ static void op_arrived(struct node *n, struct op *op)
 	}
 	op->durable = op_is_durable(op->method);
 	/* Written with the first commit that follows: before any resource is taken. */
-	if (op->durable && put_op(n, op, false) < 0) {
+	if (op->durable && node_op_put(n, op, false) < 0) {
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "operation");
 		return;
 	}
@@ -270,7 +264,7 @@ static void cancel_op(struct node *n, struct op *op)
 	op->cancelled = true;
 	if (op->msg.type == MSG_OP_DONE)
 		return; /* its answer is on the way */
-	if (op->method == METHOD_WATCH)
+	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT)
 		op_fail(n->env, op, &e);
 	else if (op->method == METHOD_VM_EXEC)
 		IGNORE(post_serial(n->env->actors, op->at, MSG_CANCEL, op->serial, n->actor.id) <
@@ -283,7 +277,7 @@ static void cancel_op(struct node *n, struct op *op)
 
 void node_cancel(struct node *n, const struct op_id *id, struct err *e)
 {
-	struct op *op = op_under_way(n, id);
+	struct op *op = node_op(n, id);
 
 	if (op)
 		cancel_op(n, op);
@@ -297,6 +291,25 @@ static void cancel_serial(struct node *n, uint64_t serial)
 
 	if (op)
 		cancel_op(n, op);
+}
+
+/* ---- deadlines ---- */
+
+void node_deadline(struct node *n, struct op *op, uint32_t ms)
+{
+	if (ms == 0)
+		return;
+	io_timer_init(&op->deadline, &n->actor, MSG_TIMER);
+	io_timer_set(n->env->io, &op->deadline, ms, 0);
+}
+
+static void expired(struct node *n, struct op *op)
+{
+	op->expired = true;
+	if (op->fleet)
+		node_cancel_tasks(n, op);
+	else
+		op_refuse(n->env, op, ERR_TIMEOUT, "the operation has not ended");
 }
 
 /* ---- connections ---- */
@@ -335,6 +348,9 @@ static void handle(struct actor *a, struct msg *m)
 		cancel_serial(n, container_of(m, struct serial_msg, msg)->serial);
 		msg_free(m);
 		break;
+	case MSG_TIMER:
+		expired(n, container_of(m, struct op, deadline.msg));
+		break;
 	case MSG_CLIENT_GONE:
 		node_lease_over(n, container_of(m, struct serial_msg, msg)->from);
 		msg_free(m);
@@ -356,7 +372,6 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_JOB_DONE:
 	case MSG_PLAN_IO:
 	case MSG_PLAN_TIMER:
-	case MSG_TIMER:
 	case MSG_IO:
 	case MSG_EXIT:
 	case MSG_STREAM:

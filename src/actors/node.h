@@ -3,14 +3,20 @@
  * Owns every VM and every operation's fleet.  All requests come here first; those on VMs become one
  * task per VM, whose results are put together again; questions are answered from memory. Operations
  * that change something are remembered in the store under their op_id before they begin and with
- * their result before the reply. Files: node.c (mailbox, operations), node_vms.c (registry, tasks),
- * node_query.c (questions).
+ * their result before the reply. Files: node.c (mailbox, operations), node_ops.c (what operations
+ * did), node_vms.c (registry, tasks), node_query.c (questions).
  */
 #pragma once
 
 #include "actors/op.h"
 #include "actors/task.h"
 #include "actors/vm.h"
+
+/* How long the result of an operation took to become durable.  Its record cannot hold this. */
+struct op_commit {
+	struct op_id id;
+	uint64_t us;
+};
 
 struct node {
 	struct actor actor;
@@ -24,8 +30,10 @@ struct node {
 	uint32_t nvms;
 	struct list watchers; /* op.follow: the watch operations */
 	uint32_t nwatchers;
-	uint64_t finished; /* durable operations, since the last trim */
-	bool exit;         /* daemon.stop was asked: the loop ends once all is said */
+	uint64_t finished;                         /* durable operations, since the last trim */
+	struct op_commit commits[OP_COMMITS_KEEP]; /* a ring, of the latest */
+	uint32_t commit_at;
+	bool exit; /* daemon.stop was asked: the loop ends once all is said */
 };
 
 /* Takes the listening descriptor.  Loads the records and adopts or undoes what they say. */
@@ -47,4 +55,15 @@ void node_lease_over(struct node *n, struct actor_id client);
 void node_cancel(struct node *n, const struct op_id *id, struct err *e);
 void node_answer(struct node *n, struct op *op); /* questions */
 bool node_labels_match(const struct strv *want, const struct strv *have);
+struct op *node_op(const struct node *n, const struct op_id *id); /* under way, or NULL */
+void node_deadline(struct node *n, struct op *op, uint32_t ms);
+void node_task_row(const struct node *n, const struct task *t, struct target_result *ret_row);
+
+/* node_ops.c */
 int node_op_record(struct node *n, const struct op_id *id, struct op_record *ret_rec);
+int node_op_put(struct node *n, struct op *op, bool done);
+void node_op_committed(struct node *n, const struct op *op);
+void node_op_show(struct node *n, struct op *op);
+void node_op_list(struct node *n, struct op *op);
+void node_op_wait(struct node *n, struct op *op);
+void node_op_ended(struct node *n, struct op *ended, struct op *waits); /* answers op.wait */

@@ -149,85 +149,6 @@ static void show_vm(struct node *n, struct op *op)
 	free(v);
 }
 
-/* ---- operations ---- */
-
-static const struct op *under_way(const struct node *n, const struct op_id *id)
-{
-	map_for_each (m, &n->ops) {
-		const struct op *op = container_of(m, struct op, by_id);
-
-		if (op_id_equal(&op->id, id))
-			return op;
-	}
-	return NULL;
-}
-
-static void show_op(struct node *n, struct op *op)
-{
-	const struct op_args *args = op->args;
-	const struct op *found = under_way(n, &args->op_id);
-	struct op_record rec;
-	struct op_view v;
-
-	if (found && found != op) {
-		op_view_fill(n->env, found, &v);
-		op_done(n->env, op, &op_view_schema, &v);
-	} else if (node_op_record(n, &args->op_id, &rec) == 0) {
-		op_done(n->env, op, &op_view_schema, &rec.view);
-		schema_fini(&op_record_schema, &rec);
-	} else {
-		op_refuse(n->env, op, ERR_OP_NOT_FOUND, "no operation has this id");
-	}
-}
-
-struct op_rows {
-	struct op_view *rows;
-	uint32_t n;
-};
-
-static int add_record(void *arg, const void *key, size_t key_len, const void *value, size_t len)
-{
-	struct op_rows *r = arg;
-	struct op_record rec;
-
-	(void)key;
-	(void)key_len;
-	if (schema_decode(&op_record_schema, value, len, &rec, NULL) < 0)
-		return 0; /* of a newer version: not ours to show */
-	if (rec.done) {
-		r->rows[r->n] = rec.view;
-		r->rows[r->n++].steps = (struct seq){ 0 };
-	}
-	schema_fini(&op_record_schema, &rec);
-	return r->n == OP_ROWS_MAX;
-}
-
-static void list_ops(struct node *n, struct op *op)
-{
-	struct op_rows r = { .rows = calloc(OP_ROWS_MAX, sizeof(struct op_view)) };
-	struct op_list_result result;
-	struct err e = { 0 };
-
-	if (!r.rows) {
-		op_refuse(n->env, op, ERR_HOST_MEMORY, "list");
-		return;
-	}
-	map_for_each (m, &n->ops) {
-		const struct op *at = container_of(m, struct op, by_id);
-
-		if (at != op && r.n < OP_ROWS_MAX)
-			op_view_fill(n->env, at, &r.rows[r.n++]);
-	}
-	if (r.n < OP_ROWS_MAX &&
-	    store_each_reverse(db_store(n->env->db), STORE_OPS, add_record, &r, &e) < 0) {
-		op_fail(n->env, op, &e);
-	} else {
-		result.ops = (struct seq){ .items = r.rows, .n = r.n };
-		op_done(n->env, op, &op_list_result_schema, &result);
-	}
-	free(r.rows);
-}
-
 static void cancel_by_id(struct node *n, struct op *op)
 {
 	const struct op_args *args = op->args;
@@ -286,11 +207,17 @@ static void show_kernel(struct node *n, struct op *op)
 void node_answer(struct node *n, struct op *op)
 {
 	static void (*const answers[METHOD_NMETHODS])(struct node *, struct op *) = {
-		[METHOD_INFO] = info,           [METHOD_VM_LIST] = list_vms,
-		[METHOD_VM_SHOW] = show_vm,     [METHOD_OP_SHOW] = show_op,
-		[METHOD_OP_LIST] = list_ops,    [METHOD_OP_CANCEL] = cancel_by_id,
-		[METHOD_IMAGE_LIST] = images,   [METHOD_IMAGE_SHOW] = show_image,
-		[METHOD_KERNEL_LIST] = kernels, [METHOD_KERNEL_SHOW] = show_kernel,
+		[METHOD_INFO] = info,
+		[METHOD_VM_LIST] = list_vms,
+		[METHOD_VM_SHOW] = show_vm,
+		[METHOD_OP_SHOW] = node_op_show,
+		[METHOD_OP_WAIT] = node_op_wait,
+		[METHOD_OP_LIST] = node_op_list,
+		[METHOD_OP_CANCEL] = cancel_by_id,
+		[METHOD_IMAGE_LIST] = images,
+		[METHOD_IMAGE_SHOW] = show_image,
+		[METHOD_KERNEL_LIST] = kernels,
+		[METHOD_KERNEL_SHOW] = show_kernel,
 	};
 
 	ASSERT(answers[op->method]);

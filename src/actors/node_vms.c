@@ -167,6 +167,7 @@ static int fleet_make(struct op *op, uint32_t count)
 		f->tasks[i].index = i;
 	}
 	op->fleet = f;
+	op->ntargets = count;
 	return 0;
 }
 
@@ -242,6 +243,17 @@ static struct err cancellation(const struct op *op)
 	if (op->cancelled && i < f->n && f->tasks[i].err.code == ERR_CANCELLED)
 		err_set(&e, ERR_CANCELLED, "cancelled: %u of %u undone", f->undone, f->n);
 	return e;
+}
+
+void node_task_row(const struct node *n, const struct task *t, struct target_result *ret_row)
+{
+	const struct vm *vm = t->ended_us ? NULL : node_vm(n, t->vm);
+	uint64_t room = UINT64_MAX;
+
+	*ret_row = (struct target_result){ 0 };
+	put_target(t->op, t, ret_row, &room);
+	if (vm)
+		(void)snprintf(ret_row->state, sizeof(ret_row->state), "%s", fsm_name(&vm->fsm));
 }
 
 static void fleet_ended(struct node *n, struct op *op)
@@ -320,8 +332,10 @@ void node_task_done(struct node *n, struct task *t)
 	}
 	if (t->taken_back && !t->err.code)
 		err_set(&t->err, ERR_CANCELLED, "cancelled");
+	if (t->op->expired && t->err.code == ERR_CANCELLED)
+		err_set(&t->err, ERR_TIMEOUT, "the VM is still %s", t->state);
 	if (t->err.code)
-		f->failed++;
+		t->op->nfailed = ++f->failed;
 	if (t->err.code == ERR_CANCELLED)
 		f->undone++;
 	progress(n, t);
@@ -403,12 +417,15 @@ void node_targets(struct node *n, struct op *op)
 		t[i].signo = args->signo;
 		t[i].deadline_ms = args->deadline_ms;
 		t[i].want_state = (uint32_t)want;
+		t[i].want_any_end = !args->state[0];
 		t[i].want_gone = !args->state[0] || strcmp(args->state, "gone") == 0;
 	}
 	if (count == 0) {
 		fleet_ended(n, op);
 		return;
 	}
+	if (op->method == METHOD_VM_WAIT)
+		node_deadline(n, op, args->deadline_ms);
 	for (uint32_t i = 0; i < args->refs.n; i++) {
 		struct err e = { 0 };
 		struct vm *vm;
@@ -465,7 +482,6 @@ static vm_id generate_id(struct node *n)
 static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 {
 	const struct conf *conf = &n->env->conf;
-	const bool null = strcmp(s->vmm, vmm_null.name) == 0;
 	const int rc = vm_spec_check(s, e);
 
 	if (rc < 0)
@@ -473,9 +489,13 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 	if (s->vmm[0] && !vmm_find(s->vmm))
 		return err_set(e, ERR_BAD_REQUEST, "vmm: \"%s\" is unknown", s->vmm);
 	if (!s->vmm[0])
-		(void)snprintf(s->vmm, sizeof(s->vmm), "%s", vmm_qemu.name);
+		(void)snprintf(s->vmm, sizeof(s->vmm), "%s",
+			       conf->vmm[0] ? conf->vmm : vmm_qemu.name);
+	const bool null = strcmp(s->vmm, vmm_null.name) == 0;
 	if (null && !s->image[0])
 		(void)snprintf(s->image, sizeof(s->image), IMAGE_NULL);
+	if (!s->image[0])
+		(void)snprintf(s->image, sizeof(s->image), "%s", conf->image);
 	const struct image_view *image = catalog_image(n->env->catalog, s->image);
 	if (!image)
 		return err_set(e, ERR_IMAGE_NOT_FOUND,
@@ -495,7 +515,8 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 		return 0;
 	}
 	if (!s->kernel[0])
-		(void)snprintf(s->kernel, sizeof(s->kernel), "%s", image->kernel);
+		(void)snprintf(s->kernel, sizeof(s->kernel), "%s",
+			       image->kernel[0] ? image->kernel : conf->kernel);
 	const struct kernel_view *kernel = catalog_kernel(n->env->catalog, s->kernel);
 	if (!kernel)
 		return err_set(e, ERR_KERNEL_NOT_FOUND,
@@ -531,8 +552,9 @@ static int make_vm(struct node *n, struct op *op, uint32_t index, struct vm **re
 	struct vm_record rec = { .version = RECORD_VERSION, .exit_status = -1 };
 	struct vm *vm;
 
-	if (n->nvms >= VMS_MAX)
-		return err_set(e, ERR_VM_LIMIT, "%d VMs exist", (int)VMS_MAX);
+	if (n->nvms >= n->env->conf.vms_max)
+		return err_set(e, ERR_VM_LIMIT, "%u VMs exist, limits.vms_max is %u", n->nvms,
+			       n->env->conf.vms_max);
 	int rc = copy_spec(&args->spec, &rec.spec);
 	if (rc < 0)
 		return err_num(e, ERR_HOST_MEMORY, rc, "spec");
@@ -686,23 +708,18 @@ static int load_vm(void *arg, const void *key, size_t key_len, const void *value
 	return rc;
 }
 
-static int recover(struct node *n, struct vm *vm, struct err *e)
+static void recover(struct node *n, struct vm *vm)
 {
 	struct vm_resources res;
 	uint8_t key[8];
 
 	for (int i = 0; i < 8; i++)
 		key[i] = (uint8_t)(vm->rec.id >> (56 - 8 * i));
-	int rc = db_get(n->env->db, STORE_RESOURCES, key, sizeof(key), &vm_resources_schema, &res,
-			e);
-	if (rc < 0 && rc != -ENOENT)
-		return rc;
-	rc = vm_recover(vm, rc == 0 ? &res : NULL);
-	if (rc < 0)
-		return err_num(e, ERR_HOST_MEMORY, rc, "recovery of %s", vm->rec.spec.name);
+	const bool holds = db_get(n->env->db, STORE_RESOURCES, key, sizeof(key),
+				  &vm_resources_schema, &res, NULL) == 0;
+	vm_recover(vm, holds ? &res : NULL);
 	if (vm->rec.lease) /* its client cannot be there any more */
 		delete_leased(n, vm);
-	return 0;
 }
 
 int node_load(struct node *n, struct err *e)
@@ -712,11 +729,7 @@ int node_load(struct node *n, struct err *e)
 
 	if (rc < 0)
 		return e->code ? rc : err_num(e, ERR_STORE, rc, "records of VMs");
-	list_for_each (v, &n->vms) {
-		const int recovered = recover(n, list_entry(v, struct vm, link), e);
-
-		if (recovered < 0)
-			return recovered;
-	}
+	list_for_each (v, &n->vms)
+		recover(n, list_entry(v, struct vm, link));
 	return 0;
 }

@@ -10,6 +10,10 @@
 #include "actors/limits.h"
 #include "proto/frame.h"
 
+enum {
+	STEPS_FIRST = 16, /* room for as many steps at first */
+};
+
 bool op_is_durable(enum client_method m)
 {
 	static const uint64_t durable = BIT(METHOD_VM_CREATE) | BIT(METHOD_VM_START) |
@@ -59,15 +63,18 @@ void op_destroy(struct op *op)
 	ASSERT(!op->fleet);
 	ASSERT(list_empty(&op->followers));
 	ASSERT(!op->commit.armed);
+	ASSERT(!op->deadline.set);
 	if (op->args)
 		schema_fini(client_methods[op->method].args, op->args);
 	free(op->args);
+	free(op->steps);
 	buf_fini(&op->result);
 	free(op);
 }
 
 static void op_home(struct env *env, struct op *op)
 {
+	op->answered_us = io_now_us(env->io);
 	op->msg.type = MSG_OP_DONE;
 	actor_post(env->actors, env->node, &op->msg);
 }
@@ -119,31 +126,93 @@ void op_progress(struct env *env, const struct op *op, const struct progress_eve
 	buf_fini(&body);
 }
 
-void op_take_times(struct op *op, const struct plan_time *times, uint32_t n)
-{
-	for (uint32_t i = 0; i < n && op->nsteps < STEPS_MAX; i++) {
-		struct op_step *s = &op->steps[op->nsteps++];
+/* ---- steps ---- */
 
-		(void)snprintf(s->name, sizeof(s->name), "%s", times[i].name);
-		s->begin_us = times[i].begin_us > op->admitted_us
-				      ? times[i].begin_us - op->admitted_us
-				      : 0;
-		s->duration_us = times[i].duration_us;
-		s->result = times[i].result;
-		s->undo = times[i].undo;
+static struct op_step *step_add(struct op *op)
+{
+	if (op->nsteps == op->steps_cap && op->steps_cap < OP_STEPS_MAX) {
+		const uint32_t twice = op->steps_cap ? 2 * op->steps_cap : STEPS_FIRST;
+		const uint32_t cap = twice < OP_STEPS_MAX ? twice : OP_STEPS_MAX;
+		struct op_step *steps = reallocarray(op->steps, cap, sizeof(*steps));
+
+		if (steps) {
+			op->steps = steps;
+			op->steps_cap = cap;
+		}
 	}
+	if (op->nsteps == op->steps_cap) {
+		op->steps_lost++;
+		return NULL;
+	}
+	return &op->steps[op->nsteps++];
 }
+
+/* Since the operation's admission; a VM that was at work before it came begins at 0. */
+static uint64_t since_admission(const struct op *op, uint64_t us)
+{
+	return us > op->admitted_us ? us - op->admitted_us : 0;
+}
+
+uint32_t op_step_begun(const struct env *env, struct op *op, vm_id vm, const char *name, bool undo)
+{
+	struct op_step *s = step_add(op);
+
+	if (!s)
+		return OP_STEPS_MAX;
+	*s = (struct op_step){
+		.vm = vm,
+		.begin_us = since_admission(op, io_now_us(env->io)),
+		.undo = undo,
+		.running = true,
+	};
+	(void)snprintf(s->name, sizeof(s->name), "%s", name);
+	return op->nsteps - 1;
+}
+
+void op_step_over(const struct env *env, struct op *op, uint32_t number, int rc)
+{
+	if (number >= op->nsteps)
+		return; /* not kept */
+	struct op_step *s = &op->steps[number];
+
+	s->duration_us = since_admission(op, io_now_us(env->io)) - s->begin_us;
+	s->result = rc;
+	s->running = false;
+}
+
+void op_step_waited(const struct env *env, struct op *op, vm_id vm, const char *name,
+		    uint64_t since_us)
+{
+	const uint32_t number = op_step_begun(env, op, vm, name, false);
+
+	if (number < op->nsteps)
+		op->steps[number].begin_us = since_admission(op, since_us);
+	op_step_over(env, op, number, 0);
+}
+
+void op_view_steps(const struct env *env, struct op *op, struct op_view *view)
+{
+	for (uint32_t i = 0; i < op->nsteps; i++)
+		if (op->steps[i].running)
+			op->steps[i].duration_us = since_admission(op, io_now_us(env->io)) -
+						   op->steps[i].begin_us;
+	view->steps = (struct seq){ .items = op->steps, .n = op->nsteps };
+	view->steps_lost = op->steps_lost;
+}
+
+/* ---- a look from outside ---- */
 
 void op_view_fill(const struct env *env, const struct op *op, struct op_view *ret_view)
 {
+	const bool done = op->answered_us != 0;
 	struct op_view v = {
 		.op_id = op->id,
 		.vm = op->vm,
+		.vms = op->ntargets,
+		.failed = op->nfailed,
 		.wall_ms = op->admitted_ms,
-		.duration_us = io_now_us(env->io) - op->admitted_us,
-		.steps = { .items = NULL, .n = 0 },
+		.duration_us = (done ? op->answered_us : io_now_us(env->io)) - op->admitted_us,
 	};
-	const bool done = op->msg.type == MSG_OP_DONE;
 
 	(void)snprintf(v.method, sizeof(v.method), "%s", client_methods[op->method].name);
 	(void)snprintf(v.state, sizeof(v.state), "%s",

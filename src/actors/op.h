@@ -27,21 +27,27 @@ struct op {
 	bool detach;            /* goes on when the connection closes */
 	bool progress;          /* wants "progress" events */
 	bool cancelled;
-	bool durable;            /* remembered in the store */
-	bool resumed;            /* cut short by a crash, asked again */
-	struct actor_id at;      /* exec: the VM that serves it */
-	uint64_t admitted_us;    /* reactor's clock */
-	uint64_t admitted_ms;    /* Unix time */
-	vm_id vm;                /* it is about this one, or 0 */
-	struct fleet *fleet;     /* owned by the node: targets and their results */
-	struct list followers;   /* op.follow of the same op_id, waiting for our answer */
-	struct list_node follow; /* leader.followers */
-	struct db_wait commit;   /* the record of its result */
-	struct err err;          /* code != 0: it failed */
+	bool durable;             /* remembered in the store */
+	bool resumed;             /* cut short by a crash, asked again */
+	struct actor_id at;       /* exec: the VM that serves it */
+	uint64_t admitted_us;     /* reactor's clock */
+	uint64_t admitted_ms;     /* Unix time */
+	uint64_t answered_us;     /* reactor's clock; 0: not yet */
+	vm_id vm;                 /* it is about this one, or 0 */
+	uint32_t ntargets;        /* VMs that it is about */
+	uint32_t nfailed;         /* of them, so far */
+	struct fleet *fleet;      /* owned by the node: targets and their results */
+	struct list followers;    /* op.follow of the same op_id, waiting for our answer */
+	struct list_node follow;  /* leader.followers */
+	struct db_wait commit;    /* the record of its result */
+	struct io_timer deadline; /* of waiting: vm.wait, op.wait */
+	bool expired;             /* ... has passed */
+	struct err err;           /* code != 0: it failed */
 	char step[24];
-	struct buf result; /* one encoded map; empty: {} */
-	uint32_t nsteps;
-	struct op_step steps[STEPS_MAX];
+	struct buf result;     /* one encoded map; empty: {} */
+	struct op_step *steps; /* owned array, in the order in which they began */
+	uint32_t nsteps, steps_cap;
+	uint32_t steps_lost; /* not kept: more than OP_STEPS_MAX, or no memory */
 };
 
 /* Which methods change something and are remembered under their op_id. */
@@ -60,6 +66,13 @@ int op_refuse(struct env *env, struct op *op, enum err_code code, const char *fm
 /* Streams one event to the client; dropped when it is gone or does not want progress. */
 void op_progress(struct env *env, const struct op *op, const struct progress_event *ev);
 
-/* The plan's timings become the operation's. */
-void op_take_times(struct op *op, const struct plan_time *times, uint32_t n);
+/* A step of a plan that works for this operation begins; the number is for op_step_over(). */
+uint32_t op_step_begun(const struct env *env, struct op *op, vm_id vm, const char *name, bool undo);
+void op_step_over(const struct env *env, struct op *op, uint32_t number, int rc);
+/* Something that was waited for since then: "queue". */
+void op_step_waited(const struct env *env, struct op *op, vm_id vm, const char *name,
+		    uint64_t since_us);
+
 void op_view_fill(const struct env *env, const struct op *op, struct op_view *ret_view);
+/* Lends the steps to the view, as they are now. */
+void op_view_steps(const struct env *env, struct op *op, struct op_view *view);

@@ -4,14 +4,12 @@
 
 #include "actors/msg.h"
 
-void plan_init(struct plan *p, struct io *io, const struct actor *owner, plan_ended_fn *ended,
-	       plan_stage_fn *stage)
+void plan_init(struct plan *p, struct io *io, const struct actor *owner, const struct plan_ops *ops)
 {
 	*p = (struct plan){
 		.io = io,
 		.log = &owner->log,
-		.ended = ended,
-		.stage = stage,
+		.ops = ops,
 	};
 	io_op_init(&p->op, owner, MSG_PLAN_IO);
 	io_timer_init(&p->timer, owner, MSG_PLAN_TIMER);
@@ -22,54 +20,46 @@ static void plan_end(struct plan *p, int rc)
 	p->phase = PLAN_IDLE;
 	p->wait = STEP_DONE;
 	io_timer_cancel(p->io, &p->timer);
-	p->ended(p, rc);
+	p->ops->ended(p, rc);
 }
 
-static void time_begin(struct plan *p)
-{
-	if (p->ntimes < STEPS_MAX)
-		p->times[p->ntimes++] = (struct plan_time){
-			.name = plan_step(p)->name,
-			.begin_us = io_now_us(p->io),
-			.undo = p->phase == PLAN_UNDOING,
-		};
-}
-
-static void time_end(struct plan *p, int rc)
+static void step_begun(struct plan *p)
 {
 	const bool undo = p->phase == PLAN_UNDOING;
-	uint64_t dur_us = 0;
 
-	if (p->ntimes > 0) {
-		struct plan_time *t = &p->times[p->ntimes - 1];
+	p->begun = true;
+	p->begun_us = io_now_us(p->io);
+	LOG_DEBUG(p->log, &p->op_id, undo ? "undo.do" : "step.do", K("step", plan_step(p)->name));
+	p->ops->begun(p, plan_step(p)->name, undo);
+}
 
-		if (t->name == plan_step(p)->name && t->undo == undo) {
-			t->duration_us = io_now_us(p->io) - t->begin_us;
-			t->result = rc;
-			dur_us = t->duration_us;
-		}
-	}
-	LOG_DEBUG(p->log, &p->op_id, undo ? "undo.done" : "step.done",
-		  K("step", plan_step(p)->name), K("rc", rc), K("dur_us", dur_us));
+static void step_over(struct plan *p, int rc)
+{
+	if (!p->begun)
+		return; /* there was nothing to do in this direction */
+	p->begun = false;
+	LOG_DEBUG(p->log, &p->op_id, p->phase == PLAN_UNDOING ? "undo.done" : "step.done",
+		  K("step", plan_step(p)->name), K("rc", rc),
+		  K("dur_us", io_now_us(p->io) - p->begun_us));
+	p->ops->over(p, rc);
 }
 
 /* Enters the current step in the current direction. */
 static int step_enter(struct plan *p, struct err *e)
 {
 	const struct step *s = plan_step(p);
-	const bool undo = p->phase == PLAN_UNDOING;
-	step_fn *fn = undo ? s->undo : s->start;
+	step_fn *fn = p->phase == PLAN_UNDOING ? s->undo : s->start;
 
 	p->token++;
 	p->op.msg.token = p->token;
 	p->deadline_ms = 0;
 	if (!fn)
 		return STEP_DONE;
-	time_begin(p);
-	LOG_DEBUG(p->log, &p->op_id, undo ? "undo.do" : "step.do", K("step", s->name));
-	if (p->stage)
-		p->stage(p, s->name, undo);
-	return fn(p, e);
+	step_begun(p);
+	const int rc = fn(p, e);
+	if (rc < 0 && !e->code)
+		err_num(e, ERR_INTERNAL, rc, "%s", s->name);
+	return rc;
 }
 
 static void step_failed(struct plan *p, const struct err *e)
@@ -88,10 +78,12 @@ static void step_failed(struct plan *p, const struct err *e)
 static void plan_run(struct plan *p, int rc, struct err *e)
 {
 	while (rc != STEP_WAIT && rc != STEP_WAIT_OP) {
-		time_end(p, rc);
-		if (p->phase == PLAN_DOING && (rc < 0 || p->aborted)) {
-			if (rc >= 0)
-				*e = p->abort_err;
+		if (p->phase == PLAN_DOING && p->aborted && rc >= 0) {
+			*e = p->abort_err;
+			rc = err_errno(e);
+		}
+		step_over(p, rc);
+		if (p->phase == PLAN_DOING && rc < 0) {
 			step_failed(p, e);
 			/* This step too: it may have half happened. */
 			p->phase = PLAN_UNDOING;
@@ -118,8 +110,6 @@ static void plan_run(struct plan *p, int rc, struct err *e)
 		}
 		*e = (struct err){ 0 };
 		rc = step_enter(p, e);
-		if (rc < 0 && !e->code)
-			err_num(e, ERR_INTERNAL, rc, "%s", plan_step(p)->name);
 	}
 	p->wait = rc;
 	const uint32_t ms = p->deadline_ms ? p->deadline_ms : plan_step(p)->deadline_ms;
@@ -146,6 +136,7 @@ static void plan_start(struct plan *p, const struct step *steps, uint32_t n,
 	p->err = (struct err){ 0 };
 	p->failed_step = NULL;
 	p->leaks = 0;
+	p->begun = false;
 	p->op_id = op_id ? *op_id : (struct op_id){ 0 };
 	const int rc = step_enter(p, &e);
 	plan_run(p, rc, &e);

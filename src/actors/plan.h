@@ -50,17 +50,13 @@ enum plan_phase {
 	PLAN_UNDOING,
 };
 
-struct plan_time {
-	const char *name;
-	uint64_t begin_us; /* on the reactor's clock */
-	uint64_t duration_us;
-	int32_t result;
-	bool undo;
+/* What the owner is told.  Each step that does something is begun and over once a direction;
+ * `begun` may leave a number in plan.mark, by which `over` finds what it wrote. */
+struct plan_ops {
+	void (*begun)(struct plan *p, const char *step, bool undo);
+	void (*over)(struct plan *p, int rc);
+	void (*ended)(struct plan *p, int rc);
 };
-
-typedef void plan_ended_fn(struct plan *p, int rc);
-/* Told when a step begins, for progress displays; may be NULL. */
-typedef void plan_stage_fn(struct plan *p, const char *step, bool undo);
 
 struct plan {
 	struct io *io;             /* borrowed */
@@ -81,16 +77,16 @@ struct plan {
 	struct err err;          /* the first failure, later ones joined */
 	const char *failed_step; /* or NULL */
 	uint32_t leaks;          /* undo steps that failed */
-	uint32_t ntimes;
-	struct plan_time times[STEPS_MAX];
-	plan_ended_fn *ended;
-	plan_stage_fn *stage;
+	bool begun;              /* the step at hand was announced */
+	uint64_t begun_us;
+	uint32_t mark;              /* the owner's, of the step at hand */
+	const struct plan_ops *ops; /* static */
 };
 
-void plan_init(struct plan *p, struct io *io, const struct actor *owner, plan_ended_fn *ended,
-	       plan_stage_fn *stage);
+void plan_init(struct plan *p, struct io *io, const struct actor *owner,
+	       const struct plan_ops *ops);
 
-/* Runs the table forward.  `ended` may be called before this returns. */
+/* Runs the table forward.  ops->ended may be called before this returns. */
 void plan_begin(struct plan *p, const struct step *steps, uint32_t n, const struct op_id *op_id);
 
 /* Runs the table backward from its end: stop and recovery are the same undo entries.  Ends with rc

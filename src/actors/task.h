@@ -33,9 +33,11 @@ struct task {
 	uint32_t signo;        /* kill */
 	uint32_t deadline_ms;  /* 0: the default */
 	uint32_t want_state;   /* wait */
-	bool want_gone;        /* wait: also when the record is deleted */
+	bool want_any_end;     /* wait: it does not run any more, whatever its state */
+	bool want_gone;        /* wait: deleted; with the one above either will do */
 	bool cancelled;
 	bool taken_back; /* create: it was up when the whole was cancelled, and is being deleted */
+	uint64_t arrived_us; /* at the VM, reactor's clock */
 	/* result */
 	struct err err;
 	char step[24];

@@ -27,8 +27,8 @@ const struct fsm_state vm_states[VM_NSTATES] = {
 			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
 	[VM_FAILED]   = { "failed",   BIT(VM_STARTING) | BIT(VM_STOPPING) | BIT(VM_DELETING),
 			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
-	[VM_DELETING] = { "deleting", BIT(VM_CREATED) | BIT(VM_STOPPED) | BIT(VM_FAILED),
-			  BIT(VERB_DELETE) },
+	[VM_DELETING] = { "deleting", BIT(VM_FAILED),
+			  0 },
 };
 /* clang-format on */
 
@@ -188,7 +188,7 @@ struct vm_run *vm_run_begin(struct vm *vm)
 		return NULL;
 	vm->run = run;
 	run->vm = vm;
-	plan_init(&run->plan, vm->env->io, &vm->actor, vm_plan_ended, vm_plan_stage);
+	plan_init(&run->plan, vm->env->io, &vm->actor, &vm_plan_ops);
 	db_wait_init(&run->commit, &vm->actor);
 	gate_wait_init(&run->gate, &vm->actor);
 	guest_link_init(&run->link, vm->env, &vm->actor, &vm_link_ops);
@@ -223,17 +223,6 @@ void vm_run_end(struct vm *vm)
 	free(run);
 }
 
-void vm_move(struct vm *vm, enum vm_state to)
-{
-	const char *from = fsm_name(&vm->fsm);
-
-	fsm_move(&vm->fsm, to);
-	LOG_INFO(&vm->actor.log, vm->task ? &vm->task->op->id : NULL, "vm.state", K("from", from),
-		 K("to", fsm_name(&vm->fsm)));
-	IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id, vm->rec.spec.name, to,
-			       false) < 0);
-}
-
 /* ---- tasks ---- */
 
 static void task_reply(struct vm *vm, struct task *t, const struct err *e)
@@ -246,28 +235,61 @@ static void task_reply(struct vm *vm, struct task *t, const struct err *e)
 	actor_post(vm->env->actors, vm->env->node, &t->msg);
 }
 
-static bool wait_satisfied(const struct vm *vm, const struct task *t)
+/* Whether the wait is over; *e says why where it was in vain. */
+static bool wait_over(const struct vm *vm, const struct task *t, struct err *e)
 {
+	if (vm->gone && !t->want_gone)
+		err_set(e, ERR_VM_NOT_FOUND, "the VM was deleted meanwhile");
 	if (vm->gone)
 		return true;
-	if (t->want_gone)
+	if (t->want_any_end)
 		return vm_state(vm) == VM_STOPPED || vm_state(vm) == VM_FAILED ||
 		       vm_state(vm) == VM_CREATED;
-	return vm->fsm.now == t->want_state;
+	return !t->want_gone && vm->fsm.now == t->want_state;
 }
 
 static void wake_waiters(struct vm *vm)
 {
 	list_for_each_safe (n, &vm->waiters) {
 		struct task *t = list_entry(n, struct task, link);
-		const struct err gone = { .code = ERR_VM_NOT_FOUND,
-					  .text = "the VM was deleted meanwhile" };
+		struct err e = { 0 };
 
-		if (!wait_satisfied(vm, t))
+		if (!wait_over(vm, t, &e))
 			continue;
 		list_remove(n);
-		task_reply(vm, t, vm->gone && !t->want_gone ? &gone : NULL);
+		task_reply(vm, t, &e);
 	}
+}
+
+/* Who waits for a certain state gets it, however short it is; who waits for one that runs hears
+ * that it is not going to. */
+static void tell_waiters(struct vm *vm)
+{
+	list_for_each_safe (n, &vm->waiters) {
+		struct task *t = list_entry(n, struct task, link);
+		struct err e = { 0 };
+
+		if (t->want_any_end || t->want_gone)
+			continue;
+		if (vm->fsm.now == VM_FAILED && t->want_state == VM_RUNNING)
+			err_set(&e, ERR_VM_STATE, "the VM failed: %.200s", vm->rec.failure);
+		else if (vm->fsm.now != t->want_state)
+			continue;
+		list_remove(n);
+		task_reply(vm, t, &e);
+	}
+}
+
+void vm_move(struct vm *vm, enum vm_state to)
+{
+	const char *from = fsm_name(&vm->fsm);
+
+	fsm_move(&vm->fsm, to);
+	LOG_INFO(&vm->actor.log, vm->task ? &vm->task->op->id : NULL, "vm.state", K("from", from),
+		 K("to", fsm_name(&vm->fsm)));
+	IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id, vm->rec.spec.name, to,
+			       false) < 0);
+	tell_waiters(vm);
 }
 
 void vm_task_done(struct vm *vm, const struct err *e)
@@ -277,9 +299,6 @@ void vm_task_done(struct vm *vm, const struct err *e)
 	if (t && vm->run) {
 		const struct plan *p = &vm->run->plan;
 
-		if (t->op->vm != 0)
-			op_take_times(t->op, p->times, p->ntimes);
-		vm->run->plan.ntimes = 0;
 		if (e && e->code && p->failed_step)
 			(void)snprintf(t->step, sizeof(t->step), "%s", p->failed_step);
 	}
@@ -300,11 +319,6 @@ static void refuse(struct vm *vm, enum err_code code, const char *what)
 	err_set(&e, code, "%s", what);
 	vm_task_done(vm, &e);
 	vm_next_task(vm);
-}
-
-void vm_out_of_memory(struct vm *vm)
-{
-	refuse(vm, ERR_HOST_MEMORY, "vm: what a plan needs");
 }
 
 static void kill_task(struct vm *vm, struct task *t)
@@ -330,6 +344,8 @@ static void run_task(struct vm *vm, struct task *t)
 	char text[64];
 
 	vm->task = t;
+	if (io_now_us(vm->env->io) > t->arrived_us)
+		op_step_waited(vm->env, t->op, vm->rec.id, "queue", t->arrived_us);
 	if (t->cancelled) {
 		refuse(vm, ERR_CANCELLED, "cancelled before it began");
 		return;
@@ -337,10 +353,6 @@ static void run_task(struct vm *vm, struct task *t)
 	if (t->verb != VERB_CREATE && !fsm_accepts(&vm->fsm, t->verb)) {
 		(void)snprintf(text, sizeof(text), "the VM is %s", fsm_name(&vm->fsm));
 		refuse(vm, ERR_VM_STATE, text);
-		return;
-	}
-	if (now == VM_FAILED && vm->leaks > 0) { /* first that, then what is asked */
-		vm_unwind(vm, VM_FAILED);
 		return;
 	}
 	switch (t->verb) {
@@ -431,6 +443,7 @@ static void task_arrived(struct vm *vm, struct task *t)
 		if (t->verb == VERB_KILL)
 			t->verb = VERB_STOP;
 	}
+	t->arrived_us = io_now_us(vm->env->io);
 	list_append(&vm->tasks, &t->link);
 	vm->ntasks++;
 	vm_next_task(vm);
@@ -491,8 +504,8 @@ static void exec_arrived(struct vm *vm, struct op *op)
 static void timer_fired(struct vm *vm, struct msg *m)
 {
 	if (m == &vm->retry.msg) {
-		if (!vm_busy(vm))
-			vm_retry(vm);
+		if (vm_state(vm) == VM_FAILED && !vm_busy(vm))
+			vm_unwind(vm, VM_FAILED);
 	} else if (vm->run && m == &vm->run->link.hello.msg) {
 		guest_link_timer(&vm->run->link);
 	}

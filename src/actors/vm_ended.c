@@ -20,14 +20,25 @@ static void tell_stage(const struct vm *vm, const char *step, bool undo)
 	op_progress(vm->env, vm->task->op, &ev);
 }
 
-void vm_plan_stage(struct plan *p, const char *step, bool undo)
+static void step_begun(struct plan *p, const char *step, bool undo)
+{
+	struct vm *vm = vm_of(p);
+
+	if (!vm->task)
+		return;
+	p->mark = op_step_begun(vm->env, vm->task->op, vm->rec.id, step, undo);
+	/* Of many VMs a client shows how many are done: their steps would cost more than they say.
+	 */
+	if (vm->task->op->progress && vm->task->op->fleet->n <= PROGRESS_STAGES_MAX)
+		tell_stage(vm, step, undo);
+}
+
+static void step_over(struct plan *p, int rc)
 {
 	const struct vm *vm = vm_of(p);
 
-	/* Of many VMs a client shows how many are done: their steps would cost more than they say.
-	 */
-	if (vm->task && vm->task->op->progress && vm->task->op->fleet->n <= PROGRESS_STAGES_MAX)
-		tell_stage(vm, step, undo);
+	if (vm->task)
+		op_step_over(vm->env, vm->task->op, p->mark, rc);
 }
 
 /* An undo failed: the VM still holds something.  Tried again, ever more slowly, until it does not.
@@ -45,22 +56,10 @@ static void note_leaks(struct vm *vm, uint32_t leaks)
 	vm->env->leaks -= vm->leaks;
 	vm->env->leaks += leaks;
 	vm->leaks = leaks;
-	if (leaks > 0) {
+	if (leaks > 0)
 		retry_later(vm);
-		return;
-	}
-	vm->retry_ms = 0;
-	io_timer_cancel(vm->env->io, &vm->retry);
-}
-
-void vm_retry(struct vm *vm)
-{
-	if (!vm_run_begin(vm))
-		retry_later(vm);
-	else if (vm_state(vm) == VM_DELETING)
-		vm_delete_begin(vm);
-	else if (vm_state(vm) == VM_FAILED)
-		vm_unwind(vm, VM_FAILED);
+	else
+		vm->retry_ms = 0;
 }
 
 static void gone(struct vm *vm, const struct err *e)
@@ -92,6 +91,7 @@ static void create_ended(struct vm *vm, struct plan *p)
 		gone(vm, &e);
 		return;
 	}
+	vm_move(vm, VM_FAILED);
 	vm_task_done(vm, &e);
 	vm_run_end(vm);
 	vm_next_task(vm);
@@ -108,10 +108,8 @@ static void delete_ended(struct vm *vm, struct plan *p)
 		gone(vm, &why);
 		return;
 	}
-	if (vm->run->deleting)
-		note_leaks(vm, 1);
-	else
-		vm_move(vm, vm->run->end_state); /* as if nothing had been asked */
+	(void)snprintf(vm->rec.failure, sizeof(vm->rec.failure), "delete: %.140s", e.text);
+	vm_move(vm, VM_FAILED);
 	vm_task_done(vm, &e);
 	vm_run_end(vm);
 	vm_next_task(vm);
@@ -139,29 +137,22 @@ static enum vm_state unwound_state(const struct vm *vm, const struct plan *p)
 
 static void start_undone(struct vm *vm, struct plan *p)
 {
-	struct err e = p->err;
+	const struct err e = p->err;
 	const struct task *t = vm->task;
+	const bool leaked = p->leaks > 0;
 
 	note_leaks(vm, p->leaks);
 	vm_move(vm, unwound_state(vm, p));
-	if (p->leaks > 0) { /* what it still holds is in `run` */
+	if (leaked || !t) {
 		vm_task_done(vm, &e);
-		vm_next_task(vm);
-		return;
-	}
-	if (!t) {
-		vm_task_done(vm, NULL);
 	} else if (t->verb == VERB_DELETE || (t->verb == VERB_CREATE && t->cancelled)) {
 		vm->run->create_err = t->verb == VERB_CREATE ? e : (struct err){ 0 };
 		vm_delete_begin(vm);
 		return;
-	} else if ((t->verb == VERB_RESTART || t->verb == VERB_START) && !e.code) {
-		if (!t->cancelled) {
-			vm_start_begin(vm);
-			return;
-		}
-		err_set(&e, ERR_CANCELLED, "cancelled once it was stopped");
-		vm_task_done(vm, &e);
+	} else if (t->verb == VERB_RESTART && !e.code && !t->cancelled) {
+		vm->run->ready = false;
+		vm_start_begin(vm);
+		return;
 	} else {
 		vm_task_done(vm, &e);
 	}
@@ -169,7 +160,7 @@ static void start_undone(struct vm *vm, struct plan *p)
 	vm_next_task(vm);
 }
 
-void vm_plan_ended(struct plan *p, int rc)
+static void plan_ended(struct plan *p, int rc)
 {
 	struct vm *vm = vm_of(p);
 
@@ -191,3 +182,9 @@ void vm_plan_ended(struct plan *p, int rc)
 		start_undone(vm, p);
 	}
 }
+
+const struct plan_ops vm_plan_ops = {
+	.begun = step_begun,
+	.over = step_over,
+	.ended = plan_ended,
+};

@@ -430,7 +430,7 @@ static int boot_wait(struct plan *p, struct err *e)
 		return STEP_DONE;
 	p->deadline_ms = vm->task && vm->task->deadline_ms && vm->task->verb != VERB_RESTART
 				 ? vm->task->deadline_ms
-				 : BOOT_DEADLINE_MS;
+				 : vm->env->conf.boot_ms;
 	return STEP_WAIT;
 }
 
@@ -473,20 +473,17 @@ const struct step vm_start_steps[] = {
 };
 /* clang-format on */
 
-static_assert(ARRAY_LEN(vm_start_steps) <= STEPS_MAX, "an operation keeps the times of its steps");
 static_assert(VMM_NSOCKETS + 2 <= IO_SPAWN_FDS, "the sockets and the log are inherited");
 
 void vm_start_begin(struct vm *vm)
 {
+	const struct err e = { .code = ERR_HOST_MEMORY, .text = "out of memory" };
+
 	if (!vm_run_begin(vm)) {
-		vm_out_of_memory(vm);
+		vm_task_done(vm, &e);
 		return;
 	}
 	vm->run->end_state = VM_STOPPED;
-	vm->run->ready = false;
-	vm->run->ready_line = false;
-	buf_clear(&vm->run->console);
-	buf_clear(&vm->run->control);
 	vm_move(vm, VM_STARTING);
 	plan_begin(&vm->run->plan, vm_start_steps, ARRAY_LEN(vm_start_steps),
 		   vm->task ? &vm->task->op->id : NULL);

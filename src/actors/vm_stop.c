@@ -18,7 +18,7 @@ static int poweroff(struct plan *p, struct err *e)
 	if ((t && t->force) || vm->run->pidfd < 0)
 		return STEP_DONE;
 	p->deadline_ms = t && t->deadline_ms && t->verb == VERB_STOP ? t->deadline_ms
-								     : STOP_DEADLINE_MS;
+								     : vm->env->conf.stop_ms;
 	if (guest_link_poweroff(&vm->run->link) == 0)
 		return STEP_WAIT; /* for MSG_EXIT */
 	if (vm_has_agent(vm) && vm_control_call(vm, VMM_CALL_POWERDOWN) == 0)

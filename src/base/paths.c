@@ -33,6 +33,9 @@ static const struct place place_state = { "state", "BANGER_STATE_DIR", "XDG_STAT
 static const struct place place_cache = { "cache", "BANGER_CACHE_DIR", "XDG_CACHE_HOME",
 					  ".cache/banger" };
 
+static const struct place place_config = { "config", "BANGER_CONFIG_DIR", "XDG_CONFIG_HOME",
+					   ".config/banger" };
+
 static PRINTF_LIKE(4, 5) int format(char *out, size_t size, struct err *e, const char *fmt, ...)
 {
 	va_list ap;
@@ -98,6 +101,14 @@ int paths_session(struct paths *ret_paths, struct err *e)
 		return rc;
 	*ret_paths = p;
 	return 0;
+}
+
+int paths_config(char *ret_dir, size_t size, struct err *e)
+{
+	char dir[PATHS_DIR_MAX + 1];
+	const int rc = place_find(&place_config, dir, sizeof(dir), e);
+
+	return rc < 0 ? rc : format(ret_dir, size, e, "%s", dir);
 }
 
 /* Every directory of the path, the last one too; those that exist are left alone. */

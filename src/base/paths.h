@@ -3,6 +3,7 @@
  *   runtime  $BANGER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/banger, else /tmp/banger-runtime-UID
  *   state    $BANGER_STATE_DIR,   else $XDG_STATE_HOME/banger,  else ~/.local/state/banger
  *   cache    $BANGER_CACHE_DIR,   else $XDG_CACHE_HOME/banger,  else ~/.cache/banger
+ *   config   $BANGER_CONFIG_DIR,  else $XDG_CONFIG_HOME/banger, else ~/.config/banger
  *   socket   <runtime>/bangerd.sock        log   <state>/bangerd.log
  *
  * Relative XDG_* values are ignored, as the XDG base directory specification 0.8 demands; relative
@@ -10,6 +11,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <sys/un.h>
 
 #include "base/err.h"
@@ -31,6 +33,9 @@ struct paths {
 
 /* Computes the paths; touches no file system.  ERR_HOST_IO names what is wrong. */
 int paths_session(struct paths *ret_paths, struct err *e) MUST_CHECK;
+
+/* The directory of the user's own banger.conf, likewise. */
+int paths_config(char *ret_dir, size_t size, struct err *e) MUST_CHECK;
 
 /* Creates `dir` (absolute) and its missing parents with mode 0700, then checks the directory that
  * is really there: no symbolic link, ours, and closed to group and others. */

@@ -1,5 +1,6 @@
 #include "base/suggest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -47,4 +48,23 @@ void suggest_offer(struct suggest *s, const char *candidate)
 		s->best = candidate;
 		s->distance = distance;
 	}
+}
+
+int suggest_check(const char *what, const char *const *words, const char *text, struct err *e)
+{
+	struct suggest near = { .word = text };
+	char list[128] = "";
+
+	for (; *words; words++) {
+		const size_t used = strlen(list);
+
+		if (strcmp(*words, text) == 0)
+			return 0;
+		suggest_offer(&near, *words);
+		(void)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", *words);
+	}
+	if (near.best)
+		return err_set(e, ERR_BAD_REQUEST, "%s \"%.40s\" is unknown; did you mean \"%s\"?",
+			       what, text, near.best);
+	return err_set(e, ERR_BAD_REQUEST, "%s \"%.40s\" is none of %s", what, text, list);
 }

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "base/err.h"
+
 /* Insertions, deletions, replacements and swaps of neighbours; at most SUGGEST_WORD_MAX. */
 enum {
 	SUGGEST_WORD_MAX = 32, /* bytes; longer words are as far apart as can be */
@@ -16,3 +18,8 @@ struct suggest {
 	unsigned distance;
 };
 void suggest_offer(struct suggest *s, const char *candidate);
+
+/* 0 when text is one of `words` (NULL at the end); else ERR_BAD_REQUEST, naming the nearest, or all
+ * of them where none is near. */
+int suggest_check(const char *what, const char *const *words, const char *text,
+		  struct err *e) MUST_CHECK;

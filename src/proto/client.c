@@ -156,25 +156,38 @@ static const struct field op_args_fields[] = {
 };
 const struct schema op_args_schema = SCHEMA("op_args", struct op_args, op_args_fields);
 
+static const struct field op_wait_args_fields[] = {
+	FIELD(struct op_wait_args, op_id,       FIELD_OP_ID, true,  0, 0, "of the operation"),
+	FIELD(struct op_wait_args, deadline_ms, FIELD_U32,   false, 1, DEADLINE_MS_MAX, "gives up with `timeout`; absent: never"),
+};
+const struct schema op_wait_args_schema = SCHEMA("op_wait_args", struct op_wait_args, op_wait_args_fields);
+
 static const struct field op_step_fields[] = {
-	FIELD(struct op_step, name,        FIELD_STR,  true,  1, 0, "of the plan's step"),
+	FIELD(struct op_step, name,        FIELD_STR,  true,  1, 0, "of the plan's step; \"queue\": waited for what the VM did before"),
+	FIELD(struct op_step, vm,          FIELD_VM_ID, false, 0, 0, "of the VM; absent: of the whole operation"),
 	FIELD(struct op_step, begin_us,    FIELD_U64,  false, 0, 0, "since the operation's admission"),
 	FIELD(struct op_step, duration_us, FIELD_U64,  false, 0, 0, "of the step"),
 	FIELD(struct op_step, result,      FIELD_I32,  false, 0, 0, "0 or a negative errno"),
 	FIELD(struct op_step, undo,        FIELD_BOOL, false, 0, 0, "the step was undone"),
+	FIELD(struct op_step, running,     FIELD_BOOL, false, 0, 0, "it is not over yet: duration so far"),
 };
 const struct schema op_step_schema = SCHEMA_OPEN("op_step", struct op_step, op_step_fields);
 
 static const struct field op_view_fields[] = {
 	FIELD(struct op_view, op_id,       FIELD_OP_ID, true,  0, 0, "of the operation"),
 	FIELD(struct op_view, method,      FIELD_STR,   true,  1, 0, "what was asked"),
-	FIELD(struct op_view, state,       FIELD_STR,   true,  1, 0, "running, done, failed or cancelled"),
+	FIELD(struct op_view, state,       FIELD_STR,   true,  1, 0, "running, done, failed, cancelled, or interrupted: the daemon ended in its middle; sent again it goes on"),
 	FIELD(struct op_view, vm,          FIELD_VM_ID, false, 0, 0, "absent unless it is about one VM"),
+	FIELD(struct op_view, vms,         FIELD_U32,   false, 0, 0, "that it is about"),
+	FIELD(struct op_view, failed,      FIELD_U32,   false, 0, 0, "of them"),
 	FIELD(struct op_view, wall_ms,     FIELD_U64,   false, 0, 0, "Unix time of its admission"),
 	FIELD(struct op_view, duration_us, FIELD_U64,   false, 0, 0, "so far, or in all"),
+	FIELD(struct op_view, commit_us,   FIELD_U64,   false, 0, 0, "after that, until its result was durable; absent: not known any more"),
 	FIELD(struct op_view, code,        FIELD_STR,   false, 0, 0, "a row of docs/errors.md, where it failed"),
 	FIELD(struct op_view, message,     FIELD_TEXT,  false, 0, 0, "what went wrong"),
-	FIELD_SUB(struct op_view, steps,   FIELD_LIST,  false, 0, STEPS_MAX, &op_step_schema, "in order; absent in op.list"),
+	FIELD_SUB(struct op_view, steps,   FIELD_LIST,  false, 0, OP_STEPS_MAX, &op_step_schema, "in the order in which they began; absent in op.list"),
+	FIELD(struct op_view, steps_lost,  FIELD_U32,   false, 0, 0, "steps that were too many to be kept"),
+	FIELD_SUB(struct op_view, targets, FIELD_LIST,  false, 0, OP_TARGETS_MAX, &target_result_schema, "the first VMs that it is about; absent in op.list"),
 };
 const struct schema op_view_schema = SCHEMA_OPEN("op_view", struct op_view, op_view_fields);
 
@@ -273,6 +286,37 @@ static const struct field info_result_fields[] = {
 	FIELD(struct info_result, limits,          FIELD_TEXT, false, 0, 0, "cgroup limits: what is enforced"),
 };
 const struct schema info_result_schema = SCHEMA_OPEN("info_result", struct info_result, info_result_fields);
+
+static const struct field config_key_fields[] = {
+	FIELD(struct config_key, key,    FIELD_STR,  true,  1, 0, "section and name, as \"defaults.memory\""),
+	FIELD(struct config_key, value,  FIELD_TEXT, true,  0, 0, "in force, as a file would say it"),
+	FIELD(struct config_key, source, FIELD_STR,  true,  1, 0, "\"built in\", \"host\", \"file\", \"environment\" or \"option\""),
+	FIELD(struct config_key, where,  FIELD_TEXT, false, 0, 0, "file and line, the variable, or how it is found"),
+	FIELD(struct config_key, next,   FIELD_TEXT, false, 0, 0, "what it will be once the daemon starts again; absent: the same"),
+	FIELD(struct config_key, live,   FIELD_BOOL, false, 0, 0, "config.reload takes it over at once"),
+};
+const struct schema config_key_schema = SCHEMA_OPEN("config_key", struct config_key, config_key_fields);
+
+static const struct field config_problem_fields[] = {
+	FIELD(struct config_problem, where,   FIELD_TEXT, true,  0, 0, "file and line, or a variable"),
+	FIELD(struct config_problem, message, FIELD_TEXT, true,  0, 0, "what is wrong"),
+	FIELD(struct config_problem, fatal,   FIELD_BOOL, false, 0, 0, "a value cannot be used; otherwise it is ignored"),
+};
+const struct schema config_problem_schema = SCHEMA_OPEN("config_problem", struct config_problem, config_problem_fields);
+
+static const struct field config_result_fields[] = {
+	FIELD_SUB(struct config_result, keys, FIELD_LIST, false, 0, CONFIG_KEYS_MAX, &config_key_schema, "by section"),
+	FIELD(struct config_result, files,    FIELD_STRV, false, 0, CONFIG_FILES_MAX, "that were read; later ones win"),
+	FIELD_SUB(struct config_result, problems, FIELD_LIST, false, 0, CONFIG_PROBLEMS_MAX, &config_problem_schema, "that were found in them"),
+};
+const struct schema config_result_schema = SCHEMA_OPEN("config_result", struct config_result, config_result_fields);
+
+static const struct field config_reload_result_fields[] = {
+	FIELD(struct config_reload_result, changed, FIELD_STRV, false, 0, CONFIG_KEYS_MAX, "keys that have a new value"),
+	FIELD(struct config_reload_result, restart, FIELD_STRV, false, 0, CONFIG_KEYS_MAX, "keys whose new value waits for the daemon's next start"),
+	FIELD_SUB(struct config_reload_result, problems, FIELD_LIST, false, 0, CONFIG_PROBLEMS_MAX, &config_problem_schema, "that were found and ignored"),
+};
+const struct schema config_reload_result_schema = SCHEMA_OPEN("config_reload_result", struct config_reload_result, config_reload_result_fields);
 
 const struct client_method_row client_methods[METHOD_NMETHODS] = {
 #define METHOD(sym, name, args, result, doc) [METHOD_##sym] = { name, &args, &result, doc },

@@ -32,9 +32,14 @@ enum {
 	VCPU_MAX = 64,
 	WIRE_METHOD_MAX = 24,
 	LIST_PAGE_MAX = 500,   /* rows of one vm.list reply, fewer where they would not fit */
-	STEPS_MAX = 16,        /* timed steps kept of an operation */
+	OP_STEPS_MAX = 1024,   /* timed steps kept of an operation, of all its VMs together */
+	OP_TARGETS_MAX = 128,  /* VMs that one op.show tells of */
 	OP_LIST_MAX = 1024,    /* rows of one op.list reply */
 	OBJECT_LIST_MAX = 512, /* images or kernels */
+	CONFIG_KEYS_MAX = 64,
+	CONFIG_TEXT_MAX = 1100, /* a path of 1 KiB, and a line number */
+	CONFIG_FILES_MAX = 4,
+	CONFIG_PROBLEMS_MAX = 64,
 	PACKAGES_MAX = 1024,
 	TTY_CELLS_MAX = WIRE_CELLS_MAX,
 	DEADLINE_MS_MAX = DURATION_MS_MAX,
@@ -50,6 +55,8 @@ enum {
 	METHOD(PING,         "ping",          none_schema,        none_schema,          "answers at once")                \
 	METHOD(INFO,         "info",          none_schema,        info_result_schema,   "version, capacity, defaults")    \
 	METHOD(SHUTDOWN,     "daemon.stop",   none_schema,        none_schema,          "ends the daemon; VMs run on")    \
+	METHOD(CONFIG_SHOW,  "config.show",   none_schema,        config_result_schema, "the daemon's settings, and where each came from") \
+	METHOD(CONFIG_RELOAD,"config.reload", none_schema,        config_reload_result_schema, "reads the configuration again") \
 	METHOD(WATCH,        "watch",         watch_args_schema,  none_schema,          "streams `vm` events until cancelled") \
 	METHOD(VM_CREATE,    "vm.create",     create_args_schema, targets_result_schema,"creates, and starts unless told not to") \
 	METHOD(VM_START,     "vm.start",      targets_args_schema,targets_result_schema,"starts stopped VMs")             \
@@ -62,6 +69,7 @@ enum {
 	METHOD(VM_SHOW,      "vm.show",       ref_args_schema,    vm_view_schema,       "one VM")                         \
 	METHOD(VM_EXEC,      "vm.exec",       exec_args_schema,   exec_result_schema,   "runs a command; streams")        \
 	METHOD(OP_SHOW,      "op.show",       op_args_schema,     op_view_schema,       "one operation with its steps")   \
+	METHOD(OP_WAIT,      "op.wait",       op_wait_args_schema,op_view_schema,       "answers when the operation has ended") \
 	METHOD(OP_LIST,      "op.list",       none_schema,        op_list_result_schema,"operations under way, and the latest") \
 	METHOD(OP_CANCEL,    "op.cancel",     op_args_schema,     none_schema,          "cancels and undoes an operation")\
 	METHOD(IMAGE_IMPORT, "image.import",  image_import_args_schema, image_view_schema, "a tar or ext4 becomes an image") \
@@ -251,12 +259,20 @@ struct op_args {
 };
 extern const struct schema op_args_schema;
 
+struct op_wait_args {
+	struct op_id op_id;
+	uint32_t deadline_ms; /* 0: none */
+};
+extern const struct schema op_wait_args_schema;
+
 struct op_step {
-	char name[24];
+	char name[24];     /* "queue": waited for the VM's work before */
+	vm_id vm;          /* 0: of the whole operation */
 	uint64_t begin_us; /* since the operation's admission */
 	uint64_t duration_us;
 	int32_t result; /* 0 or -errno */
 	bool undo;
+	bool running; /* not over: duration so far */
 };
 extern const struct schema op_step_schema;
 
@@ -265,11 +281,16 @@ struct op_view {
 	char method[WIRE_METHOD_MAX];
 	char state[16];   /* "running", "done", "failed", "cancelled" */
 	vm_id vm;         /* 0 unless it is about one VM */
+	uint32_t vms;     /* that it is about */
+	uint32_t failed;  /* of them */
 	uint64_t wall_ms; /* of its admission */
 	uint64_t duration_us;
+	uint64_t commit_us; /* after that, until its result was durable; 0: not known (any more) */
 	char code[48];
 	char message[ERR_TEXT_MAX];
-	struct seq steps; /* struct op_step */
+	struct seq steps; /* struct op_step, in the order in which they began */
+	uint32_t steps_lost;
+	struct seq targets; /* struct target_result */
 };
 extern const struct schema op_view_schema;
 
@@ -367,6 +388,38 @@ struct info_result {
 	char limits[160]; /* cgroup limits: what is enforced */
 };
 extern const struct schema info_result_schema;
+
+/* A setting in force. */
+struct config_key {
+	char key[48]; /* "defaults.memory" */
+	char value[CONFIG_TEXT_MAX];
+	char source[16];             /* "built in", "host", "file", "environment" or "option" */
+	char where[CONFIG_TEXT_MAX]; /* "FILE:LINE", the variable, or how it is found */
+	char next[CONFIG_TEXT_MAX]; /* what it will be once the daemon starts again; "": the same */
+	bool live;                  /* config.reload takes it over at once */
+};
+extern const struct schema config_key_schema;
+
+struct config_problem {
+	char where[CONFIG_TEXT_MAX]; /* "FILE:LINE", or a variable */
+	char message[ERR_TEXT_MAX];
+	bool fatal; /* otherwise it is ignored */
+};
+extern const struct schema config_problem_schema;
+
+struct config_result {
+	struct seq keys;     /* struct config_key */
+	struct strv files;   /* that were read, later ones win */
+	struct seq problems; /* struct config_problem */
+};
+extern const struct schema config_result_schema;
+
+struct config_reload_result {
+	struct strv changed; /* keys that have a new value */
+	struct strv restart; /* keys whose new value waits for the daemon's next start */
+	struct seq problems; /* struct config_problem */
+};
+extern const struct schema config_reload_result_schema;
 
 /* ---- checks that CLI and daemon share ---- */
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "proto/utf8.h"
 
 enum {
@@ -278,6 +279,97 @@ int schema_json(const struct schema *s, const void *obj, struct buf *out, bool p
 	struct writer w = { .out = out, .pretty = pretty };
 
 	put_object(&w, s, obj);
+	if (w.rc < 0)
+		buf_truncate(out, before);
+	return w.rc;
+}
+
+/* ---- one field ---- */
+
+/* The field that the first word of the path names; *path moves behind it and its dot. */
+static const struct field *path_step(const struct schema *s, const char **path)
+{
+	const size_t len = strcspn(*path, ".");
+
+	for (uint32_t i = 0; i < s->nfields; i++) {
+		const struct field *f = &s->fields[i];
+
+		if (strlen(f->name) != len || strncmp(f->name, *path, len) != 0)
+			continue;
+		*path += len + ((*path)[len] == '.' ? 1 : 0);
+		return f;
+	}
+	return NULL;
+}
+
+/* The last field of the path, with its schema's object; *path is then a key, or "". */
+static const struct field *path_walk(const struct schema *s, const void **obj, const char **path)
+{
+	const struct field *f = path_step(s, path);
+
+	while (f && f->kind == FIELD_STRUCT && **path) {
+		if (*obj)
+			*obj = (const char *)*obj + f->offset;
+		f = path_step(f->sub, path);
+	}
+	return f && (**path == '\0' || f->kind == FIELD_PAIRS) ? f : NULL;
+}
+
+bool schema_has_path(const struct schema *s, const char *path)
+{
+	const void *nothing = NULL;
+
+	return path_walk(s, &nothing, &path) != NULL;
+}
+
+static int put_bare(struct buf *out, const char *text)
+{
+	return buf_append(out, text, strlen(text));
+}
+
+int schema_json_path(const struct schema *s, const void *obj, const char *path, struct buf *out)
+{
+	const size_t before = buf_len(out);
+	const struct field *f = path_walk(s, &obj, &path);
+	struct writer w = { .out = out };
+
+	ASSERT(f);
+	const void *member = (const char *)obj + f->offset;
+	char id[OP_ID_CHARS + 1] = "";
+
+	switch (f->kind) {
+	case FIELD_STR:
+	case FIELD_TEXT:
+		return put_bare(out, member);
+	case FIELD_OP_ID:
+		if (!op_id_is_zero(member))
+			op_id_text(member, id);
+		return put_bare(out, id);
+	case FIELD_VM_ID:
+		if (*(const vm_id *)member)
+			vm_id_text(*(const vm_id *)member, id);
+		return put_bare(out, id);
+	case FIELD_PAIRS:
+		if (*path) {
+			const char *value = strv_value(member, path);
+
+			return put_bare(out, value ? value : "");
+		}
+		break;
+	case FIELD_BOOL:
+	case FIELD_I32:
+	case FIELD_U32:
+	case FIELD_U64:
+	case FIELD_BYTES:
+	case FIELD_STRV:
+	case FIELD_STRUCT:
+	case FIELD_LIST:
+	case FIELD_SPAN:
+	case FIELD_MAP:
+	case FIELD_NKINDS:
+		break;
+	}
+	put_field(&w, f, member);
 	if (w.rc < 0)
 		buf_truncate(out, before);
 	return w.rc;

@@ -12,3 +12,10 @@
 /* Appends one value, without a newline at the end; `pretty` with one field per line, indented by
  * two.  -ENOBUFS or -ENOMEM from the buffer, which is then unchanged. */
 int schema_json(const struct schema *s, const void *obj, struct buf *out, bool pretty) MUST_CHECK;
+
+/* Appends the one field that a path names: "state", "spec.vcpu", "spec.labels.tier" (what follows a
+ * field of pairs is a key, and one that is absent is empty).  A string is bare, everything else as
+ * above.  The path must be there: */
+int schema_json_path(const struct schema *s, const void *obj, const char *path,
+		     struct buf *out) MUST_CHECK;
+bool schema_has_path(const struct schema *s, const char *path);

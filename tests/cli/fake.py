@@ -19,7 +19,8 @@ class Case(unittest.TestCase):
         self.dir = tempfile.mkdtemp(prefix="banger-cli-")
         self.log = os.path.join(self.dir, "log")
         self.env = dict(os.environ, BANGER_RUNTIME_DIR=self.dir + "/run", BANGER_STATE_DIR=self.dir + "/state",
-                        BANGER_CACHE_DIR=self.dir + "/cache", FAKE_LOG=self.log, TERM="xterm",
+                        BANGER_CACHE_DIR=self.dir + "/cache",
+                        BANGER_CONFIG_DIR=self.dir + "/config", FAKE_LOG=self.log, TERM="xterm",
                         BANGER_DAEMON=os.path.join(HERE, "fake_bangerd.py"))
         self.env.pop("NO_COLOR", None)
 

@@ -129,6 +129,7 @@ class Exec:
 class Connection:
     def __init__(self, sock):
         self.sock, self.inbuf, self.execs, self.slow, self.leased = sock, b"", {}, {}, []
+        self.made = set()
         self.send({"type": "hello", "version": 1, "version_min": 1, "name": "fake/1"})
 
     def send(self, m):
@@ -233,6 +234,17 @@ class Connection:
             self.reply(rid, {"ops": [{"op_id": OP_ID, "method": "vm.create", "state": "done"}]})
         elif method == "image.list":
             self.reply(rid, {"images": [{"name": n, "kind": "disk"} for n in ("debian:bookworm", "debian:trixie")]})
+        elif method == "image.show":
+            if args["name"] in self.made or not args["name"].startswith("debian:new"):
+                self.reply(rid, {"name": args["name"], "kind": "disk", "kernel": "cloud-6.1"})
+            else:
+                self.fail(rid, "image.not_found", 'no image is called "%s"' % args["name"])
+        elif method == "image.build":
+            log("build " + args["source"])
+            self.made.add(args["source"])
+            self.send({"type": "event", "id": rid, "event": "progress",
+                       "body": {"name": args["source"], "stage": "bootstrap"}})
+            self.reply(rid, {"name": args["source"], "kind": "disk"})
         elif method == "kernel.list":
             self.reply(rid, {"kernels": [{"name": "cloud-6.1", "version": "6.1.0"}]})
         elif method == "daemon.stop":

@@ -229,6 +229,20 @@ class Run(Case):
         self.assertIn("/x/console.log", err)
         self.assertEqual(self.lines("request vm.delete"), [])
 
+    def test_a_missing_image_is_made_first(self):
+        status, _, err = self.run_cli("run", "--rm", "--image", "debian:new", "--", "exit", "0")
+        self.assertEqual(status, 0, err)
+        self.assertEqual(self.lines("build"), ["build debian:new"])
+        self.assertIn("not here yet", err)
+        self.assertIn("installing packages", err)
+
+    def test_pull_never_makes_nothing(self):
+        self.run_cli("run", "--rm", "--pull", "never", "--image", "debian:new", "--", "exit", "0")
+        self.assertEqual(self.lines("build"), [])
+        status, _, err = self.run_cli("run", "--pull", "maybe")
+        self.assertEqual(status, 125)
+        self.assertIn("maybe", err)
+
     def test_without_terminal_or_command_sh_reads_stdin(self):
         self.assertEqual(self.run_cli("run", "--rm", input=b"echo\n")[:2], (0, "echo\n"))
 

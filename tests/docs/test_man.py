@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The man pages: one for every command, with every option, and nothing that mandoc or groff complains about.
 
-usage: test_man.py BANGER MAN_DIRECTORY
+usage: test_man.py BANGER BANGERD MAN_DIRECTORY
 """
 import os
 import re
@@ -11,7 +11,8 @@ import sys
 import unittest
 
 BANGER = os.path.abspath(sys.argv[1])
-MAN = os.path.abspath(sys.argv[2])
+BANGERD = os.path.abspath(sys.argv[2])
+MAN = os.path.abspath(sys.argv[3])
 
 
 def run(*args, **kw):
@@ -46,13 +47,20 @@ class Pages(unittest.TestCase):
             for option in re.findall(r"^  .{3} (--[a-z-]+)", text, re.M):
                 self.assertIn("\\fB" + option.replace("-", "\\-"), page, c)
             for line in filter(None, examples.splitlines()):
-                self.assertIn(line.replace("-", "\\-").replace("'", "\\(aq"), page, c)
+                self.assertIn(line.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq"), page, c)
 
     def test_every_page_of_a_command_is_one_that_exists(self):
         short = re.findall(r"([a-z ]+?) = [a-z ]+", run(BANGER, "--help").stdout.partition("Short forms:")[2])
         known = {page_of(c.strip()) for c in commands() + short} | {page_of(c.split()[0]) for c in commands()}
         known.add("man1/banger.1")
         self.assertEqual({p for p in pages() if p.startswith("man1")} - known, set())
+
+    def test_every_option_of_the_daemon_is_there(self):
+        page = read("man8/bangerd.8")
+        options = re.findall(r"--[a-z-]+", run(BANGERD, "--help").stdout)
+        self.assertGreater(len(options), 4)
+        for option in options:
+            self.assertIn(option.replace("-", "\\-"), page)
 
     def test_short_forms_have_the_page_of_their_command(self):
         self.assertEqual(read(page_of("run")), read(page_of("vm run")))
@@ -85,4 +93,4 @@ class Pages(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])

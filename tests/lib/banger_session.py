@@ -43,7 +43,8 @@ class Session:
             if os.path.exists(source):
                 os.symlink(source, os.path.join(self.libexec, os.path.basename(source)))
         self.env = dict(os.environ, BANGER_RUNTIME_DIR=self.runtime, BANGER_STATE_DIR=self.state,
-                        BANGER_CACHE_DIR=f"{self.top}/cache", BANGER_LIBEXEC_DIR=self.libexec, **(env or {}))
+                        BANGER_CACHE_DIR=f"{self.top}/cache", BANGER_CONFIG_DIR=f"{self.top}/config",
+                        BANGER_LIBEXEC_DIR=self.libexec, **(env or {}))
 
     def __enter__(self):
         return self

@@ -2,6 +2,7 @@
  *
  * On a steady host: everything takes its usual time. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/sim/client_fake.h"
@@ -174,5 +175,88 @@ Test(story, after_a_power_loss_what_ran_is_taken_down)
 			       "[    0ms] vm/a vm.state from=stopping to=stopped\n");
 	c = client_open(w);
 	done(c, client_on_vm(c, METHOD_VM_START, "a"), ERR_NONE);
+	over(w, c);
+}
+
+static void write_conf(const struct world *w, const char *text)
+{
+	FILE *f = fopen(w->conf_file, "we");
+
+	cr_assert_not_null(f);
+	cr_assert_geq(fputs(text, f), 0);
+	cr_assert_eq(fclose(f), 0);
+}
+
+static struct call *reload(struct client *c, enum err_code want)
+{
+	struct call *call = client_ask(c, METHOD_CONFIG_RELOAD, NULL, NULL);
+
+	done(c, call, want);
+	return call;
+}
+
+/* The reply of config.reload, in one line. */
+static const char *changes(const struct call *call)
+{
+	static char text[512];
+	struct config_reload_result r;
+	size_t len = 0;
+
+	cr_assert_eq(schema_decode(&config_reload_result_schema, buf_data(&call->result),
+				   buf_len(&call->result), &r, NULL),
+		     0);
+	text[0] = '\0';
+	for (uint32_t i = 0; i < r.changed.n; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s ", r.changed.v[i]);
+	len += (size_t)snprintf(text + len, sizeof(text) - len, "|");
+	for (uint32_t i = 0; i < r.restart.n; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, " %s", r.restart.v[i]);
+	schema_fini(&config_reload_result_schema, &r);
+	return text;
+}
+
+Test(story, a_reload_takes_over_what_may_change_and_says_what_waits)
+{
+	struct world *w = steady();
+	struct client *c = client_open(w);
+
+	/* What the host says would change with the machine that runs this. */
+	write_conf(w, "[defaults]\nvcpu = 1\nmemory = 256M\ndisk = 1G\n[limits]\nstarts_max = 2\n"
+		      "[paths]\nqemu = /usr/bin/vmm\n");
+	reload(c, ERR_NONE);
+	write_conf(w, "[defaults]\nvcpu = 2\nmemory = 256M\ndisk = 1G\n[limits]\nstarts_max = 9\n"
+		      "[paths]\nqemu = /usr/bin/vmm\nlibexec = /elsewhere\n[vmm]\naccel = kvm\n");
+	expect(changes(reload(c, ERR_NONE)),
+	       "defaults.vcpu limits.starts_max | paths.libexec vmm.accel");
+	cr_assert_eq(w->daemon->env.conf.vcpu, 2);
+	cr_assert_eq(w->daemon->env.gate.max, 9);
+	cr_assert_str_eq(w->daemon->env.conf.accel, "");
+	cr_assert_str_eq(w->daemon->env.conf.libexec_dir, "/usr/libexec/banger");
+	over(w, c);
+}
+
+Test(story, a_reload_of_something_wrong_changes_nothing)
+{
+	struct world *w = steady();
+	struct client *c = client_open(w);
+	const uint32_t vcpu = w->daemon->env.conf.vcpu;
+
+	write_conf(w, "[defaults]\nvcpu = 3\nmemory = lots\n");
+	const struct call *call = reload(c, ERR_CONFIG_BAD);
+	cr_assert_not_null(strstr(call_text(call), "banger.conf:3: defaults.memory: \"lots\""),
+			   "%s", call_text(call));
+	cr_assert_eq(w->daemon->env.conf.vcpu, vcpu);
+	over(w, c);
+}
+
+Test(story, one_reload_at_a_time)
+{
+	struct world *w = steady();
+	struct client *c = client_open(w);
+	struct call *first = client_ask(c, METHOD_CONFIG_RELOAD, NULL, NULL);
+	struct call *second = client_ask(c, METHOD_CONFIG_RELOAD, NULL, NULL);
+
+	done(c, second, ERR_BUSY);
+	done(c, first, ERR_CONFIG_BAD); /* there is no file, and one was said */
 	over(w, c);
 }

@@ -202,16 +202,20 @@ static void make_conf(struct world *w)
 {
 	struct conf *c = &w->conf;
 
+	conf_init(c, "/usr/libexec/banger");
 	(void)snprintf(c->runtime_dir, sizeof(c->runtime_dir), "%s", w->runtime);
 	(void)snprintf(c->state_dir, sizeof(c->state_dir), "%s", w->state);
-	(void)snprintf(c->libexec_dir, sizeof(c->libexec_dir), "/usr/libexec/banger");
 	(void)snprintf(c->qemu, sizeof(c->qemu), "/usr/bin/%s", vmm_program.name);
+	(void)snprintf(c->log_level, sizeof(c->log_level), "debug");
 	c->starts_max = WORLD_STARTS;
 	c->vcpu = 1;
 	c->memory_bytes = UINT64_C(256) << 20;
 	c->disk_bytes = UINT64_C(1) << 30;
 	c->cpus = 1;
 	c->host_memory_bytes = UINT64_C(8) << 30;
+	(void)snprintf(w->conf_file, sizeof(w->conf_file), "%s/banger.conf", w->root);
+	w->conf_input = (struct conf_input){ .file = w->conf_file,
+					     .libexec = "/usr/libexec/banger" };
 }
 
 struct world *world_create(const struct world_config *conf)
@@ -231,7 +235,6 @@ struct world *world_create(const struct world_config *conf)
 	sim_install(w->sim, &vmm_program);
 	sim_install(w->sim, &imager_program);
 	sim_use(w->sim);
-	log_max_level = LOG_LEVEL_DEBUG;
 	log_set_sink(log_line, w);
 	the_world = w;
 	return w;
@@ -254,9 +257,12 @@ void world_destroy(struct world *w)
 
 bool world_start(struct world *w)
 {
-	struct daemon_config dc = {
-		.conf = &w->conf, .no_sync = true, .listen_fd = -EBADF, .tsc_khz = 2000000
-	};
+	struct daemon_config dc = { .conf = &w->conf,
+				    .input = &w->conf_input,
+				    .problems = &w->conf_problems,
+				    .no_sync = true,
+				    .listen_fd = -EBADF,
+				    .tsc_khz = 2000000 };
 	struct daemon *d = NULL;
 
 	ASSERT(!w->daemon);
@@ -338,14 +344,14 @@ bool world_quiet(struct world *w, void *arg)
 	const struct node *n = w->daemon->node;
 
 	(void)arg;
-	if (n->ops.count > n->nwatchers || w->daemon->env.njobs > 0 || w->daemon->env.leaks > 0 ||
+	if (n->ops.count > n->nwatchers || w->daemon->env.njobs > 0 ||
 	    !actors_idle(&w->daemon->actors) || !db_idle(w->daemon->env.db))
 		return false;
 	list_for_each (l, &n->vms)
 		if (!vm_at_rest(list_entry(l, struct vm, link)))
 			return false;
 	/* Channels that close, processes that end. */
-	return sim_idle(w->sim) && sim_daemon_rests(w->sim);
+	return sim_idle(w->sim);
 }
 
 bool world_settle(struct world *w)

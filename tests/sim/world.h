@@ -48,6 +48,10 @@ struct world {
 	char runtime[WORLD_PATH + 16];
 	char state[WORLD_PATH + 16];
 	struct conf conf;
+	char conf_file[WORLD_PATH +
+		       16]; /* what a reload reads; not there unless a test writes it */
+	struct conf_input conf_input;
+	struct conf_problems conf_problems;
 	struct daemon *daemon; /* NULL: none runs */
 	bool failed;           /* it could not be started: start_err */
 	struct err start_err;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/format.h"
 #include "cli/human.h"
 #include "cli/progress.h"
 #include "cli/sink.h"
@@ -53,21 +54,20 @@ Test(human, durations_and_ages)
 	cr_assert_str_eq(text, "4d");
 }
 
-static const struct column columns[] = { { .head = "ID" },
+static const struct column columns[] = { { .head = "ID", .drop = 1 },
 					 { .head = "NAME", .shrink = true },
-					 { .head = "N", .right = true } };
+					 { .head = "N", .right = true, .drop = 2 } };
 
 static char *printed(unsigned width, const char *name)
 {
+	const char *const cells[] = { "ab", name, "12" };
 	struct table t;
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 
 	table_init(&t, columns, ARRAY_LEN(columns));
-	cr_assert_eq(table_cell(&t, "ab"), 0);
-	cr_assert_eq(table_cell(&t, name), 0);
-	cr_assert_eq(table_cell(&t, "12"), 0);
+	cr_assert_eq(table_row(&t, cells, ARRAY_LEN(cells), NULL), 0);
 	table_print(&t, f, width);
 	table_fini(&t);
 	(void)fclose(f);
@@ -85,20 +85,122 @@ Test(table, is_whole_without_a_width)
 
 Test(table, cuts_the_shrinkable_column_to_fit)
 {
-	char *text = printed(18, "a-very-long-name-indeed");
+	char *text = printed(21, "a-very-long-name-indeed");
 
-	cr_assert_str_eq(text, "ID  NAME         N\n"
-			       "ab  a-very-lo…  12\n");
+	cr_assert_str_eq(text, "ID  NAME            N\n"
+			       "ab  a-very-long-…  12\n");
 	free(text);
 }
 
-Test(table, keeps_a_least_width_and_cuts_between_characters)
+Test(table, leaves_columns_out_before_names_cannot_be_read)
+{
+	char *text = printed(18, "a-very-long-name-indeed");
+
+	cr_assert_str_eq(text, "ID  NAME\n"
+			       "ab  a-very-long-n…\n");
+	free(text);
+	text = printed(13, "a-very-long-name-indeed");
+	cr_assert_str_eq(text, "NAME\n"
+			       "a-very-long-…\n");
+	free(text);
+}
+
+Test(table, never_wraps_and_cuts_between_characters)
 {
 	char *text = printed(5, "äöüßäöüß");
 
-	cr_assert_str_eq(text, "ID  NAME     N\n"
-			       "ab  äöüßä…  12\n");
+	cr_assert_str_eq(text, "NAME\n"
+			       "äöüß…\n");
 	free(text);
+}
+
+Test(table, shows_no_control_characters)
+{
+	char *text = printed(0, "a\x1b[31mb");
+
+	cr_assert_not_null(strstr(text, "a?[31mb"), "%s", text);
+	free(text);
+}
+
+/* ---- --format ---- */
+
+struct part {
+	uint32_t n;
+};
+struct row {
+	char name[16];
+	struct part part;
+	struct strv labels;
+	bool on;
+};
+static const struct field part_fields[] = { FIELD(struct part, n, FIELD_U32, false, 0, 0, "") };
+static const struct schema part_schema = SCHEMA("part", struct part, part_fields);
+static const struct field row_fields[] = {
+	FIELD(struct row, name, FIELD_STR, false, 0, 0, ""),
+	FIELD_SUB(struct row, part, FIELD_STRUCT, false, 0, 0, &part_schema, ""),
+	FIELD(struct row, labels, FIELD_PAIRS, false, 0, 4, ""),
+	FIELD(struct row, on, FIELD_BOOL, false, 0, 0, ""),
+};
+static const struct schema row_schema = SCHEMA("row", struct row, row_fields);
+
+static char *formatted(const char *format)
+{
+	static char tier[] = "tier=web";
+	static char *labels[] = { tier, NULL };
+	const char *const cells[] = { "1 GiB", "x", "12" };
+	const struct row row = { "web-1", { 7 }, { labels, 1 }, true };
+	struct format f;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	cr_assert_eq(format_init(&f, format, columns, ARRAY_LEN(columns), &row_schema, NULL), 0);
+	cr_assert_eq(format_row(&f, cells, &row, out, NULL), 0);
+	format_fini(&f);
+	(void)fclose(out);
+	return text;
+}
+
+Test(format, takes_columns_by_their_head_and_fields_by_their_path)
+{
+	static const struct {
+		const char *format, *text;
+	} rows[] = {
+		{ "{{.ID}}|{{.id}}|{{ .N }}", "1 GiB|1 GiB|12\n" },
+		{ "{{.part.n}}\\t{{.on}}\\n-", "7\ttrue\n-\n" },
+		{ "{{.labels.tier}}{{.labels.none}}.", "web.\n" },
+		{ "{{.labels}} {{.part}}", "{\"tier\":\"web\"} {\"n\":7}\n" },
+		{ "no field", "no field\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *text = formatted(rows[i].format);
+
+		cr_assert_str_eq(text, rows[i].text, "%s: %s", rows[i].format, text);
+		free(text);
+	}
+}
+
+Test(format, refuses_what_it_does_not_know)
+{
+	static const struct {
+		const char *format, *why;
+	} rows[] = {
+		{ "{{.NMAE}}", "did you mean" },          { "{{.part.x}}", "no field \"part.x\"" },
+		{ "{{.name.x}}", "no field \"name.x\"" }, { "{{.ID", "has no }}" },
+		{ "{{ID}}", "is not {{.FIELD}}" },        { "{{.}}", "is not {{.FIELD}}" },
+		{ "table x", "a table of no field" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err e = { 0 };
+		struct format f;
+
+		cr_assert_lt(format_init(&f, rows[i].format, columns, ARRAY_LEN(columns),
+					 &row_schema, &e),
+			     0, "%s", rows[i].format);
+		cr_assert_not_null(strstr(e.text, rows[i].why), "%s: %s", rows[i].format, e.text);
+	}
 }
 
 Test(table, shows_empty_cells)

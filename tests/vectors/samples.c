@@ -154,21 +154,28 @@ static const struct exec_result exec_done = { .status = 143, .signo = 15 };
 static const struct exec_result exec_zero = { .status = 0 };
 
 static const struct op_args op = { .op_id = OP };
+static const struct op_wait_args op_wait = { .op_id = OP, .deadline_ms = 30000 };
 static struct op_step steps[] = {
-	{ .name = "lease", .duration_us = 12 },
-	{ .name = "vmm", .begin_us = 12, .duration_us = 900, .result = -2 },
-	{ .name = "lease", .begin_us = 912, .duration_us = 3, .undo = true },
+	{ .name = "queue", .vm = VM_WEB, .duration_us = 12 },
+	{ .name = "vmm", .vm = VM_WEB, .begin_us = 12, .duration_us = 900, .result = -2 },
+	{ .name = "admit", .vm = VM_WEB, .begin_us = 912, .duration_us = 3, .undo = true },
+	{ .name = "files", .vm = VM_DB, .begin_us = 4, .duration_us = 911, .running = true },
 };
 static struct op_view failed_op[] = { {
 	.op_id = OP,
 	.method = "vm.start",
 	.state = "failed",
 	.vm = VM_WEB,
+	.vms = 2,
+	.failed = 1,
 	.wall_ms = UINT64_C(1700000000000),
 	.duration_us = 915,
+	.commit_us = 410,
 	.code = "vmm.missing",
 	.message = "vmm: qemu-system-x86_64: No such file or directory",
 	.steps = SEQ(steps),
+	.steps_lost = 7,
+	.targets = SEQ(two_targets),
 } };
 static const struct op_list_result ops = { .ops = SEQ(failed_op) };
 
@@ -240,6 +247,36 @@ static const struct info_result info = {
 	.vm_disk_bytes = UINT64_C(4) << 30,
 	.leaks = 1,
 	.limits = "memory, pids",
+};
+
+static char conf_file[] = "/etc/banger/banger.conf";
+static char memory_key[] = "defaults.memory";
+static char accel_key[] = "vmm.accel";
+static struct config_key two_keys[] = {
+	{ .key = "defaults.memory",
+	  .value = "4GiB",
+	  .source = "file",
+	  .where = "/etc/banger/banger.conf:3",
+	  .live = true },
+	{ .key = "vmm.accel",
+	  .value = "auto",
+	  .source = "built in",
+	  .where = "auto",
+	  .next = "kvm" },
+};
+static struct config_problem one_problem[] = {
+	{ .where = "/etc/banger/banger.conf:4",
+	  .message = "unknown key \"vcpus\" in [defaults]; did you mean \"vcpu\"?" },
+};
+static const struct config_result config = {
+	.keys = SEQ(two_keys),
+	.files = STRV(conf_file),
+	.problems = SEQ(one_problem),
+};
+static const struct config_reload_result reloaded = {
+	.changed = STRV(memory_key),
+	.restart = STRV(accel_key),
+	.problems = SEQ(one_problem),
 };
 
 static const struct progress_event progress = {
@@ -333,6 +370,10 @@ const struct sample samples[] = {
 	REPLY("client", "info", info_result_schema, &info),
 	REQUEST("client", "daemon.stop", none_schema, NULL),
 	REPLY("client", "daemon.stop", none_schema, NULL),
+	REQUEST("client", "config.show", none_schema, NULL),
+	REPLY("client", "config.show", config_result_schema, &config),
+	REQUEST("client", "config.reload", none_schema, NULL),
+	REPLY("client", "config.reload", config_reload_result_schema, &reloaded),
 	REQUEST("client", "watch", watch_args_schema, &watch),
 	REPLY("client", "watch", none_schema, NULL),
 	REQUEST("client", "vm.create", create_args_schema, &create),
@@ -357,6 +398,8 @@ const struct sample samples[] = {
 	REPLY("client", "vm.exec", exec_result_schema, &exec_done),
 	REQUEST("client", "op.show", op_args_schema, &op),
 	REPLY("client", "op.show", op_view_schema, &failed_op[0]),
+	REQUEST("client", "op.wait", op_wait_args_schema, &op_wait),
+	REPLY("client", "op.wait", op_view_schema, &failed_op[0]),
 	REQUEST("client", "op.list", none_schema, NULL),
 	REPLY("client", "op.list", op_list_result_schema, &ops),
 	REQUEST("client", "op.cancel", op_args_schema, &op),
