@@ -44,6 +44,7 @@ static const struct {
 	{ "poweroff", "powering off" },
 	{ "done", "done" },
 	{ "failed", "failed" },
+	{ "undone", "undone" },
 };
 
 static uint64_t clock_us(void)
@@ -147,11 +148,42 @@ void progress_bar_text(const struct progress *p, unsigned width, uint64_t now_us
 	finish(out, width);
 }
 
+/* One picture, written at once and over the one before: neither half of it nor a blank is seen. */
+struct frame {
+	char text[(PROGRESS_ROWS_MAX + 1) * (PROGRESS_LINE_MAX + 8) + 32];
+	size_t len;
+	uint32_t lines;
+};
+
+static void frame_line(struct frame *f, const char *line)
+{
+	f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "%s\033[K\n", line);
+	f->lines++;
+}
+
+static void frame_up(struct frame *f, uint32_t lines)
+{
+	if (lines > 0)
+		f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "\033[%uA\r",
+					   lines);
+}
+
+static void frame_show(struct frame *f)
+{
+	f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "\033[J");
+	(void)fwrite(f->text, 1, f->len, stderr);
+	(void)fflush(stderr);
+}
+
 /* Back to the display's first line, and everything below it blank. */
 static void wipe(struct progress *p)
 {
-	if (p->drawn > 0)
-		(void)fprintf(stderr, "\033[%uA\r\033[J", p->drawn);
+	struct frame f = { .len = 0 };
+
+	if (p->drawn == 0)
+		return;
+	frame_up(&f, p->drawn);
+	frame_show(&f);
 	p->drawn = 0;
 }
 
@@ -159,20 +191,20 @@ static void draw(struct progress *p)
 {
 	const unsigned width = term_width(STDERR_FILENO);
 	const uint64_t now_us = clock_us();
+	struct frame f = { .len = 0 };
 	char line[PROGRESS_LINE_MAX];
 
-	wipe(p);
+	frame_up(&f, p->drawn);
 	if (p->expected > PROGRESS_ROWS_MAX) {
 		progress_bar_text(p, width, now_us, line);
-		(void)fprintf(stderr, "%s\n", line);
-		p->drawn = 1;
+		frame_line(&f, line);
 	}
 	for (uint32_t i = 0; i < p->nrows; i++) {
 		progress_row_text(&p->rows[i], width, now_us, line);
-		(void)fprintf(stderr, "%s\n", line);
-		p->drawn++;
+		frame_line(&f, line);
 	}
-	(void)fflush(stderr);
+	frame_show(&f);
+	p->drawn = f.lines;
 }
 
 void progress_tick(struct progress *p)
@@ -226,7 +258,7 @@ static bool row_update(struct progress_row *row, const struct progress_event *ev
 
 void progress_take(struct progress *p, const struct progress_event *ev)
 {
-	const bool failed = strcmp(ev->stage, "failed") == 0;
+	const bool failed = strcmp(ev->stage, "failed") == 0 || strcmp(ev->stage, "undone") == 0;
 	const bool over = ev->id != 0 && (failed || strcmp(ev->stage, "done") == 0);
 
 	if (over && p->expected == PROGRESS_UNKNOWN && ev->total <= COUNT_MAX)

@@ -261,6 +261,8 @@ static void signal_default(struct session *s, int signo)
 		exit(STATUS_SIGNAL + signo); /* restores the terminal */
 	s->signo = signo;
 	session_cancel_all(s);
+	if (s->progress) /* it goes on below what we say */
+		progress_end(s->progress);
 	report_note(s->o, "cancelling; interrupt again to leave at once");
 }
 

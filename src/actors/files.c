@@ -98,6 +98,19 @@ int files_make_overlay(const char *path, const char *backing, uint64_t bytes, st
 	return rc < 0 ? rc : sync_parent(path, e);
 }
 
+int files_publish(const char *from, const char *to, bool *ret_swapped, struct err *e)
+{
+	int rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE);
+	const bool swapped = rc == 0;
+
+	if (rc < 0 && errno == ENOENT)
+		rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+	if (rc < 0)
+		return err_sys(e, code_of(errno), "rename %s to %s", from, to);
+	*ret_swapped = swapped;
+	return sync_parent(to, e);
+}
+
 int files_open_log(const char *path, struct err *e)
 {
 	const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);

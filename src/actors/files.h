@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -21,6 +22,10 @@ int files_remove(const char *path, struct err *e);
 
 /* A qcow2 overlay over a raw image, durable when this returns. */
 int files_make_overlay(const char *path, const char *backing, uint64_t bytes, struct err *e);
+
+/* Puts the directory `from` at the place of `to`, durably.  What was there is then at `from`:
+ * *ret_swapped says so, and a second call puts it back. */
+int files_publish(const char *from, const char *to, bool *ret_swapped, struct err *e);
 
 /* Opens (or makes, 0600) a log for appending; a descriptor. */
 int files_open_log(const char *path, struct err *e);

@@ -37,6 +37,10 @@ struct job {
 	int pidfd;
 	struct io_op exit;
 	bool exited;
+	bool swapped;   /* staging holds what was replaced */
+	uint32_t leaks; /* undo steps that failed last time, counted in env.leaks */
+	uint32_t retry_ms;
+	struct io_timer retry;
 	int status;
 	struct err job_err;  /* from an error line */
 	struct err work_err; /* of a job on a worker thread */
@@ -215,6 +219,12 @@ static int stop(struct plan *p, struct err *e)
 	return STEP_DONE;
 }
 
+/* Also one that never ran. */
+static bool is_over(const struct job *j)
+{
+	return j->exited || j->pidfd < 0;
+}
+
 /* ---- wait: until it has ended and its last line has come ---- */
 
 static int verdict(struct job *j, struct err *e)
@@ -248,9 +258,9 @@ static void maybe_ended(struct job *j)
 	struct err e = { 0 };
 
 	if (plan_waits_undo(p, stop)) {
-		if (j->exited && !j->out_open)
+		if (is_over(j) && !j->out_open)
 			plan_event(p, 0);
-		else if (j->exited)
+		else if (is_over(j))
 			io_stream_close(j->env->io, &j->out, 0);
 	} else if (plan_waits_in(p, ended) && j->exited && !j->out_open) {
 		const int rc = verdict(j, &e);
@@ -269,21 +279,17 @@ static int publish_files(void *arg, const bool *cancelled)
 	struct job *j = arg;
 
 	(void)cancelled;
-	/* Replacing: VMs that run keep their open files; the record changes right after. */
-	const int rc = files_remove(j->final, &j->work_err);
-	if (rc < 0)
-		return rc;
-	if (rename(j->staging, j->final) < 0)
-		return err_sys(&j->work_err, ERR_HOST_IO, "rename to %s", j->final);
-	return 0;
+	return files_publish(j->staging, j->final, &j->swapped, &j->work_err);
 }
 
+/* What was replaced goes back to its place; the place of what is new becomes empty. */
 static int unpublish_files(void *arg, const bool *cancelled)
 {
 	struct job *j = arg;
 
 	(void)cancelled;
-	return files_remove(j->final, &j->work_err);
+	return j->swapped ? files_publish(j->staging, j->final, &j->swapped, &j->work_err)
+			  : files_remove(j->final, &j->work_err);
 }
 
 static int publish(struct plan *p, struct err *e)
@@ -295,14 +301,25 @@ static int publish(struct plan *p, struct err *e)
 	return work(p, publish_files);
 }
 
+static bool is_known(const struct job *j)
+{
+	return j->kernel ? catalog_kernel(j->env->catalog, j->name) != NULL
+			 : catalog_image(j->env->catalog, j->name) != NULL;
+}
+
 static int unpublish(struct plan *p, struct err *e)
 {
 	struct job *j = job_of(p);
-	const bool known = j->kernel ? catalog_kernel(j->env->catalog, j->name) != NULL
-				     : catalog_image(j->env->catalog, j->name) != NULL;
 
 	(void)e;
-	return known ? STEP_DONE : work(p, unpublish_files);
+	return is_known(j) && !j->swapped ? STEP_DONE : work(p, unpublish_files);
+}
+
+static int unpublished(struct plan *p, struct msg *m, struct err *e)
+{
+	if (m->res == 0)
+		job_of(p)->swapped = false;
+	return worked(p, m, e);
 }
 
 static int record(struct plan *p, struct err *e)
@@ -354,8 +371,15 @@ static const struct step make_steps[] = {
 	{ "stage",   stage,   worked,   unstage,   worked, FILES_DEADLINE_MS, 0 },
 	{ "run",     run,     spawned,  stop,      NULL,   SPAWN_DEADLINE_MS, 0 },
 	{ "wait",    ended,   NULL,     NULL,      NULL,   0,                 0 },
-	{ "publish", publish, worked,   unpublish, worked, FILES_DEADLINE_MS, 0 },
+	{ "publish", publish, worked,   unpublish, unpublished, FILES_DEADLINE_MS, 0 },
 	{ "record",  record,  recorded, NULL,      NULL,   0,                 0 },
+};
+/* clang-format on */
+
+/* Once the record names what is new, what it replaced goes. */
+/* clang-format off */
+static const struct step tidy_steps[] = {
+	{ "tidy", NULL, NULL, unstage, worked, FILES_DEADLINE_MS, 0 },
 };
 /* clang-format on */
 
@@ -385,10 +409,17 @@ static int drop_files(struct plan *p, struct err *e)
 	return work(p, unpublish_files);
 }
 
+/* Without its record it is of no use: what could not be removed is tried again. */
+static int drop_rest(struct plan *p, struct err *e)
+{
+	(void)e;
+	return is_known(job_of(p)) ? STEP_DONE : work(p, unpublish_files);
+}
+
 /* clang-format off */
 static const struct step remove_steps[] = {
-	{ "record", drop_record, recorded, NULL, NULL, 0,                 0 },
-	{ "files",  drop_files,  worked,   NULL, NULL, FILES_DEADLINE_MS, 0 },
+	{ "record", drop_record, recorded, NULL,      NULL,   0,                 0 },
+	{ "files",  drop_files,  worked,   drop_rest, worked, FILES_DEADLINE_MS, 0 },
 };
 /* clang-format on */
 
@@ -429,7 +460,8 @@ static void event_line(struct job *j, char *line)
 		(void)snprintf(ev.stage, sizeof(ev.stage), "%s", key);
 		ev.done = done;
 		ev.total = total;
-		op_progress(j->env, j->op, &ev);
+		if (j->op)
+			op_progress(j->env, j->op, &ev);
 	}
 }
 
@@ -465,7 +497,7 @@ static void exited(struct job *j)
 
 /* ---- life ---- */
 
-static void finish(struct job *j)
+static void answer(struct job *j)
 {
 	struct env *env = j->env;
 	struct op *op = take_ptr(&j->op);
@@ -473,7 +505,6 @@ static void finish(struct job *j)
 	if (!j->plan.completed) {
 		if (j->plan.failed_step)
 			(void)snprintf(op->step, sizeof(op->step), "%s", j->plan.failed_step);
-		env->leaks += j->plan.leaks;
 		op_fail(env, op, &j->plan.err);
 	} else if (j->remove) {
 		op_done(env, op, NULL, NULL);
@@ -482,18 +513,47 @@ static void finish(struct job *j)
 	} else {
 		op_done(env, op, &image_view_schema, &j->image);
 	}
+	env->njobs--;
+}
+
+static void job_free(struct job *j)
+{
+	io_timer_cancel(j->env->io, &j->retry);
 	strv_fini(&j->argv);
 	strv_fini(&j->envp);
 	buf_fini(&j->line);
 	actor_fini(&j->actor);
-	env->njobs--;
 	free(j);
 }
 
+/* The same table backward: each undo means "ensure absent". */
+static void undo_again(struct job *j)
+{
+	plan_unwind(&j->plan, j->plan.steps, j->plan.n, &j->plan.op_id);
+}
+
+/* Answered, and then as long as anything is left over. */
 static void plan_ended(struct plan *p, int rc)
 {
-	(void)rc;
-	finish(job_of(p));
+	struct job *j = job_of(p);
+
+	(void)rc; /* the plan itself says more */
+	if (j->op)
+		answer(j);
+	j->env->leaks -= j->leaks;
+	j->env->leaks += p->leaks;
+	j->leaks = p->leaks;
+	if (p->completed && j->swapped) {
+		j->swapped = false;
+		plan_unwind(p, tidy_steps, ARRAY_LEN(tidy_steps), &p->op_id);
+	} else if (p->leaks > 0) {
+		j->retry_ms = j->retry_ms == 0 ? RETRY_FIRST_MS : j->retry_ms * 2;
+		if (j->retry_ms > RETRY_MAX_MS)
+			j->retry_ms = RETRY_MAX_MS;
+		io_timer_set(j->env->io, &j->retry, j->retry_ms, 0);
+	} else {
+		job_free(j);
+	}
 }
 
 static void step_begun(struct plan *p, const char *step, bool undo)
@@ -501,6 +561,8 @@ static void step_begun(struct plan *p, const char *step, bool undo)
 	struct job *j = job_of(p);
 	struct progress_event ev = { 0 };
 
+	if (!j->op)
+		return;
 	p->mark = op_step_begun(j->env, j->op, 0, step, undo);
 	(void)snprintf(ev.name, sizeof(ev.name), "%s", j->name);
 	(void)snprintf(ev.stage, sizeof(ev.stage), "%s%s", undo ? "undo " : "", step);
@@ -511,7 +573,8 @@ static void step_over(struct plan *p, int rc)
 {
 	const struct job *j = job_of(p);
 
-	op_step_over(j->env, j->op, p->mark, rc);
+	if (j->op)
+		op_step_over(j->env, j->op, p->mark, rc);
 }
 
 static const struct plan_ops plan_ops = {
@@ -534,6 +597,8 @@ static void handle(struct actor *a, struct msg *m)
 		}
 	} else if (m == &j->exit.msg) {
 		exited(j);
+	} else if (m == &j->retry.msg) {
+		undo_again(j);
 	} else if (m->type == MSG_CANCEL) {
 		msg_free(m);
 		plan_abort(&j->plan, &cancelled);
@@ -616,6 +681,7 @@ static struct job *job_make(struct env *env, struct op *op, struct err *e)
 	buf_init(&j->line, IMAGE_LINE_MAX);
 	db_wait_init(&j->commit, &j->actor);
 	io_op_init(&j->exit, &j->actor, MSG_EXIT);
+	io_timer_init(&j->retry, &j->actor, MSG_TIMER);
 	plan_init(&j->plan, env->io, &j->actor, &plan_ops);
 	if (check(j, e) < 0) {
 		actor_fini(&j->actor);

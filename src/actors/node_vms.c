@@ -291,7 +291,10 @@ static void progress(struct node *n, const struct task *t)
 	if (!t->op->progress)
 		return;
 	(void)snprintf(ev.name, sizeof(ev.name), "%s", t->name);
-	(void)snprintf(ev.stage, sizeof(ev.stage), "%s", t->err.code ? "failed" : "done");
+	(void)snprintf(ev.stage, sizeof(ev.stage), "%s",
+		       !t->err.code                   ? "done"
+		       : t->err.code == ERR_CANCELLED ? "undone"
+						      : "failed");
 	(void)snprintf(ev.message, sizeof(ev.message), "%s", t->err.text);
 	op_progress(n->env, t->op, &ev);
 }
@@ -708,18 +711,23 @@ static int load_vm(void *arg, const void *key, size_t key_len, const void *value
 	return rc;
 }
 
-static void recover(struct node *n, struct vm *vm)
+static int recover(struct node *n, struct vm *vm, struct err *e)
 {
 	struct vm_resources res;
 	uint8_t key[8];
 
 	for (int i = 0; i < 8; i++)
 		key[i] = (uint8_t)(vm->rec.id >> (56 - 8 * i));
-	const bool holds = db_get(n->env->db, STORE_RESOURCES, key, sizeof(key),
-				  &vm_resources_schema, &res, NULL) == 0;
-	vm_recover(vm, holds ? &res : NULL);
+	int rc = db_get(n->env->db, STORE_RESOURCES, key, sizeof(key), &vm_resources_schema, &res,
+			e);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	rc = vm_recover(vm, rc == 0 ? &res : NULL);
+	if (rc < 0)
+		return err_num(e, ERR_HOST_MEMORY, rc, "recovery of %s", vm->rec.spec.name);
 	if (vm->rec.lease) /* its client cannot be there any more */
 		delete_leased(n, vm);
+	return 0;
 }
 
 int node_load(struct node *n, struct err *e)
@@ -729,7 +737,11 @@ int node_load(struct node *n, struct err *e)
 
 	if (rc < 0)
 		return e->code ? rc : err_num(e, ERR_STORE, rc, "records of VMs");
-	list_for_each (v, &n->vms)
-		recover(n, list_entry(v, struct vm, link));
+	list_for_each (v, &n->vms) {
+		const int recovered = recover(n, list_entry(v, struct vm, link), e);
+
+		if (recovered < 0)
+			return recovered;
+	}
 	return 0;
 }

@@ -27,8 +27,8 @@ const struct fsm_state vm_states[VM_NSTATES] = {
 			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
 	[VM_FAILED]   = { "failed",   BIT(VM_STARTING) | BIT(VM_STOPPING) | BIT(VM_DELETING),
 			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
-	[VM_DELETING] = { "deleting", BIT(VM_FAILED),
-			  0 },
+	[VM_DELETING] = { "deleting", BIT(VM_CREATED) | BIT(VM_STOPPED) | BIT(VM_FAILED),
+			  BIT(VERB_DELETE) },
 };
 /* clang-format on */
 
@@ -321,6 +321,11 @@ static void refuse(struct vm *vm, enum err_code code, const char *what)
 	vm_next_task(vm);
 }
 
+void vm_out_of_memory(struct vm *vm)
+{
+	refuse(vm, ERR_HOST_MEMORY, "vm: what a plan needs");
+}
+
 static void kill_task(struct vm *vm, struct task *t)
 {
 	const int signo = t->signo ? (int)t->signo : SIGKILL;
@@ -353,6 +358,10 @@ static void run_task(struct vm *vm, struct task *t)
 	if (t->verb != VERB_CREATE && !fsm_accepts(&vm->fsm, t->verb)) {
 		(void)snprintf(text, sizeof(text), "the VM is %s", fsm_name(&vm->fsm));
 		refuse(vm, ERR_VM_STATE, text);
+		return;
+	}
+	if (now == VM_FAILED && vm->leaks > 0) { /* first that, then what is asked */
+		vm_unwind(vm, VM_FAILED);
 		return;
 	}
 	switch (t->verb) {
@@ -504,8 +513,8 @@ static void exec_arrived(struct vm *vm, struct op *op)
 static void timer_fired(struct vm *vm, struct msg *m)
 {
 	if (m == &vm->retry.msg) {
-		if (vm_state(vm) == VM_FAILED && !vm_busy(vm))
-			vm_unwind(vm, VM_FAILED);
+		if (!vm_busy(vm))
+			vm_retry(vm);
 	} else if (vm->run && m == &vm->run->link.hello.msg) {
 		guest_link_timer(&vm->run->link);
 	}

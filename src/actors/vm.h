@@ -30,7 +30,7 @@ enum vm_state {
 	VM_STOPPING, /* powering off, killing, tearing down */
 	VM_STOPPED,  /* holds files only */
 	VM_FAILED,   /* as stopped, and `failure` says why; or undo failed and is retried */
-	VM_DELETING, /* files are being removed, then the record */
+	VM_DELETING, /* files are being removed, then the record; retried until that is done */
 	VM_NSTATES,
 };
 
@@ -67,6 +67,7 @@ struct vm_run {
 	uint64_t ready_us;       /* from there to ready */
 	uint32_t control_id;
 	struct err create_err; /* why a create is being taken back */
+	bool deleting;         /* the record says so: there is no way back */
 };
 
 struct vm {
@@ -85,7 +86,7 @@ struct vm {
 	struct list waiters;   /* task.link: vm.wait */
 	struct io_timer retry; /* an undo that failed is tried again */
 	uint32_t retry_ms;
-	uint32_t leaks;        /* undo steps that failed last time, counted in env.leaks */
+	uint32_t leaks; /* undo steps that failed last time, counted in env.leaks; `run` stays */
 	struct actor_id lease; /* the client whose end is ours; zero: none */
 	bool named;            /* the host's lists know us by name and id */
 	bool gone;             /* the record is deleted */
@@ -97,8 +98,8 @@ int vm_create(struct env *env, struct vm_record *rec, struct vm **ret_vm);
 void vm_destroy(struct vm *vm);
 
 /* After a restart: adopts what runs, undoes what was half done.  `res` is NULL when it holds
- * nothing. */
-void vm_recover(struct vm *vm, const struct vm_resources *res);
+ * nothing.  -ENOMEM: nothing was begun. */
+int vm_recover(struct vm *vm, const struct vm_resources *res) MUST_CHECK;
 
 /* The node's look at its child. */
 void vm_view_fill(const struct vm *vm, struct vm_view *ret_view); /* borrows the spec's vectors */
@@ -116,6 +117,7 @@ void vm_run_end(struct vm *vm);             /* frees it: nothing may be held or 
 void vm_move(struct vm *vm, enum vm_state to);
 void vm_task_done(struct vm *vm, const struct err *e); /* the task at hand is answered */
 void vm_next_task(struct vm *vm);
+void vm_out_of_memory(struct vm *vm); /* the task at hand cannot even begin */
 
 /* Paths: "<state>/vms/<id>", "<runtime>/vm/<id>", and files in them. */
 void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
@@ -164,3 +166,4 @@ extern const struct guest_link_ops vm_link_ops;
 
 /* vm_ended.c: what follows a plan's end */
 extern const struct plan_ops vm_plan_ops;
+void vm_retry(struct vm *vm); /* what could not be undone or deleted, once more */

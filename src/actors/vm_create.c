@@ -1,7 +1,7 @@
 /* vm_create.c - from a record to a VM that can be started, and back to nothing.
  *
  *   create:  intent -> files -> record          delete:  intent -> files -> record
- *            (undone: every trace goes)                  (goes on after a crash)
+ *            (undone: every trace goes)                  (goes on after a crash, or a failure)
  *
  * The record says "creating" before the first file is made, and "deleting" before the first one
  * goes, so that a crash in between is finished at the next start.  A VM without files (the null
@@ -37,10 +37,13 @@ static int put_intent(struct plan *p, struct err *e)
 	return vm_commit(vm, p);
 }
 
+/* Last of all: as long as files may be left, the record says whose they are. */
 static int drop_record(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 
+	if (p->leaks > 0)
+		return vm_put(vm, VM_DELETING) < 0 ? out_of_memory(e) : vm_commit(vm, p);
 	if (vm_del_record(vm) < 0 || vm_del_resources(vm) < 0)
 		return out_of_memory(e);
 	return vm_commit(vm, p);
@@ -139,10 +142,19 @@ static int put_deleting(struct plan *p, struct err *e)
 	return vm_commit(vm, p);
 }
 
+static int deleting(struct plan *p, struct msg *m, struct err *e)
+{
+	const int rc = vm_committed(p, m, e);
+
+	if (rc == 0)
+		vm_of(p)->run->deleting = true;
+	return rc;
+}
+
 /* clang-format off */
 const struct step vm_delete_steps[] = {
 	/* name      start         finish        undo  undone ms               arg */
-	{ "intent",  put_deleting, vm_committed, NULL, NULL,  0,                 0 },
+	{ "intent",  put_deleting, deleting,     NULL, NULL,  0,                 0 },
 	{ "files",   unmake,       worked,       NULL, NULL,  FILES_DEADLINE_MS, 0 },
 	{ "record",  drop_record,  vm_committed, NULL, NULL,  0,                 0 },
 };
@@ -153,34 +165,30 @@ static const struct op_id *op_of(const struct vm *vm)
 	return vm->task ? &vm->task->op->id : NULL;
 }
 
-static bool ready_to_plan(struct vm *vm)
-{
-	const struct err e = { .code = ERR_HOST_MEMORY, .text = "out of memory" };
-
-	if (vm_run_begin(vm))
-		return true;
-	vm_task_done(vm, &e);
-	return false;
-}
-
 void vm_create_begin(struct vm *vm)
 {
-	if (ready_to_plan(vm))
+	if (vm_run_begin(vm)) {
 		plan_begin(&vm->run->plan, vm_create_steps, ARRAY_LEN(vm_create_steps), op_of(vm));
-	else
-		vm->gone = true; /* nothing was made */
+		return;
+	}
+	vm->gone = true; /* nothing was made */
+	vm_out_of_memory(vm);
 }
 
 void vm_create_undo(struct vm *vm)
 {
-	if (ready_to_plan(vm))
+	if (vm_run_begin(vm))
 		plan_unwind(&vm->run->plan, vm_create_steps, ARRAY_LEN(vm_create_steps), NULL);
 }
 
 void vm_delete_begin(struct vm *vm)
 {
-	if (!ready_to_plan(vm))
+	if (!vm_run_begin(vm)) {
+		vm_out_of_memory(vm);
 		return;
+	}
+	vm->run->end_state = vm_state(vm);
+	vm->run->deleting = vm_state(vm) == VM_DELETING;
 	if (vm_state(vm) != VM_DELETING)
 		vm_move(vm, VM_DELETING);
 	plan_begin(&vm->run->plan, vm_delete_steps, ARRAY_LEN(vm_delete_steps), op_of(vm));

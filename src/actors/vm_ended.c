@@ -56,10 +56,22 @@ static void note_leaks(struct vm *vm, uint32_t leaks)
 	vm->env->leaks -= vm->leaks;
 	vm->env->leaks += leaks;
 	vm->leaks = leaks;
-	if (leaks > 0)
+	if (leaks > 0) {
 		retry_later(vm);
-	else
-		vm->retry_ms = 0;
+		return;
+	}
+	vm->retry_ms = 0;
+	io_timer_cancel(vm->env->io, &vm->retry);
+}
+
+void vm_retry(struct vm *vm)
+{
+	if (!vm_run_begin(vm))
+		retry_later(vm);
+	else if (vm_state(vm) == VM_DELETING)
+		vm_delete_begin(vm);
+	else if (vm_state(vm) == VM_FAILED)
+		vm_unwind(vm, VM_FAILED);
 }
 
 static void gone(struct vm *vm, const struct err *e)
@@ -91,7 +103,6 @@ static void create_ended(struct vm *vm, struct plan *p)
 		gone(vm, &e);
 		return;
 	}
-	vm_move(vm, VM_FAILED);
 	vm_task_done(vm, &e);
 	vm_run_end(vm);
 	vm_next_task(vm);
@@ -108,8 +119,10 @@ static void delete_ended(struct vm *vm, struct plan *p)
 		gone(vm, &why);
 		return;
 	}
-	(void)snprintf(vm->rec.failure, sizeof(vm->rec.failure), "delete: %.140s", e.text);
-	vm_move(vm, VM_FAILED);
+	if (vm->run->deleting)
+		note_leaks(vm, 1);
+	else
+		vm_move(vm, vm->run->end_state); /* as if nothing had been asked */
 	vm_task_done(vm, &e);
 	vm_run_end(vm);
 	vm_next_task(vm);
@@ -137,22 +150,29 @@ static enum vm_state unwound_state(const struct vm *vm, const struct plan *p)
 
 static void start_undone(struct vm *vm, struct plan *p)
 {
-	const struct err e = p->err;
+	struct err e = p->err;
 	const struct task *t = vm->task;
-	const bool leaked = p->leaks > 0;
 
 	note_leaks(vm, p->leaks);
 	vm_move(vm, unwound_state(vm, p));
-	if (leaked || !t) {
+	if (p->leaks > 0) { /* what it still holds is in `run` */
 		vm_task_done(vm, &e);
+		vm_next_task(vm);
+		return;
+	}
+	if (!t) {
+		vm_task_done(vm, NULL);
 	} else if (t->verb == VERB_DELETE || (t->verb == VERB_CREATE && t->cancelled)) {
 		vm->run->create_err = t->verb == VERB_CREATE ? e : (struct err){ 0 };
 		vm_delete_begin(vm);
 		return;
-	} else if (t->verb == VERB_RESTART && !e.code && !t->cancelled) {
-		vm->run->ready = false;
-		vm_start_begin(vm);
-		return;
+	} else if ((t->verb == VERB_RESTART || t->verb == VERB_START) && !e.code) {
+		if (!t->cancelled) {
+			vm_start_begin(vm);
+			return;
+		}
+		err_set(&e, ERR_CANCELLED, "cancelled once it was stopped");
+		vm_task_done(vm, &e);
 	} else {
 		vm_task_done(vm, &e);
 	}

@@ -1,47 +1,80 @@
 /* vm_recover.c - after a restart: what runs is adopted, what was half done is undone. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "actors/vm.h"
 
-void vm_recover(struct vm *vm, const struct vm_resources *res)
+static bool is_at_rest(const struct vm *vm, const struct vm_resources *res)
+{
+	switch (vm_state(vm)) {
+	case VM_CREATED:
+	case VM_STOPPED:
+		return true;
+	case VM_FAILED: /* or an undo had failed: once more */
+		return !res->runtime && !res->process;
+	case VM_CREATING:
+	case VM_STARTING:
+	case VM_RUNNING:
+	case VM_STOPPING:
+	case VM_DELETING:
+		return false;
+	case VM_NSTATES:
+		break;
+	}
+	ASSERT(!"no state");
+	return false;
+}
+
+static void note_failure(struct vm *vm, const char *why)
+{
+	(void)snprintf(vm->rec.failure, sizeof(vm->rec.failure), "%s", why);
+}
+
+static void take_down(struct vm *vm, const struct vm_resources *res, enum vm_state end_state)
+{
+	vm->run->res = *res;
+	vm_unwind(vm, end_state);
+}
+
+int vm_recover(struct vm *vm, const struct vm_resources *res)
 {
 	static const struct vm_resources nothing;
-	const char *why = "the daemon ended while the VM was starting";
 
 	if (!res)
 		res = &nothing;
+	if (is_at_rest(vm, res))
+		return 0;
+	if (!vm_run_begin(vm))
+		return -ENOMEM;
 	switch (vm_state(vm)) {
 	case VM_CREATING:
 		vm_create_undo(vm);
-		return;
+		break;
 	case VM_DELETING:
 		vm_delete_begin(vm);
-		return;
+		break;
+	case VM_STARTING:
+		note_failure(vm, "the daemon ended while the VM was starting");
+		take_down(vm, res, VM_FAILED);
+		break;
 	case VM_RUNNING:
 		if (vm_adopt(vm, res)) {
 			LOG_INFO(&vm->actor.log, NULL, "vm.adopted", K("pid", res->pid));
-			return;
+			break;
 		}
-		why = "the VMM ended while no daemon ran";
+		note_failure(vm, "the VMM ended while no daemon ran");
 		vm_move(vm, VM_STOPPING);
+		take_down(vm, res, VM_STOPPED);
 		break;
-	case VM_STARTING:
 	case VM_STOPPING:
+		take_down(vm, res, VM_STOPPED);
 		break;
 	case VM_CREATED:
 	case VM_STOPPED:
-		return;
 	case VM_FAILED:
-		if (!res->runtime && !res->process)
-			return;
-		why = vm->rec.failure; /* an undo had failed: once more */
-		break;
 	case VM_NSTATES:
-		ASSERT(!"no state");
+		take_down(vm, res, VM_FAILED);
+		break;
 	}
-	(void)snprintf(vm->rec.failure, sizeof(vm->rec.failure), "%s", why);
-	if (!vm_run_begin(vm))
-		return;
-	vm->run->res = *res;
-	vm_unwind(vm, vm_state(vm) == VM_STOPPING ? VM_STOPPED : VM_FAILED);
+	return 0;
 }

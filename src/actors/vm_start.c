@@ -477,13 +477,15 @@ static_assert(VMM_NSOCKETS + 2 <= IO_SPAWN_FDS, "the sockets and the log are inh
 
 void vm_start_begin(struct vm *vm)
 {
-	const struct err e = { .code = ERR_HOST_MEMORY, .text = "out of memory" };
-
 	if (!vm_run_begin(vm)) {
-		vm_task_done(vm, &e);
+		vm_out_of_memory(vm);
 		return;
 	}
 	vm->run->end_state = VM_STOPPED;
+	vm->run->ready = false;
+	vm->run->ready_line = false;
+	buf_clear(&vm->run->console);
+	buf_clear(&vm->run->control);
 	vm_move(vm, VM_STARTING);
 	plan_begin(&vm->run->plan, vm_start_steps, ARRAY_LEN(vm_start_steps),
 		   vm->task ? &vm->task->op->id : NULL);

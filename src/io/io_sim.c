@@ -118,6 +118,19 @@ int io_pair(struct io *io, int ret_fd[2])
 	return 0;
 }
 
+bool sim_daemon_rests(const struct sim *s)
+{
+	if (!s->daemon)
+		return true;
+	list_for_each (l, &s->daemon->flights) {
+		const enum sim_effect e = list_entry(l, struct flight, link)->effect;
+
+		if (e != SIM_RECV && e != SIM_ACCEPT && e != SIM_POLL)
+			return false;
+	}
+	return list_empty(&s->daemon->io.queue) && list_empty(&s->daemon->io.late);
+}
+
 uint32_t sim_daemon_fds(const struct sim *s)
 {
 	return s->daemon ? s->daemon->nopen : 0;
@@ -384,7 +397,7 @@ int io_create(const struct io_config *conf, struct actors *actors, struct io **r
 		io->lanes[i].max = i == IO_LANE_STORE ? 1 : SIM_WORKERS;
 	}
 	for (int bid = 0; bid < IO_BUFS; bid++)
-		kernel_buffer(&io->io, bid);
+		io->bufs[io->nbufs++] = (uint16_t)bid;
 	ASSERT(!io->sim->daemon);
 	io->sim->daemon = io;
 	io->io.now_us = io->sim->now_us;

@@ -235,5 +235,7 @@ void sim_proc_unlink(struct sim_proc *p, int number);
 
 /* ---- what the daemon has open: for the search for leaks ---- */
 
+/* Nothing that it has asked for is going to be answered, but for what peers and processes do. */
+bool sim_daemon_rests(const struct sim *s);
 uint32_t sim_daemon_fds(const struct sim *s);
 uint32_t sim_daemon_children(struct sim *s); /* living or not yet reaped */

@@ -19,7 +19,7 @@ enum {
 static bool ours[FDS_MAX]; /* descriptors that the daemon has opened */
 
 int __real_mkdir(const char *path, mode_t mode);
-int __real_rename(const char *from, const char *to);
+int __real_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
 int __real_remove(const char *path);
 int __real_unlink(const char *path);
 int __real_open64(const char *path, int flags, ...);
@@ -43,10 +43,10 @@ int __wrap_mkdir(const char *path, mode_t mode)
 	return fails(path) ? -1 : __real_mkdir(path, mode);
 }
 
-int __wrap_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to)
+int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
+int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-	return fails(to) ? -1 : __real_rename(from, to);
+	return fails(to) ? -1 : __real_renameat2(from_dir, from, to_dir, to, flags);
 }
 
 int __wrap_remove(const char *path);

@@ -209,6 +209,8 @@ static const char *check_vm(struct world *w, const struct vm *vm)
 {
 	const char *bad;
 
+	if (vm_state(vm) == VM_DELETING && vm->leaks > 0)
+		return check_record(w, vm); /* it is tried again, also after a crash */
 	if (!state_settled(vm))
 		return say("vm %s stays %s", vm->rec.spec.name, fsm_name(&vm->fsm));
 	if ((bad = check_record(w, vm)) || (bad = check_held(w, vm)) || (bad = check_host(w, vm)))

@@ -344,14 +344,14 @@ bool world_quiet(struct world *w, void *arg)
 	const struct node *n = w->daemon->node;
 
 	(void)arg;
-	if (n->ops.count > n->nwatchers || w->daemon->env.njobs > 0 ||
+	if (n->ops.count > n->nwatchers || w->daemon->env.njobs > 0 || w->daemon->env.leaks > 0 ||
 	    !actors_idle(&w->daemon->actors) || !db_idle(w->daemon->env.db))
 		return false;
 	list_for_each (l, &n->vms)
 		if (!vm_at_rest(list_entry(l, struct vm, link)))
 			return false;
 	/* Channels that close, processes that end. */
-	return sim_idle(w->sim);
+	return sim_idle(w->sim) && sim_daemon_rests(w->sim);
 }
 
 bool world_settle(struct world *w)
