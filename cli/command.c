@@ -59,7 +59,7 @@ const struct command commands[] = {
 	  .options = BIT(OPT_INTERACTIVE) | BIT(OPT_TTY) | BIT(OPT_NO_STDIN) | BIT(OPT_ENV) | BIT(OPT_CWD) | BIT(OPT_ALL) | BIT(OPT_LABEL),
 	  .summary = "run a command in a VM",
 	  .doc = "The exit status is the command's. Standard input is passed when it is no terminal, or with -i. "
-		 "Without -t, signals that banger receives are passed to the command; the third interrupt leaves. "
+		 "Without -t, signals that banger receives are passed to the command; the third of SIGINT and SIGTERM leaves. "
 		 "With --all or -l instead of REF the command runs in every VM that matches and runs, each line of output begins with the VM's name, and the exit status is the number of VMs that failed, at most 100.",
 	  .examples = "banger vm exec web-1 -- uname -a\nbanger exec -it web-1 bash\ntar c . | banger exec web-1 -w /srv -- tar x\nbanger exec -l tier=web -- uptime" },
 	{ .name = "vm shell", .args = "REF", .run = shell_run, .min_args = 1, .max_args = 1, .guest = true,

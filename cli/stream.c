@@ -149,7 +149,7 @@ static bool on_signal(struct session *s, int signo)
 	}
 	if (a->tty || s->interrupts > 0 || !running(a))
 		return false;
-	if (signo == SIGINT && ++a->interrupts >= INTERRUPTS_MAX) {
+	if ((signo == SIGINT || signo == SIGTERM) && ++a->interrupts >= INTERRUPTS_MAX) {
 		s->interrupts++; /* so that this one leaves */
 		return false;
 	}

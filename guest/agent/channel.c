@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/cleanup.h"
 #include "proto/frame.h"
 
 #define AGENT_NAME "banger-agent/" BANGER_VERSION
@@ -24,6 +25,13 @@ int channel_init(struct channel *c, int epoll, int fd, bool ends)
 	c->scan = (struct sync_scan){ 0 };
 	buf_init(&c->in, IN_BYTES_MAX);
 	buf_init(&c->out, OUT_BYTES_MAX);
+	/* Whoever talked to an agent before us learns that it is no more. */
+	const int rc = buf_append(&c->out, GUEST_SYNC, GUEST_SYNC_BYTES);
+
+	if (rc < 0) {
+		close_fd(&fd);
+		return rc;
+	}
 	return watch_add(epoll, &c->port, fd, EPOLLIN | EPOLLOUT);
 }
 

@@ -35,7 +35,7 @@ enum channel_next {
 	CHANNEL_HELLO, /* a new conversation begins */
 };
 
-int channel_init(struct channel *c, int epoll, int fd, bool ends);
+int channel_init(struct channel *c, int epoll, int fd, bool ends); /* takes fd, on failure too */
 void channel_fini(struct channel *c);
 
 /* Reads what is there, as far as there is room; true when it got something. */

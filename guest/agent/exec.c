@@ -89,7 +89,7 @@ int exec_create(int epoll, const struct wire *request, const struct guest_exec_a
 		return err_num(e, ERR_EXEC_FAILED, ENOMEM, "start");
 	x->tty = args->tty;
 	x->out[0].credit = x->out[1].credit = window;
-	x->in_credit = args->stdin_open ? WIRE_STREAM_WINDOW : 0;
+	x->in_consumed = args->stdin_open ? WIRE_STREAM_WINDOW : 0; /* to be granted */
 	(void)snprintf(x->what, sizeof(x->what), "%s",
 		       args->argv.n > 0 ? args->argv.v[0] : "login shell");
 	rc = spawn_command(args, &s, e);

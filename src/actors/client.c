@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/frames.h"
 #include "actors/limits.h"
 #include "actors/op.h"
 #include "proto/frame.h"
@@ -16,11 +17,13 @@ struct client {
 	struct io_stream stream;
 	struct buf in;            /* the frame being gathered */
 	struct io_timer deadline; /* of the hello, then of a frame that has begun */
+	struct io_timer again;    /* to read what was left for later */
 	bool greeted;             /* hello was exchanged */
 	bool closing;             /* io_stream_close() was called */
 	bool paused;              /* we do not read: it does not */
 	struct map ops;           /* op.by_request: unanswered, ours until then */
 	uint64_t budget;          /* bytes of stream windows given out */
+	struct frames_tail tail;  /* of what waits to be sent */
 };
 
 /* ---- sending ---- */
@@ -32,14 +35,19 @@ static void hang_up(struct client *c, const char *why)
 	c->closing = true;
 	LOG_DEBUG(&c->actor.log, NULL, "client.close", K("why", why));
 	io_timer_cancel(c->env->io, &c->deadline);
+	io_timer_cancel(c->env->io, &c->again);
 	io_stream_close(c->env->io, &c->stream, CLIENT_LINGER_MS);
 }
 
 static void send_wire(struct client *c, const struct wire *w)
 {
+	int rc;
+
 	if (c->closing)
 		return;
-	if (wire_encode(w, io_stream_out(&c->stream)) < 0) {
+	rc = w->type == WIRE_DATA ? frames_put_data(&c->stream, &c->tail, w)
+				  : wire_encode(w, io_stream_out(&c->stream));
+	if (rc < 0) {
 		hang_up(c, "it does not read its answers");
 		return;
 	}
@@ -185,7 +193,7 @@ static int chunk(struct client *c, const struct wire *w, struct err *e)
 		head.a = w->rows;
 		head.b = w->cols;
 	}
-	if (post_chunk(c->env->actors, op->at, &head, w->bytes.data) < 0)
+	if (post_chunk(c->env, op->at, &head, w->bytes.data) < 0)
 		return err_set(e, ERR_HOST_MEMORY, "stream of request %u", w->id);
 	return 0;
 }
@@ -280,6 +288,10 @@ static void readable(struct client *c)
 		read_frames(c);
 	}
 	while (!c->closing && !c->paused && (have = io_stream_peek(&c->stream, &data)) > 0) {
+		if (chunks_crowd(c->env)) {
+			io_timer_set(c->env->io, &c->again, CHUNKS_AGAIN_MS, 0);
+			return;
+		}
 		const size_t room = c->in.max - buf_len(&c->in);
 		const size_t take = have < room ? have : room;
 
@@ -350,6 +362,7 @@ static void ended(struct client *c)
 	}
 	IGNORE(post_serial(c->env->actors, c->env->node, MSG_CLIENT_GONE, 0, c->actor.id) < 0);
 	io_timer_cancel(c->env->io, &c->deadline);
+	io_timer_cancel(c->env->io, &c->again);
 	c->env->nclients--;
 	map_fini(&c->ops);
 	buf_fini(&c->in);
@@ -367,6 +380,8 @@ static void handle(struct actor *a, struct msg *m)
 			ended(c);
 		else
 			readable(c);
+	} else if (m == &c->again.msg) {
+		readable(c);
 	} else if (m == &c->deadline.msg) {
 		err_set(&e, ERR_TIMEOUT,
 			c->greeted ? "a frame did not end within %d ms" : "no hello within %d ms",
@@ -396,6 +411,7 @@ int client_create(struct env *env, int fd)
 		buf_init(&c->in, FRAME_HEAD + FRAME_MAX);
 		map_init(&c->ops);
 		io_timer_init(&c->deadline, &c->actor, MSG_TIMER);
+		io_timer_init(&c->again, &c->actor, MSG_TIMER);
 		rc = io_stream_open(env->io, &c->stream, &c->actor, MSG_STREAM, fd);
 		if (rc < 0)
 			actor_fini(&c->actor);

@@ -40,6 +40,7 @@ struct env {
 	uint64_t serial;     /* of the last operation admitted */
 	uint32_t nclients;   /* connections, at most CLIENTS_MAX */
 	uint32_t njobs;      /* imports and builds under way, at most JOBS_MAX */
+	size_t chunk_bytes;  /* of struct chunk_msg not handled yet: chunks_crowd() */
 	uint64_t leaks;      /* undo steps that failed and are being retried */
 	bool stopping;
 };

@@ -19,22 +19,26 @@ void guest_link_init(struct guest_link *l, struct env *env, const struct actor *
 		     const struct guest_link_ops *ops)
 {
 	*l = (struct guest_link){ .env = env, .log = &owner->log, .ops = ops };
+	l->frame_max = GUEST_FRAME_MAX;
 	buf_init(&l->in, FRAME_HEAD + GUEST_FRAME_MAX);
-	list_init(&l->execs);
-	io_timer_init(&l->hello, owner, MSG_TIMER);
+	list_init(&l->calls);
+	io_timer_init(&l->timer, owner, MSG_TIMER);
+	io_timer_init(&l->again, owner, MSG_TIMER);
 }
 
 void guest_link_fini(struct guest_link *l)
 {
-	ASSERT(list_empty(&l->execs));
-	if (l->env)
-		io_timer_cancel(l->env->io, &l->hello);
+	ASSERT(list_empty(&l->calls));
+	if (l->env) {
+		io_timer_cancel(l->env->io, &l->timer);
+		io_timer_cancel(l->env->io, &l->again);
+	}
 	buf_fini(&l->in);
 }
 
 /* ---- sending ---- */
 
-static int send_frame(struct guest_link *l, const struct wire *w)
+int guest_link_send(struct guest_link *l, const struct wire *w)
 {
 	const int rc = wire_encode(w, io_stream_out(l->stream));
 
@@ -43,8 +47,7 @@ static int send_frame(struct guest_link *l, const struct wire *w)
 	return rc;
 }
 
-static int send_request(struct guest_link *l, enum guest_method m, const void *args,
-			uint32_t *ret_id)
+int guest_link_ask(struct guest_link *l, enum guest_method m, const void *args, uint32_t *ret_id)
 {
 	struct wire w = { .type = WIRE_REQUEST, .id = ++l->next_id };
 	struct buf body;
@@ -56,12 +59,17 @@ static int send_request(struct guest_link *l, enum guest_method m, const void *a
 		rc = schema_encode(guest_methods[m].args, args, &body);
 	if (rc == 0) {
 		w.body = (struct wire_span){ buf_data(&body), buf_len(&body) };
-		rc = send_frame(l, &w);
+		rc = guest_link_send(l, &w);
 	}
 	buf_fini(&body);
 	if (rc == 0)
 		*ret_id = w.id;
 	return rc;
+}
+
+static void told(const struct guest_link *l, const char *event, const struct err *why)
+{
+	LOG_WARN(l->log, NULL, event, K("code", err_name(why->code)), K("why", why->text));
 }
 
 /* A new session each time: the answer to an older hello must not be taken for this one's. */
@@ -78,239 +86,124 @@ static void say_hello(struct guest_link *l)
 	l->session |= 1; /* 0 is "none" */
 	w.session = l->session;
 	(void)snprintf(w.name, sizeof(w.name), "bangerd/%s", BANGER_VERSION);
+	l->phase = GUEST_SEEKING;
 	l->scan = (struct sync_scan){ 0 };
-	l->synced = false;
+	l->hello_us = io_now_us(l->env->io);
+	l->noise = 0;
+	l->status_id = 0;
 	buf_clear(&l->in);
 	if (buf_append(io_stream_out(l->stream), GUEST_SYNC, GUEST_SYNC_BYTES) == 0)
-		IGNORE(send_frame(l, &w) < 0); /* said again when no answer comes */
-	io_timer_set(l->env->io, &l->hello, AGENT_HELLO_MS, 0);
+		IGNORE(guest_link_send(l, &w) < 0); /* said again when no answer comes */
+	io_timer_set(l->env->io, &l->timer, AGENT_HELLO_MS, 0);
 }
 
-void guest_link_timer(struct guest_link *l)
+/* ---- does it still live? ---- */
+
+void guest_link_watch(struct guest_link *l)
 {
-	if (l->stream && !l->up)
+	if (l->timer.set)
+		return;
+	l->heard = false;
+	l->ask_id = 0;
+	io_timer_set(l->env->io, &l->timer, AGENT_QUIET_MS, 0);
+}
+
+static void look_after(struct guest_link *l)
+{
+	const struct err gone = { .code = ERR_GUEST_GONE,
+				  .text = "the guest's agent does not answer any more" };
+
+	if (l->ncalls == 0)
+		return;
+	if (l->heard) {
+		guest_link_watch(l);
+	} else if (l->ask_id == 0) {
+		IGNORE(guest_link_ask(l, GUEST_METHOD_STATUS, NULL, &l->ask_id) < 0);
+		io_timer_set(l->env->io, &l->timer, AGENT_ANSWER_MS, 0);
+	} else {
+		told(l, "agent.hangs", &gone);
+		guest_calls_fail(l, &gone);
+		say_hello(l);
+	}
+}
+
+static void timer_fired(struct guest_link *l)
+{
+	if (l->phase == GUEST_RESTING)
+		io_stream_pause(l->env->io, l->stream, false);
+	if (l->phase == GUEST_UP)
+		look_after(l);
+	else if (l->phase != GUEST_AWAY)
 		say_hello(l);
 }
 
 void guest_link_open(struct guest_link *l, struct io_stream *stream)
 {
-	ASSERT(!l->stream);
+	ASSERT(l->phase == GUEST_AWAY);
 	l->stream = stream;
-	l->up = false;
-	l->status_id = 0;
 	l->poweroff_id = 0;
+	l->tail = (struct frames_tail){ 0 };
 	say_hello(l);
 }
 
-/* ---- commands ---- */
-
-static void exec_free(struct guest_link *l, struct guest_exec *x)
-{
-	list_remove(&x->link);
-	l->nexecs--;
-	free(x);
-}
-
-static void exec_fail(struct guest_link *l, struct guest_exec *x, const struct err *why)
-{
-	struct op *op = take_ptr(&x->op);
-
-	exec_free(l, x);
-	op_fail(l->env, op, why);
-}
+/* ---- the end, for good or for now ---- */
 
 void guest_link_close(struct guest_link *l, const struct err *why)
 {
-	struct list_node *n;
-
 	l->stream = NULL;
-	l->up = false;
-	l->synced = false;
+	l->phase = GUEST_AWAY;
 	buf_clear(&l->in);
-	io_timer_cancel(l->env->io, &l->hello);
-	while ((n = list_first(&l->execs)) != NULL)
-		exec_fail(l, list_entry(n, struct guest_exec, link), why);
+	io_timer_cancel(l->env->io, &l->timer);
+	io_timer_cancel(l->env->io, &l->again);
+	guest_calls_fail(l, why);
 }
 
 static void hang_up(struct guest_link *l, const struct err *why)
 {
-	LOG_WARN(l->log, NULL, "agent.down", K("code", err_name(why->code)), K("why", why->text));
+	told(l, "agent.down", why);
 	guest_link_close(l, why);
 	l->ops->down(l, why);
 }
 
-static struct guest_exec *exec_by_id(const struct guest_link *l, uint32_t id)
+/* It is not listened to, so that a flood fills its own channel and nothing else. */
+static void rest(struct guest_link *l, const struct err *why)
 {
-	list_for_each (n, &l->execs) {
-		struct guest_exec *x = list_entry(n, struct guest_exec, link);
-
-		if (x->id == id)
-			return x;
-	}
-	return NULL;
+	told(l, "agent.rest", why);
+	l->phase = GUEST_RESTING;
+	buf_clear(&l->in);
+	io_stream_pause(l->env->io, l->stream, true);
+	io_timer_set(l->env->io, &l->timer, AGENT_REST_MS, 0);
+	guest_calls_fail(l, why);
 }
 
-static struct guest_exec *exec_by_serial(const struct guest_link *l, uint64_t serial)
+/* The marker where a frame might begin: another agent speaks now, what the old one ran is gone. */
+static int begun_anew(struct guest_link *l, struct err *e)
 {
-	list_for_each (n, &l->execs) {
-		struct guest_exec *x = list_entry(n, struct guest_exec, link);
+	const struct err why = { .code = ERR_GUEST_GONE, .text = "the guest's agent ended" };
 
-		if (x->op->serial == serial)
-			return x;
-	}
-	return NULL;
-}
-
-/* The VM's environment, then the request's: its word counts where both name a variable. */
-static int merge_env(const struct strv *vm, const struct strv *request, struct strv *ret_env)
-{
-	int rc = strv_copy(ret_env, request);
-
-	for (uint32_t i = 0; rc == 0 && i < vm->n; i++) {
-		CLEANUP_FREE char *name = strndup(vm->v[i], strcspn(vm->v[i], "="));
-
-		if (!name)
-			rc = -ENOMEM;
-		else if (!strv_value(request, name))
-			rc = strv_add(ret_env, vm->v[i]);
-	}
-	return rc;
-}
-
-static size_t strv_bytes(const struct strv *s)
-{
-	size_t bytes = 0;
-
-	for (uint32_t i = 0; i < s->n; i++)
-		bytes += strlen(s->v[i]);
-	return bytes;
-}
-
-static int send_exec(struct guest_link *l, const struct exec_args *args, const struct strv *env,
-		     uint32_t *ret_id, struct err *e)
-{
-	struct guest_exec_args guest = {
-		.argv = args->argv, /* lent */
-		.tty = args->tty,
-		.stdin_open = args->stdin_open,
-		.rows = args->rows,
-		.cols = args->cols,
-		.window = args->window,
-	};
-	int rc = merge_env(env, &args->env, &guest.env);
-
-	memcpy(guest.cwd, args->cwd, sizeof(guest.cwd));
-	if (rc == 0)
-		rc = send_request(l, GUEST_METHOD_EXEC, &guest, ret_id);
-	if (rc == -ENOBUFS && io_stream_unsent(l->stream) > 0)
-		rc = err_set(e, ERR_BUSY, "the guest does not read its channel");
-	else if (rc == -ENOBUFS || rc == -EMSGSIZE)
-		rc = err_set(
-			e, ERR_BAD_REQUEST,
-			"argv and env: %zu and %zu bytes, more than %u with what surrounds them",
-			strv_bytes(&args->argv), strv_bytes(&guest.env), l->frame_max);
-	else if (rc < 0)
-		rc = err_num(e, ERR_HOST_MEMORY, rc, "exec");
-	strv_fini(&guest.env);
-	return rc;
-}
-
-void guest_link_exec(struct guest_link *l, struct op *op, const struct strv *env)
-{
-	struct exec_args *args = op->args;
-	struct err e = { 0 };
-
-	if (!args->window)
-		args->window = WIRE_STREAM_WINDOW;
-	if (!l->up) {
-		op_refuse(l->env, op, ERR_GUEST_GONE, "the guest's agent does not answer");
-		return;
-	}
-	if (l->nexecs >= GUEST_EXECS_MAX) {
-		op_refuse(l->env, op, ERR_BUSY, "%d commands run in this VM already",
-			  (int)GUEST_EXECS_MAX);
-		return;
-	}
-	struct guest_exec *x = calloc(1, sizeof(*x));
-	if (!x) {
-		op_refuse(l->env, op, ERR_HOST_MEMORY, "exec");
-		return;
-	}
-	if (send_exec(l, args, env, &x->id, &e) < 0) {
-		free(x);
-		op_fail(l->env, op, &e);
-		return;
-	}
-	x->op = op;
-	x->window[WIRE_STDOUT] = args->window;
-	x->window[WIRE_STDERR] = args->window;
-	list_append(&l->execs, &x->link);
-	l->nexecs++;
-}
-
-void guest_link_chunk(struct guest_link *l, const struct chunk_msg *m)
-{
-	struct guest_exec *x = exec_by_serial(l, m->serial);
-	struct wire w = { 0 };
-
-	if (!x)
-		return; /* has ended meanwhile */
-	w.id = x->id;
-	switch (m->kind) {
-	case CHUNK_DATA:
-		w.type = WIRE_DATA;
-		w.stream = WIRE_STDIN;
-		w.bytes = (struct wire_span){ m->data, m->len };
-		break;
-	case CHUNK_CREDIT:
-		w.type = WIRE_CREDIT;
-		w.stream = m->stream;
-		w.credit = m->a;
-		x->window[m->stream] += m->a;
-		break;
-	case CHUNK_SIGNAL:
-		w.type = WIRE_SIGNAL;
-		w.signo = m->a;
-		break;
-	case CHUNK_RESIZE:
-		w.type = WIRE_RESIZE;
-		w.rows = m->a;
-		w.cols = m->b;
-		break;
-	}
-	if (send_frame(l, &w) < 0) {
-		struct err why = { 0 };
-
-		err_set(&why, ERR_GUEST_PROTOCOL, "the guest's agent does not read its channel");
-		hang_up(l, &why);
-	}
-}
-
-bool guest_link_cancel(struct guest_link *l, uint64_t serial)
-{
-	struct guest_exec *x = exec_by_serial(l, serial);
-	const struct err why = { .code = ERR_CANCELLED, .text = "the command was cancelled" };
-
-	if (!x)
-		return false;
-	/* The agent kills the command; what it still says of this id finds nobody. */
-	const struct wire w = { .type = WIRE_CANCEL, .id = x->id };
-	IGNORE(send_frame(l, &w) < 0);
-	exec_fail(l, x, &why);
-	return true;
+	if (l->phase != GUEST_UP)
+		return 0; /* the answer to our hello follows */
+	if (io_now_us(l->env->io) - l->hello_us < AGENT_ANEW_MS * UINT64_C(1000))
+		return err_set(e, ERR_GUEST_PROTOCOL, "it begins anew all the time");
+	told(l, "agent.anew", &why);
+	guest_calls_fail(l, &why);
+	say_hello(l);
+	return 0;
 }
 
 int guest_link_poweroff(struct guest_link *l)
 {
-	if (!l->stream || !l->up)
+	if (l->phase != GUEST_UP)
 		return -ENOTCONN;
-	return send_request(l, GUEST_METHOD_POWEROFF, NULL, &l->poweroff_id);
+	return guest_link_ask(l, GUEST_METHOD_POWEROFF, NULL, &l->poweroff_id);
 }
 
 /* ---- receiving ---- */
 
 static int got_hello(struct guest_link *l, const struct wire *w, struct err *e)
 {
+	if (l->phase == GUEST_UP)
+		return guest_link_stray(l, 0, e);
 	if (w->session != l->session)
 		return 0; /* an older conversation's answer: ours comes after it */
 	if (w->version < WIRE_VERSION_MIN || w->version_min > WIRE_VERSION)
@@ -322,7 +215,7 @@ static int got_hello(struct guest_link *l, const struct wire *w, struct err *e)
 			       l->frame_max);
 	if (l->frame_max > GUEST_REQUEST_MAX)
 		l->frame_max = GUEST_REQUEST_MAX;
-	if (l->status_id == 0 && send_request(l, GUEST_METHOD_STATUS, NULL, &l->status_id) < 0)
+	if (l->status_id == 0 && guest_link_ask(l, GUEST_METHOD_STATUS, NULL, &l->status_id) < 0)
 		return err_set(e, ERR_GUEST_PROTOCOL, "the guest's agent does not read");
 	return 0;
 }
@@ -335,104 +228,40 @@ static int got_status(struct guest_link *l, const struct wire *w, struct err *e)
 						 &l->status, e);
 	if (rc < 0)
 		return rc;
-	l->up = true;
-	io_timer_cancel(l->env->io, &l->hello);
+	l->phase = GUEST_UP;
+	l->strays = LINK_STRAYS_FIRST;
+	io_timer_cancel(l->env->io, &l->timer);
 	LOG_INFO(l->log, NULL, "agent.up", K("boot_id", l->status.boot_id),
 		 K("agent", l->status.agent));
 	l->ops->up(l);
 	return 0;
 }
 
-static int got_reply(struct guest_link *l, const struct wire *w, struct err *e)
-{
-	if (w->id == l->status_id && !l->up)
-		return got_status(l, w, e);
-
-	struct guest_exec *x = exec_by_id(l, w->id);
-	if (!x)
-		return 0; /* cancelled meanwhile, or the answer to poweroff */
-	struct op *op = take_ptr(&x->op);
-	exec_free(l, x);
-	if (w->failed) {
-		struct err why = { 0 };
-
-		wire_error_get(w, &why);
-		op_fail(l->env, op, &why);
-		return 0;
-	}
-	struct exec_result r = { 0 };
-	struct err why = { 0 };
-	if (schema_decode(&exec_result_schema, w->body.data, w->body.len, &r, &why) < 0)
-		op_fail(l->env, op, &why);
-	else
-		op_done(l->env, op, &exec_result_schema, &r);
-	return 0;
-}
-
-static int got_data(struct guest_link *l, const struct wire *w, struct err *e)
-{
-	struct guest_exec *x = exec_by_id(l, w->id);
-	const struct chunk_msg head = {
-		.kind = CHUNK_DATA,
-		.serial = x ? x->op->serial : 0,
-		.stream = w->stream,
-		.len = w->bytes.len,
-	};
-
-	if (!x)
-		return 0;
-	if (w->stream != WIRE_STDOUT && w->stream != WIRE_STDERR)
-		return err_set(e, ERR_GUEST_PROTOCOL, "data on stream %u", w->stream);
-	if (w->bytes.len > x->window[w->stream])
-		return err_set(e, ERR_GUEST_PROTOCOL, "stream %u: %zu bytes beyond its credit",
-			       w->stream, w->bytes.len - (size_t)x->window[w->stream]);
-	x->window[w->stream] -= w->bytes.len;
-	if (post_chunk(l->env->actors, x->op->client, &head, w->bytes.data) < 0) {
-		struct err why = { 0 };
-
-		err_set(&why, ERR_HOST_MEMORY, "output of the command");
-		exec_fail(l, x, &why);
-	}
-	return 0;
-}
-
-static int got_credit(struct guest_link *l, const struct wire *w, struct err *e)
-{
-	const struct guest_exec *x = exec_by_id(l, w->id);
-	const struct chunk_msg head = {
-		.kind = CHUNK_CREDIT,
-		.serial = x ? x->op->serial : 0,
-		.stream = WIRE_STDIN,
-		.a = w->credit,
-	};
-
-	if (w->stream != WIRE_STDIN)
-		return err_set(e, ERR_GUEST_PROTOCOL, "credit for stream %u", w->stream);
-	if (x)
-		IGNORE(post_chunk(l->env->actors, x->op->client, &head, NULL) < 0);
-	return 0;
-}
-
 static int got_frame(struct guest_link *l, const uint8_t *payload, size_t len, struct err *e)
 {
 	struct wire w;
-	int rc = frame_check(payload, len, e);
+	const int rc = wire_decode(payload, len, &w, e);
 
-	if (rc == 0)
-		rc = wire_decode(payload, len, &w, e);
 	if (rc < 0)
 		return rc;
+	l->heard = true;
 	switch (w.type) {
 	case WIRE_HELLO:
 		return got_hello(l, &w, e);
 	case WIRE_REPLY:
-		return got_reply(l, &w, e);
+		if (w.id == l->status_id && l->phase == GUEST_GREETING)
+			return got_status(l, &w, e);
+		if (w.id == l->ask_id && l->phase == GUEST_UP) {
+			l->ask_id = 0;
+			return 0;
+		}
+		return guest_call_reply(l, &w, e);
 	case WIRE_DATA:
-		return got_data(l, &w, e);
+		return guest_call_data(l, &w, e);
 	case WIRE_CREDIT:
-		return got_credit(l, &w, e);
+		return guest_call_credit(l, &w, e);
 	case WIRE_EVENT:
-		return 0; /* none is defined yet; a newer agent may send some */
+		return guest_link_stray(l, len, e); /* none is defined yet */
 	case WIRE_REQUEST:
 	case WIRE_CANCEL:
 	case WIRE_SIGNAL:
@@ -443,25 +272,96 @@ static int got_frame(struct guest_link *l, const uint8_t *payload, size_t len, s
 	return err_set(e, ERR_GUEST_PROTOCOL, "a frame that only the daemon may send");
 }
 
-/* Frames out of l->in.  0 when more bytes are needed. */
-static int read_frames(struct guest_link *l, struct err *e)
+/* The marker at the front of l->in?  1 yes, 0 more bytes are needed, -1 no: a frame's head. */
+static int marker_at_front(const struct guest_link *l)
 {
-	for (;;) {
-		const uint8_t *payload;
-		const int n = wire_next(buf_data(&l->in), buf_len(&l->in), GUEST_FRAME_MAX,
-					&payload, e);
-		int rc = n;
+	const size_t have = buf_len(&l->in);
+	const size_t n = have < GUEST_SYNC_BYTES ? have : GUEST_SYNC_BYTES;
 
-		/* Bytes may be the rest of a frame cut in two by an older conversation; only a
-		 * marker that follows makes sense of them. */
-		if (n > 0)
-			rc = got_frame(l, payload, (size_t)n, e);
-		if (rc < 0 || n == 0)
-			return rc;
-		if (!l->stream)
-			return 0; /* hung up in between */
-		buf_consume(&l->in, FRAME_HEAD + (size_t)n);
+	if (n == 0)
+		return 0;
+	if (memcmp(buf_data(&l->in), GUEST_SYNC, n) != 0)
+		return -1;
+	return n == GUEST_SYNC_BYTES;
+}
+
+/* One marker or frame off l->in: 1, 0 when more bytes are needed, -errno. */
+static int read_one(struct guest_link *l, struct err *e)
+{
+	const uint8_t *payload;
+	int n = marker_at_front(l);
+
+	if (n == 0)
+		return 0;
+	if (n > 0) {
+		buf_consume(&l->in, GUEST_SYNC_BYTES);
+		n = begun_anew(l, e);
+		return n < 0 ? n : 1;
 	}
+	n = wire_next(buf_data(&l->in), buf_len(&l->in), GUEST_FRAME_MAX, &payload, e);
+	if (n <= 0)
+		return n;
+	const int rc = got_frame(l, payload, (size_t)n, e);
+	if (rc < 0)
+		return rc;
+	buf_consume(&l->in, FRAME_HEAD + (size_t)n);
+	return 1;
+}
+
+/* What looked like a frame was the rest of one cut in two by an older conversation; the marker may
+ * be among the bytes gathered. */
+static void seek_again(struct guest_link *l)
+{
+	bool found;
+
+	l->scan = (struct sync_scan){ 0 };
+	buf_consume(&l->in, sync_feed(&l->scan, buf_data(&l->in), buf_len(&l->in), &found));
+	l->phase = found ? GUEST_GREETING : GUEST_SEEKING;
+}
+
+static void read_frames(struct guest_link *l)
+{
+	struct err e = { 0 };
+	int rc;
+
+	do {
+		rc = read_one(l, &e);
+		if (rc < 0 && l->phase == GUEST_GREETING) {
+			seek_again(l);
+			e = (struct err){ 0 };
+			rc = l->phase == GUEST_GREETING;
+		}
+	} while (rc > 0 && (l->phase == GUEST_GREETING || l->phase == GUEST_UP));
+	if (rc < 0) {
+		e.code = ERR_GUEST_PROTOCOL;
+		rest(l, &e);
+	}
+}
+
+/* Takes some of the bytes that wait; how many. */
+static size_t read_some(struct guest_link *l, const uint8_t *data, size_t have, struct err *e)
+{
+	const size_t room = l->in.max - buf_len(&l->in);
+	bool found;
+
+	if (l->phase == GUEST_RESTING)
+		return have;
+	if (l->phase == GUEST_SEEKING) {
+		have = sync_feed(&l->scan, data, have, &found);
+		if (found)
+			l->phase = GUEST_GREETING;
+	} else {
+		have = have < room ? have : room;
+		if (buf_append(&l->in, data, have) < 0) {
+			err_set(e, ERR_HOST_MEMORY, "agent's frame");
+			return have;
+		}
+	}
+	if (l->phase != GUEST_UP)
+		l->noise += have;
+	if (l->noise > LINK_NOISE_MAX)
+		err_set(e, ERR_GUEST_PROTOCOL, "no end of bytes without a hello");
+	return have;
 }
 
 void guest_link_read(struct guest_link *l)
@@ -470,42 +370,32 @@ void guest_link_read(struct guest_link *l)
 	size_t have;
 	struct err e = { 0 };
 
-	if (!l->stream)
-		return;
 	while (l->stream && (have = io_stream_peek(l->stream, &data)) > 0) {
-		size_t take = have;
-
-		if (!l->synced) {
-			take = sync_feed(&l->scan, data, have, &l->synced);
-		} else {
-			const size_t room = l->in.max - buf_len(&l->in);
-
-			take = take < room ? take : room;
-			if (buf_append(&l->in, data, take) < 0) {
-				err_set(&e, ERR_HOST_MEMORY, "agent's frame");
-				hang_up(l, &e);
-				return;
-			}
-		}
-		io_stream_consume(l->env->io, l->stream, take);
-		if (!l->synced)
-			continue;
-		const int rc = read_frames(l, &e);
-		if (rc < 0 && l->stream && !l->up) {
-			/* Not ours yet: go on looking for the marker. */
-			l->synced = false;
-			l->scan = (struct sync_scan){ 0 };
-			buf_clear(&l->in);
-			e = (struct err){ 0 };
-		} else if (rc < 0 && l->stream) {
-			if (e.code != ERR_HOST_MEMORY)
-				e.code = ERR_GUEST_PROTOCOL;
-			hang_up(l, &e);
+		if (chunks_crowd(l->env)) {
+			io_timer_set(l->env->io, &l->again, CHUNKS_AGAIN_MS, 0);
 			return;
 		}
+		have = read_some(l, data, have, &e);
+		io_stream_consume(l->env->io, l->stream, have);
+		if (e.code) {
+			rest(l, &e);
+			e = (struct err){ 0 };
+		} else {
+			read_frames(l);
+		}
 	}
+	if (l->phase == GUEST_UP)
+		guest_calls_drained(l);
 	if (l->stream && (l->stream->eof || l->stream->error)) {
 		err_set(&e, ERR_GUEST_GONE, "the agent's channel was closed");
 		hang_up(l, &e);
 	}
+}
+
+void guest_link_timer(struct guest_link *l, const struct msg *m)
+{
+	if (m == &l->timer.msg)
+		timer_fired(l);
+	else if (m == &l->again.msg)
+		guest_link_read(l);
 }

@@ -1,12 +1,19 @@
 /* guest_link.h - the daemon's end of the conversation with a guest's agent.
  *
+ *   away --open--> seeking --marker--> greeting --hello, status--> up
+ *                    ^ \___________________________________________/
+ *                    |            broke the protocol, or flooded
+ *                  resting <---------------'
+ *
  * Part of the VM actor: it reads and writes the agent's stream and tells its VM by the functions
- * given at init.  Whatever the guest sends is checked; one that breaks the protocol is hung up on,
- * which fails its commands and nothing else.  Memory is bounded by credit: the agent may send what
- * we granted, which is what the client granted us.
+ * given at init.  Whatever the guest sends is checked and bounded: what it may say it was granted,
+ * by credit that is its client's; an agent that says more, or nonsense, loses its commands and is
+ * not listened to for a while.  One that has ended and begun anew is greeted again.
+ * Files: guest_link.c (the conversation), guest_call.c (requests under way).
  */
 #pragma once
 
+#include "actors/frames.h"
 #include "actors/op.h"
 #include "proto/guest.h"
 #include "proto/sync.h"
@@ -19,31 +26,55 @@ struct guest_link_ops {
 		     const struct err *why); /* hung up; commands have failed */
 };
 
-/* One command in the guest. */
-struct guest_exec {
-	struct list_node link;          /* guest_link.execs */
-	struct op *op;                  /* owned until it goes home */
-	uint32_t id;                    /* request id on the agent's channel */
+enum guest_phase {
+	GUEST_AWAY,     /* no stream */
+	GUEST_SEEKING,  /* our hello is on its way; what comes before the marker is thrown away */
+	GUEST_GREETING, /* frames follow; those of an older conversation among them */
+	GUEST_UP,       /* it has said hello with our session, and its status; calls may run */
+	GUEST_RESTING,  /* it broke the protocol: not listened to until the timer fires */
+};
+
+/* One request under way in the guest: a command with its streams. */
+struct guest_call {
+	struct list_node link; /* guest_link.calls */
+	struct op *op;         /* owned until it goes home */
+	uint32_t id;           /* of the request on the agent's channel */
+	/* stdout and stderr, by stream */
 	uint64_t window[WIRE_NSTREAMS]; /* bytes that the agent may still send */
+	uint64_t owed[WIRE_NSTREAMS];   /* credit of the client, not yet passed on */
+	bool out_ended[WIRE_NSTREAMS];
+	/* stdin */
+	uint32_t in_window; /* bytes that may be on their way from the client; 0: no stdin */
+	uint64_t in_client; /* bytes that the client may still send */
+	uint64_t in_guest;  /* bytes that the agent takes */
+	bool in_ended;
 };
 
 struct guest_link {
 	struct env *env;           /* borrowed */
 	const struct log_ctx *log; /* borrowed */
-	struct io_stream *stream;  /* borrowed from the VM; NULL while there is none */
+	struct io_stream *stream;  /* borrowed from the VM; NULL when away */
 	const struct guest_link_ops *ops;
+	enum guest_phase phase;
 	struct sync_scan scan;
-	bool synced; /* the agent's GUEST_SYNC has come: frames follow */
-	bool up;     /* it has said hello with our session, and its status */
 	uint64_t session;
+	uint64_t hello_us;  /* reactor's clock at our last hello */
+	uint64_t noise;     /* bytes read since then without being up */
 	uint32_t frame_max; /* bytes of the biggest map that the agent takes */
 	uint32_t next_id;
 	uint32_t status_id; /* request id of the status question, 0: none */
 	uint32_t poweroff_id;
-	struct buf in; /* the frame being gathered */
-	struct list execs;
-	uint32_t nexecs;
-	struct io_timer hello; /* no answer: say hello again with a new session */
+	uint32_t ask_id; /* request id of the question whether it still lives, 0: none */
+	bool heard;      /* it has said something since the timer was set */
+	struct buf in;   /* the frame being gathered */
+	struct list calls;
+	uint32_t ncalls;
+	uint64_t strays;         /* bytes that it may still say about calls that are over */
+	uint64_t stdin_budget;   /* sum of in_window */
+	struct frames_tail tail; /* of what waits to be sent */
+	struct io_timer
+		timer; /* not up: say hello with a new session; up, with calls: does it live? */
+	struct io_timer again; /* to read what was left for later */
 	struct guest_status status;
 };
 
@@ -52,7 +83,8 @@ void guest_link_init(struct guest_link *l, struct env *env, const struct actor *
 /* Begins on a stream that has just been opened; the VM passes MSG_AGENT on to guest_link_read(). */
 void guest_link_open(struct guest_link *l, struct io_stream *stream);
 void guest_link_read(struct guest_link *l);
-void guest_link_timer(struct guest_link *l);
+/* A timer of the VM has fired; nothing happens when it is not one of the link's. */
+void guest_link_timer(struct guest_link *l, const struct msg *m);
 /* Fails every command with `why` and forgets the stream. */
 void guest_link_close(struct guest_link *l, const struct err *why);
 void guest_link_fini(struct guest_link *l);
@@ -66,3 +98,17 @@ void guest_link_exec(struct guest_link *l, struct op *op, const struct strv *env
 /* Bytes, credit, signals from the client; ignored when the command has ended. */
 void guest_link_chunk(struct guest_link *l, const struct chunk_msg *m);
 bool guest_link_cancel(struct guest_link *l, uint64_t serial);
+
+/* ---- between the guest_*.c files ---- */
+
+int guest_link_send(struct guest_link *l, const struct wire *w) MUST_CHECK;
+int guest_link_ask(struct guest_link *l, enum guest_method m, const void *args,
+		   uint32_t *ret_id) MUST_CHECK;
+/* What the agent says of no call that is under way: bounded, else ERR_GUEST_PROTOCOL. */
+int guest_link_stray(struct guest_link *l, size_t bytes, struct err *e);
+void guest_link_watch(struct guest_link *l); /* there are calls: notice when the agent hangs */
+void guest_calls_fail(struct guest_link *l, const struct err *why);
+void guest_calls_drained(struct guest_link *l); /* the agent has read: pass credit on */
+int guest_call_reply(struct guest_link *l, const struct wire *w, struct err *e);
+int guest_call_data(struct guest_link *l, const struct wire *w, struct err *e);
+int guest_call_credit(struct guest_link *l, const struct wire *w, struct err *e);

@@ -11,10 +11,13 @@ enum {
 	CLIENT_OUT_HIGH = 1
 			  << 20, /* unsent bytes above which we stop reading a client's requests */
 	CLIENT_STREAM_BUDGET =
-		3 << 20, /* bytes of stream windows that one connection may hold in full */
-	CLIENT_STREAM_SMALL = 4096, /* window of each stream beyond that budget */
+		2 << 20, /* bytes of stream windows that one connection may hold in full */
+	CLIENT_STREAM_SMALL = 1024, /* window of each stream beyond that budget */
 	CLIENT_LINGER_MS = 1000,    /* to send what is left when we close a connection */
 	PROGRESS_STAGES_MAX = 16,   /* VMs of one request up to which each step of each is told */
+	CHUNKS_BYTES_MAX = 8
+			   << 20, /* between actors; who makes more waits until some were handled */
+	CHUNKS_AGAIN_MS = 1,      /* ... and looks again after this */
 	WATCHERS_MAX = 64,
 	WATCH_QUEUE_MAX = 1024, /* events that may wait for one watcher; more are counted as lost */
 
@@ -42,6 +45,21 @@ enum {
 	BOOT_LINE_MAX = 256,   /* console bytes kept while looking for the probe's line */
 	VMM_TAIL_BYTES = 200,  /* of the VMM's stderr that an error quotes */
 	AGENT_HELLO_MS = 5000, /* from GUEST_SYNC to the agent's hello before we send it again */
+	AGENT_REST_MS = 5000,  /* an agent that broke the protocol is not listened to for so long */
+	AGENT_QUIET_MS = 15000,  /* commands run and it says nothing: it is asked how it is ... */
+	AGENT_ANSWER_MS = 45000, /* ... and given up when it does not say */
+	AGENT_ANEW_MS = 500,     /* an agent that begins anew sooner than that breaks it */
+	/* Bytes on an agent's channel.  What waits to be sent to it: requests are taken and credit
+	 * is passed on up to LOW, input up to MAX, and what must be said has room above that. */
+	LINK_OUT_LOW = 256 << 10,
+	LINK_OUT_MAX = 3584 << 10,
+	LINK_STDIN_BUDGET = 1 << 20, /* of windows of standard input, before they become small */
+	LINK_STDIN_WINDOW = 64 << 10,
+	LINK_STDIN_SMALL = 2 << 10,
+	LINK_FRAME_SMALL = 64, /* of a frame that carries next to nothing */
+	LINK_STRAYS_FIRST = 64
+			    << 10, /* said of nothing that is under way, besides what was granted */
+	LINK_NOISE_MAX = 4 << 20,  /* read between our hello and its answer */
 
 	JOBS_MAX = 4, /* image and kernel jobs at once */
 	JOBS_QUEUE_MAX = 64,

@@ -6,19 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/env.h"
+#include "actors/limits.h"
+
 static void drop_owned(struct msg *m)
 {
 	free(m);
 }
 
+static void drop_chunk(struct msg *m)
+{
+	struct chunk_msg *c = container_of(m, struct chunk_msg, msg);
+
+	c->env->chunk_bytes -= sizeof(*c) + c->len;
+	free(c);
+}
+
 void msg_free(struct msg *m)
 {
-	if (m->drop == drop_owned)
-		free(m);
+	if (m->drop == drop_owned || m->drop == drop_chunk)
+		m->drop(m);
 }
 
 static_assert(offsetof(struct serial_msg, msg) == 0, "drop_owned() frees the message's address");
-static_assert(offsetof(struct chunk_msg, msg) == 0, "drop_owned() frees the message's address");
 static_assert(offsetof(struct vm_changed_msg, msg) == 0,
 	      "drop_owned() frees the message's address");
 static_assert(offsetof(struct event_msg, msg) == 0, "drop_owned() frees the message's address");
@@ -38,7 +48,7 @@ int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64
 	return 0;
 }
 
-int post_chunk(struct actors *s, struct actor_id to, const struct chunk_msg *head,
+int post_chunk(struct env *env, struct actor_id to, const struct chunk_msg *head,
 	       const uint8_t *data)
 {
 	struct chunk_msg *m = malloc(sizeof(*m) + head->len);
@@ -46,11 +56,18 @@ int post_chunk(struct actors *s, struct actor_id to, const struct chunk_msg *hea
 	if (!m)
 		return -ENOMEM;
 	*m = *head;
-	m->msg = (struct msg){ .type = MSG_CHUNK, .drop = drop_owned };
+	m->msg = (struct msg){ .type = MSG_CHUNK, .drop = drop_chunk };
+	m->env = env;
 	if (head->len > 0)
 		memcpy(m->data, data, head->len);
-	actor_post(s, to, &m->msg);
+	env->chunk_bytes += sizeof(*m) + head->len;
+	actor_post(env->actors, to, &m->msg);
 	return 0;
+}
+
+bool chunks_crowd(const struct env *env)
+{
+	return env->chunk_bytes > CHUNKS_BYTES_MAX;
 }
 
 int post_event(struct actors *s, struct actor_id to, uint64_t serial, const char *name,

@@ -11,6 +11,8 @@
 
 #include "base/actor.h"
 
+struct env;
+
 enum msg_type {
 	MSG_NONE,
 	MSG_OP,          /* client -> node (-> vm): a request; struct op */
@@ -54,6 +56,7 @@ enum chunk_kind {
 
 struct chunk_msg {
 	struct msg msg;
+	struct env *env; /* borrowed: it counts our bytes */
 	enum chunk_kind kind;
 	uint64_t serial; /* of the operation */
 	uint32_t stream;
@@ -82,8 +85,11 @@ struct vm_changed_msg {
 /* Each posts to `to`; an allocation that fails is reported as -ENOMEM and nothing is sent. */
 int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,
 		struct actor_id from);
-int post_chunk(struct actors *s, struct actor_id to, const struct chunk_msg *head,
+int post_chunk(struct env *env, struct actor_id to, const struct chunk_msg *head,
 	       const uint8_t *data);
+/* Chunks wait that nobody has handled yet: what arrives is to be left where it is for now, since a
+ * peer may send in crumbs what it was granted, and each is a message. */
+bool chunks_crowd(const struct env *env);
 int post_event(struct actors *s, struct actor_id to, uint64_t serial, const char *name,
 	       const uint8_t *body, size_t len);
 

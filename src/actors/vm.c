@@ -515,8 +515,8 @@ static void timer_fired(struct vm *vm, struct msg *m)
 	if (m == &vm->retry.msg) {
 		if (!vm_busy(vm))
 			vm_retry(vm);
-	} else if (vm->run && m == &vm->run->link.hello.msg) {
-		guest_link_timer(&vm->run->link);
+	} else if (vm->run) {
+		guest_link_timer(&vm->run->link, m);
 	}
 }
 

@@ -70,6 +70,7 @@ struct stream {
 	struct buf out;           /* appended by the owner */
 	struct buf sending;       /* the kernel's while send.flying */
 	struct buf spill;         /* received bytes copied out of scarce buffers; oldest first */
+	uint64_t taken;           /* bytes that ever went from `out` to `sending` */
 	size_t received;          /* bytes in spill and chunks */
 	size_t low;               /* notify at this many unsent bytes */
 	struct io_timer linger;

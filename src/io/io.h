@@ -161,6 +161,8 @@ struct buf *io_stream_out(struct io_stream *s);
 void io_stream_flush(struct io *io, struct io_stream *s);
 size_t
 io_stream_unsent(const struct io_stream *s); /* bytes appended and not yet taken by the kernel */
+/* All bytes ever appended, sent or not: the same number means that nothing was appended since. */
+uint64_t io_stream_appended(const struct io_stream *s);
 /* Ask for one message (msg.res = 0 bytes to read possible) once unsent falls to low or less. */
 void io_stream_notify_drained(struct io_stream *s, size_t low);
 

@@ -269,6 +269,13 @@ size_t io_stream_unsent(const struct io_stream *s)
 	return st ? buf_len(&st->out) + buf_len(&st->sending) : 0;
 }
 
+uint64_t io_stream_appended(const struct io_stream *s)
+{
+	const struct stream *st = impl(s);
+
+	return st ? st->taken + buf_len(&st->out) : 0;
+}
+
 void io_stream_flush(struct io *io, struct io_stream *s)
 {
 	struct stream *st = impl(s);
@@ -284,6 +291,7 @@ size_t stream_send_begin(struct stream *st, const uint8_t **ret_data)
 
 		st->out = st->sending;
 		st->sending = next;
+		st->taken += buf_len(&next);
 	}
 	/* Both together stay within the bound. */
 	st->out.max = IO_STREAM_OUT_MAX - buf_len(&st->sending);

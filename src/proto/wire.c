@@ -8,6 +8,11 @@
 #include "proto/cursor.h"
 #include "proto/frame.h"
 
+enum {
+	BIN8 = 0xc4, /* msgpack's bin 8: this, a byte of length, the bytes */
+	BIN8_MAX = 255,
+};
+
 /* clang-format off */
 #define ID(lo)  FIELD(struct wire, id, FIELD_U32, true, lo, UINT32_MAX, "of the request")
 #define OP_ID   FIELD(struct wire, op_id, FIELD_OP_ID, false, 0, 0, "of the operation")
@@ -180,6 +185,12 @@ static const struct schema *schema_to_write(const struct wire *w)
 	return &wire_schemas[w->type];
 }
 
+static void length_put(uint8_t head[FRAME_HEAD], size_t len)
+{
+	for (size_t i = 0; i < FRAME_HEAD; i++)
+		head[i] = (uint8_t)(len >> (24 - 8 * i));
+}
+
 int wire_encode(const struct wire *w, struct buf *out)
 {
 	const uint8_t no_length[FRAME_HEAD] = { 0 };
@@ -198,9 +209,27 @@ int wire_encode(const struct wire *w, struct buf *out)
 		buf_truncate(out, before);
 		return rc;
 	}
-	uint8_t *const head = buf_data(out) + before;
-	for (size_t i = 0; i < FRAME_HEAD; i++)
-		head[i] = (uint8_t)(len >> (24 - 8 * i));
+	length_put(buf_data(out) + before, len);
+	return 0;
+}
+
+/* `bytes` is the last field, and of bin 8 while it is short: two bytes of head, then it. */
+int wire_data_grow(struct buf *out, size_t frame_len, size_t carried, const struct wire_span *more)
+{
+	const size_t before = buf_len(out) - frame_len;
+	int rc;
+
+	if (carried + more->len > BIN8_MAX)
+		return -EMSGSIZE;
+	ASSERT(carried > 0 && carried + 2 < frame_len && frame_len <= buf_len(out));
+	rc = buf_append(out, more->data, more->len);
+	if (rc < 0)
+		return rc;
+	uint8_t *const frame = buf_data(out) + before;
+	uint8_t *const head = frame + frame_len - carried - 2;
+	ASSERT(head[0] == BIN8 && head[1] == carried);
+	head[1] = (uint8_t)(carried + more->len);
+	length_put(frame, frame_len - FRAME_HEAD + more->len);
 	return 0;
 }
 

@@ -95,6 +95,12 @@ int wire_decode(const uint8_t *payload, size_t len, struct wire *ret_wire, struc
  * {}).  As schema_encode(), and -EMSGSIZE over FRAME_MAX; the buffer is then unchanged. */
 int wire_encode(const struct wire *w, struct buf *out) MUST_CHECK;
 
+/* Adds bytes to the last frame of the buffer: of type data, `frame_len` bytes long with `carried`
+ * in it, written by wire_encode().  -EMSGSIZE when there are too many to be added in place; else as
+ * buf_append(). */
+int wire_data_grow(struct buf *out, size_t frame_len, size_t carried,
+		   const struct wire_span *more) MUST_CHECK;
+
 /* Takes the next whole frame off the front of `in`: > 0 its payload length with *ret_payload set,
  * and frame_check() passed (the caller consumes FRAME_HEAD + that many bytes when done), 0 when
  * more bytes are needed, -errno. */

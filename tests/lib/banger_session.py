@@ -104,24 +104,29 @@ class Session:
 
     # ---- guests ----
 
-    def fake_vmm(self):
+    def fake_vmm(self, agent=None):
         """From now on VMs are run by fake_qemu.py: the agent answers, and nothing is booted."""
         script = f"{self.top}/fake-qemu"
         fake = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_qemu.py")
         with open(script, "w", encoding="utf-8") as f:
-            f.write(f'#!/bin/sh\nFAKE_AGENT={self.libexec}/banger-agent exec {sys.executable} {fake} "$@"\n')
+            real = f"{self.libexec}/banger-agent"
+            f.write(f'#!/bin/sh\nREAL_AGENT={real} FAKE_AGENT={agent or real} exec {sys.executable} {fake} "$@"\n')
         os.chmod(script, 0o700)
         self.env["BANGER_QEMU"] = script
 
-    def fake_guest(self, *args):
-        """A running VM, of an image and a kernel that nobody boots; returns its name."""
+    def fake_image(self):
+        """The image and the kernel "none", which nobody boots."""
         if self.run("image", "show", "none", check=False).returncode != 0:
             self.run("kernel", "import", f"{self.libexec}/probe.elf", "--name", "none")
             with tarfile.open(f"{self.top}/root.tar", "w") as f:
                 f.addfile(tarfile.TarInfo("hello"))
             self.run("image", "import", f"{self.top}/root.tar", "--name", "none")
-        self.run("vm", "create", "--image", "none", "--kernel", "none", "--name", "guest", *args)
-        return "guest"
+
+    def fake_guest(self, *args, name="guest", check=True):
+        """A running VM; returns its name."""
+        self.fake_image()
+        self.run("vm", "create", "--image", "none", "--kernel", "none", "--name", name, *args, check=check)
+        return name
 
     # ---- the host ----
 

@@ -204,6 +204,41 @@ Test(wire, a_full_buffer_is_left_as_it_was)
 	buf_fini(&b);
 }
 
+/* Grown byte by byte it is the frame that all bytes at once would have made, as far as bin 8 goes.
+ */
+Test(wire, a_data_frame_grows_in_place)
+{
+	uint8_t bytes[256];
+	struct wire w = { .type = WIRE_DATA, .id = 70000, .stream = 1, .bytes = { bytes, 1 } };
+	struct buf grown;
+	struct buf whole;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i % 2 ? 0xc4 : i);
+	buf_init(&grown, FRAME_MAX);
+	buf_init(&whole, FRAME_MAX);
+	cr_assert_eq(buf_append(&grown, "before", 6), 0);
+	cr_assert_eq(wire_encode(&w, &grown), 0);
+	for (size_t n = 1; n < 255; n++) {
+		const size_t len = buf_len(&grown) - 6;
+
+		cr_assert_eq(wire_data_grow(&grown, len, n, &(struct wire_span){ bytes + n, 1 }),
+			     0);
+		buf_clear(&whole);
+		w.bytes.len = n + 1;
+		cr_assert_eq(wire_encode(&w, &whole), 0);
+		cr_assert_arr_eq(buf_data(&grown), "before", 6);
+		cr_assert_eq(buf_len(&grown) - 6, buf_len(&whole));
+		cr_assert_arr_eq(buf_data(&grown) + 6, buf_data(&whole), buf_len(&whole));
+	}
+	const size_t len = buf_len(&grown);
+	cr_assert_eq(wire_data_grow(&grown, len - 6, 255, &(struct wire_span){ bytes, 1 }),
+		     -EMSGSIZE);
+	cr_assert_eq(buf_len(&grown), len);
+	buf_fini(&grown);
+	buf_fini(&whole);
+}
+
 Test(wire, a_map_over_the_limit_is_not_sent)
 {
 	uint8_t *const much = calloc(1, FRAME_MAX);
