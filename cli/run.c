@@ -1,7 +1,8 @@
 /* run.c - `vm run`: create, then a command or a shell, then perhaps delete.
  *
  * With --rm the daemon holds a lease on this connection: it deletes the VMs also when we are
- * killed.  We delete them ourselves too, so that they are gone when we return.
+ * killed, and when it starts again after it was.  We delete them ourselves too, so that they are
+ * gone when we return.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,24 +73,47 @@ static int commands_run(struct session *s, const struct options *o, struct exec_
 	return (int)(failed < STATUS_COUNT_MAX ? failed : STATUS_COUNT_MAX);
 }
 
+/* Those that the lease has deleted already are as gone as we want them. */
+static void deleted_report(const struct options *o, const struct call *c)
+{
+	const struct targets_result *r = c->result;
+
+	for (uint32_t i = 0; r && i < r->targets.n; i++) {
+		const struct target_result *t = target_at(r, i);
+
+		if (t->code[0] && err_by_name(t->code) != ERR_VM_NOT_FOUND)
+			target_report(o, t, &c->op_id);
+	}
+}
+
+/* The daemon died: another one is started, which ends leases first of all. */
+static int session_again(struct session *s, const struct options *o)
+{
+	struct err e = { 0 };
+
+	session_close(s);
+	*s = (struct session)SESSION_INIT;
+	if (session_open(s, o, true, &e) == 0)
+		return 0;
+	err_ctx(&e, "--rm: the VM is deleted when the daemon starts");
+	report_error(o, &e, NULL, NULL, NULL);
+	return err_errno(&e);
+}
+
 /* A failure here is told, and does not change what the command's status was. */
 static void fleet_delete(struct session *s, const struct options *o, const struct fleet *f)
 {
 	CLEANUP_CALL struct call c = { 0 };
 	struct targets_args args = { .force = true };
-	const struct targets_result *r;
 
-	if (s->lost)
-		return; /* the lease does it */
+	if (s->lost && session_again(s, o) < 0)
+		return;
 	for (uint32_t i = 0; i < f->n; i++)
 		if (strv_add(&args.refs, f->v[i].ref) < 0)
-			break; /* as before */
+			break; /* no memory: the lease does it */
 	if (args.refs.n > 0 && session_call(s, &c, METHOD_VM_DELETE, &args) < 0)
 		(void)session_report(s, &c);
-	r = c.result;
-	for (uint32_t i = 0; r && i < r->targets.n; i++)
-		if (target_at(r, i)->code[0])
-			target_report(o, target_at(r, i), &c.op_id);
+	deleted_report(o, &c);
 	schema_fini(&targets_args_schema, &args);
 }
 

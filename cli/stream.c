@@ -266,7 +266,7 @@ static int broken_status(const struct streams *a)
 }
 
 /* docker's statuses: 127 not found, 126 not executable, 125 anything else of ours. */
-static int stream_status(const struct streams *a, const struct stream *st)
+static int stream_status(const struct streams *a, struct stream *st)
 {
 	const struct exec_result *r = st->call.result;
 	int status;
@@ -275,6 +275,8 @@ static int stream_status(const struct streams *a, const struct stream *st)
 		return r->status & 0xff;
 	if (a->broken && a->s->signo == 0 && !a->s->lost)
 		return broken_status(a);
+	if (a->s->lost)
+		err_ctx(&st->call.err, "the command's exit status is not known");
 	status = session_report(a->s, &st->call);
 	if (st->call.err.code == ERR_EXEC_NOT_FOUND)
 		return STATUS_NOT_FOUND;

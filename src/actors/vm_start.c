@@ -115,12 +115,22 @@ static enum vm_state end_of(const struct vm *vm)
 	return p->err.code && p->err.code != ERR_CANCELLED ? VM_FAILED : vm->run->end_state;
 }
 
+/* One that never came up is kept, whoever hangs up: how else could one see why? */
+static void lease_drop(struct vm *vm)
+{
+	vm->lease = (struct actor_id){ 0 };
+	vm->rec.lease = false;
+}
+
 static int put_ended(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 	struct vm_resources *res = &vm->run->res;
+	const bool failed = p->err.code && p->err.code != ERR_CANCELLED;
 
-	if (p->err.code && p->err.code != ERR_CANCELLED)
+	if (failed && !vm->run->ready)
+		lease_drop(vm);
+	if (failed)
 		(void)snprintf(vm->rec.failure, sizeof(vm->rec.failure), "%.16s%s%.140s",
 			       p->failed_step ? p->failed_step : "", p->failed_step ? ": " : "",
 			       p->err.text);
