@@ -11,9 +11,15 @@ void buf_init(struct buf *b, size_t max)
 	*b = (struct buf){ .max = max };
 }
 
+void buf_init_fixed(struct buf *b, void *mem, size_t size)
+{
+	*b = (struct buf){ .mem = mem, .cap = size, .max = size, .fixed = true };
+}
+
 void buf_fini(struct buf *b)
 {
-	free(b->mem);
+	if (!b->fixed)
+		free(b->mem);
 	*b = (struct buf){ .max = b->max };
 }
 
@@ -81,7 +87,7 @@ void buf_clear(struct buf *b)
 {
 	b->start = 0;
 	b->end = 0;
-	if (b->cap > BUF_KEEP) {
+	if (b->cap > BUF_KEEP && !b->fixed) {
 		free(b->mem);
 		b->mem = NULL;
 		b->cap = 0;

@@ -2,10 +2,12 @@
  *
  * Grows by doubling up to `max` bytes and never beyond: an append that does not fit fails with
  * -ENOBUFS (or -ENOMEM) and leaves the contents as they were.  A buffer that is empty gives memory
- * above BUF_KEEP back, so that an idle connection costs little.
+ * above BUF_KEEP back, so that an idle connection costs little.  One that was made of the caller's
+ * memory (buf_init_fixed) neither grows nor gives any back: it never allocates.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,14 +19,16 @@ enum {
 };
 
 struct buf {
-	uint8_t *mem; /* owned */
+	uint8_t *mem; /* owned, unless fixed */
 	size_t start;
 	size_t end;
 	size_t cap;
 	size_t max;
+	bool fixed;
 };
 
 void buf_init(struct buf *b, size_t max);
+void buf_init_fixed(struct buf *b, void *mem, size_t size);
 void buf_fini(struct buf *b);
 
 static inline size_t buf_len(const struct buf *b)

@@ -325,12 +325,20 @@ const struct client_method_row client_methods[METHOD_NMETHODS] = {
 };
 /* clang-format on */
 
+int method_find(const struct client_method_row *rows, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rows[i].name, name) == 0)
+			return (int)i;
+	return -ENOSYS;
+}
+
 int client_method_find(const char *name, enum client_method *ret_method)
 {
-	for (int i = 0; i < METHOD_NMETHODS; i++)
-		if (strcmp(client_methods[i].name, name) == 0) {
-			*ret_method = (enum client_method)i;
-			return 0;
-		}
-	return -ENOSYS;
+	const int i = method_find(client_methods, METHOD_NMETHODS, name);
+
+	if (i < 0)
+		return i;
+	*ret_method = (enum client_method)i;
+	return 0;
 }

@@ -100,6 +100,9 @@ struct client_method_row {
 extern const struct client_method_row client_methods[METHOD_NMETHODS];
 int client_method_find(const char *name, enum client_method *ret_method); /* -ENOSYS */
 
+/* The row with this name in any conversation's table: its index, or -ENOSYS. */
+int method_find(const struct client_method_row *rows, size_t n, const char *name);
+
 /* ---- arguments and results ---- */
 
 struct none {

@@ -1,9 +1,6 @@
 /* guest.c - the tables of guest.h. */
 #include "proto/guest.h"
 
-#include <errno.h>
-#include <string.h>
-
 /* clang-format off */
 static const struct field guest_exec_args_fields[] = {
 	FIELD(struct guest_exec_args, argv,       FIELD_STRV,  false, 0, ARGV_MAX, "the command; absent: a login shell"),
@@ -36,10 +33,10 @@ const struct client_method_row guest_methods[GUEST_METHOD_NMETHODS] = {
 
 int guest_method_find(const char *name, enum guest_method *ret_method)
 {
-	for (int i = 0; i < GUEST_METHOD_NMETHODS; i++)
-		if (strcmp(guest_methods[i].name, name) == 0) {
-			*ret_method = (enum guest_method)i;
-			return 0;
-		}
-	return -ENOSYS;
+	const int i = method_find(guest_methods, GUEST_METHOD_NMETHODS, name);
+
+	if (i < 0)
+		return i;
+	*ret_method = (enum guest_method)i;
+	return 0;
 }

@@ -18,6 +18,7 @@ enum {
 #define OP_ID   FIELD(struct wire, op_id, FIELD_OP_ID, false, 0, 0, "of the operation")
 #define STREAM  FIELD(struct wire, stream, FIELD_U32, true, 0, WIRE_NSTREAMS - 1, "0 stdin, 1 stdout, 2 stderr")
 #define RESULT(required) FIELD_AS(struct wire, body, "result", FIELD_MAP, required, 0, 0, "the method's result")
+#define FDS     FIELD(struct wire, fds, FIELD_U32, false, 0, 0, "descriptors that came with it (helper only)")
 #define FAILURE(required) FIELD_SUB(struct wire, error, FIELD_STRUCT, required, 0, 0, &wire_error_schema, "instead of the result")
 
 static const struct field error_fields[] = {
@@ -72,8 +73,8 @@ static const struct field event_fields[] = {
 	FIELD_AS(struct wire, name, "event", FIELD_STR, true, 1, 0, "its name"),
 	FIELD_AS(struct wire, body, "body", FIELD_MAP, true, 0, 0, "the event's content"),
 };
-static const struct field reply_fields[] = { ID(0), OP_ID, RESULT(false), FAILURE(false) };
-static const struct field success_fields[] = { ID(0), OP_ID, RESULT(true) };
+static const struct field reply_fields[] = { ID(0), OP_ID, RESULT(false), FDS, FAILURE(false) };
+static const struct field success_fields[] = { ID(0), OP_ID, RESULT(true), FDS };
 static const struct field failure_fields[] = { ID(0), OP_ID, FAILURE(true) };
 
 #define ENVELOPE(name_, table, open_)                                                      \

@@ -1,4 +1,5 @@
-/* wire.h - the envelope that both conversations share: client <-> daemon and daemon <-> agent.
+/* wire.h - the envelope that all conversations share: client <-> daemon, daemon <-> agent, daemon <->
+ * root helper.
  *
  *   hello    {type, version, version_min, name, frame_max?, session?}   first frame, each way
  *   request  {type, id, method, op_id?, detach?, progress?, args}          asker -> answerer
@@ -7,7 +8,7 @@
  *   credit   {type, id, stream, bytes}     "you may send me so many more bytes"
  *   signal   {type, id, signo}             resize {type, id, rows, cols}
  *   event    {type, id, event, body}       zero or more before the reply
- *   reply    {type, id, op_id?, result} or {type, id, op_id?, error}    exactly one
+ *   reply    {type, id, op_id?, result, fds?} or {type, id, op_id?, error}    exactly one
  *
  * A reply with id 0 is about the connection itself (a bad frame, no common version); its sender
  * closes it next.
@@ -67,6 +68,7 @@ struct wire {
 	struct op_id op_id; /* request, reply; zero when absent */
 	bool detach;        /* request: goes on when the connection closes */
 	bool progress;      /* request: stream "progress" events before the reply */
+	uint32_t fds;       /* reply of the helper: descriptors that came with it */
 	uint32_t stream;    /* data, credit */
 	uint32_t credit;    /* credit: bytes */
 	uint32_t signo, rows, cols;

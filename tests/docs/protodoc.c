@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "proto/client.h"
 #include "proto/guest.h"
+#include "proto/helper.h"
 #include "proto/wire.h"
 
 enum {
@@ -182,6 +183,11 @@ static void put_guest_methods(FILE *to)
 	put_methods(to, guest_methods, GUEST_METHOD_NMETHODS);
 }
 
+static void put_helper_methods(FILE *to)
+{
+	put_methods(to, helper_methods, HELPER_NMETHODS);
+}
+
 static void put_types(FILE *to)
 {
 	struct seen seen = { .n = 0 };
@@ -195,6 +201,10 @@ static void put_types(FILE *to)
 	for (size_t i = 0; i < GUEST_METHOD_NMETHODS; i++) {
 		see(&seen, guest_methods[i].args);
 		see(&seen, guest_methods[i].result);
+	}
+	for (size_t i = 0; i < HELPER_NMETHODS; i++) {
+		see(&seen, helper_methods[i].args);
+		see(&seen, helper_methods[i].result);
 	}
 	for (size_t i = 0; i < seen.n; i++)
 		put_schema(to, seen.list[i]);
@@ -220,6 +230,7 @@ static const struct {
 	{ "envelopes", put_envelopes },
 	{ "client-methods", put_client_methods },
 	{ "guest-methods", put_guest_methods },
+	{ "helper-methods", put_helper_methods },
 	{ "types", put_types },
 	{ "errors", put_errors },
 };

@@ -7,6 +7,7 @@
 #include "proto/client.h"
 #include "proto/frame.h"
 #include "proto/guest.h"
+#include "proto/helper.h"
 
 /* struct strv owns writable strings; nothing writes to these. */
 #define STRV(...)                                                                                  \
@@ -315,6 +316,41 @@ static const struct guest_status guest_status = {
 	.uptime_ms = 5000,
 };
 
+static const struct helper_bridge_args helper_bridge = { .bridge = "br-fc" };
+static const struct helper_bridge_view helper_bridge_view = { .bridge = "br-fc",
+							      .address = "10.97.0.1",
+							      .prefix = 16 };
+static const struct helper_tap_args helper_tap = {
+	.bridge = "br-fc",
+	.slot = 7,
+	.vm = VM_WEB,
+	.descriptor = true,
+};
+static const struct helper_tap_args helper_tap_gone = { .bridge = "br-fc", .slot = 0 };
+static const struct helper_tap_view helper_tap_view = { .tap = "bg-00000014d2jp", .uid = 200007 };
+static const struct helper_nat_args helper_nat = {
+	.bridge = "br-fc",
+	.slot = 7,
+	.vm = VM_WEB,
+	.address = "10.97.0.9",
+};
+static const struct helper_slots_args helper_slots = { .bridge = "br-fc", .first = 0, .count = 8 };
+static const struct helper_resolver_args helper_resolver = {
+	.bridge = "br-fc",
+	.server = "127.0.0.1:42069",
+};
+static const struct helper_resolver_args helper_resolver_gone = { .bridge = "br-fc" };
+static char br_fc[] = "br-fc";
+static char tap_web[] = "bg-00000014d2jp";
+static char tap_slot[] = "bg-s0";
+static char nat_web[] = "bg-00000014d2jp 10.97.0.9";
+static const struct helper_net_report helper_net_report = {
+	.bridges = STRV(br_fc),
+	.taps = STRV(tap_web, tap_slot),
+	.nat = STRV(nat_web),
+	.partial = true,
+};
+
 #define ENVELOPE(file_, ...)                                                                       \
 	{                                                                                          \
 		.file = (file_), .wire = { __VA_ARGS__ }                                           \
@@ -438,6 +474,36 @@ const struct sample samples[] = {
 	REPLY("guest", "sync", none_schema, NULL),
 	REQUEST("guest", "poweroff", none_schema, NULL),
 	REPLY("guest", "poweroff", none_schema, NULL),
+
+	ENVELOPE("helper/hello-daemon", .type = WIRE_HELLO, .name = "bangerd 0.1.0", .version = 1, .version_min = 1,
+		.frame_max = HELPER_FRAME_MAX),
+	ENVELOPE("helper/hello-helper", .type = WIRE_HELLO, .name = "bangerd-root 0.1.0", .version = 1, .version_min = 1,
+		.frame_max = HELPER_FRAME_MAX),
+	ENVELOPE("helper/reply-refused", .type = WIRE_REPLY, .id = 1, .op_id = OP, .failed = true,
+		.error = { .code = "helper.refused", .message = "bridge: \"eth0\" is not configured" }),
+	REQUEST("helper", "ensure_bridge", helper_bridge_args_schema, &helper_bridge),
+	REPLY("helper", "ensure_bridge", helper_bridge_view_schema, &helper_bridge_view),
+	REQUEST("helper", "remove_bridge", helper_bridge_args_schema, &helper_bridge),
+	REPLY("helper", "remove_bridge", none_schema, NULL),
+	REQUEST("helper", "create_tap", helper_tap_args_schema, &helper_tap),
+	{ .file = "helper/reply-create_tap", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 1 },
+	  .schema = &helper_tap_view_schema, .body = &helper_tap_view },
+	REQUEST("helper", "delete_tap", helper_tap_args_schema, &helper_tap_gone),
+	REPLY("helper", "delete_tap", none_schema, NULL),
+	REQUEST("helper", "ensure_nat", helper_nat_args_schema, &helper_nat),
+	REPLY("helper", "ensure_nat", none_schema, NULL),
+	REQUEST("helper", "remove_nat", helper_nat_args_schema, &helper_nat),
+	REPLY("helper", "remove_nat", none_schema, NULL),
+	REQUEST("helper", "prepare_slots.net", helper_slots_args_schema, &helper_slots),
+	REPLY("helper", "prepare_slots.net", none_schema, NULL),
+	REQUEST("helper", "release_slots.net", helper_slots_args_schema, &helper_slots),
+	REPLY("helper", "release_slots.net", none_schema, NULL),
+	REQUEST("helper", "sync_resolver_routing", helper_resolver_args_schema, &helper_resolver),
+	REPLY("helper", "sync_resolver_routing", none_schema, NULL),
+	REQUEST("helper", "clear_resolver_routing", helper_resolver_args_schema, &helper_resolver_gone),
+	REPLY("helper", "clear_resolver_routing", none_schema, NULL),
+	REQUEST("helper", "host_report.net", none_schema, NULL),
+	REPLY("helper", "host_report.net", helper_net_report_schema, &helper_net_report),
 };
 const size_t nsamples = ARRAY_LEN(samples);
 

@@ -17,6 +17,7 @@
 #include "proto/client.h"
 #include "proto/frame.h"
 #include "proto/guest.h"
+#include "proto/helper.h"
 #include "tests/lib/hex.h"
 #include "tests/vectors/dump.h"
 #include "tests/vectors/samples.h"
@@ -282,8 +283,10 @@ int main(int argc, char **argv)
 		one(dir, blessing, NULL, &bad_samples[i]);
 	check_methods("client", client_methods, METHOD_NMETHODS);
 	check_methods("guest", guest_methods, GUEST_METHOD_NMETHODS);
+	check_methods("helper", helper_methods, HELPER_NMETHODS);
 	check_orphans(dir, "client");
 	check_orphans(dir, "guest");
+	check_orphans(dir, "helper");
 	check_orphans(dir, "bad");
 	(void)printf("%zu frames, %zu bad ones, %d failures\n", nsamples, nbad_samples, failures);
 	return failures ? EXIT_FAILURE : EXIT_SUCCESS;

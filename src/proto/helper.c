@@ -1,0 +1,79 @@
+/* helper.c - the tables of helper.h. */
+#include "proto/helper.h"
+
+/* clang-format off */
+#define BRIDGE(type) FIELD(type, bridge, FIELD_STR, true, 1, 0, "a configured bridge")
+#define SLOT(type)   FIELD(type, slot, FIELD_U32, true, 0, HELPER_SLOT_MAX, "chooses the uid; names the tap where there is no `vm`")
+#define VM(type)     FIELD(type, vm, FIELD_VM_ID, false, 0, 0, "names the tap; absent: the slot does")
+
+static const struct field bridge_args_fields[] = {
+	BRIDGE(struct helper_bridge_args),
+};
+const struct schema helper_bridge_args_schema = SCHEMA("helper_bridge_args", struct helper_bridge_args, bridge_args_fields);
+
+static const struct field tap_args_fields[] = {
+	BRIDGE(struct helper_tap_args),
+	SLOT(struct helper_tap_args),
+	VM(struct helper_tap_args),
+	FIELD(struct helper_tap_args, descriptor, FIELD_BOOL, false, 0, 0, "create_tap: return it opened (1 descriptor)"),
+};
+const struct schema helper_tap_args_schema = SCHEMA("helper_tap_args", struct helper_tap_args, tap_args_fields);
+
+static const struct field nat_args_fields[] = {
+	BRIDGE(struct helper_nat_args),
+	SLOT(struct helper_nat_args),
+	VM(struct helper_nat_args),
+	FIELD(struct helper_nat_args, address, FIELD_STR, true, 1, 0, "IPv4, of a guest in the bridge's subnet"),
+};
+const struct schema helper_nat_args_schema = SCHEMA("helper_nat_args", struct helper_nat_args, nat_args_fields);
+
+static const struct field slots_args_fields[] = {
+	BRIDGE(struct helper_slots_args),
+	FIELD(struct helper_slots_args, first, FIELD_U32, true, 0, HELPER_SLOT_MAX, "the first slot"),
+	FIELD(struct helper_slots_args, count, FIELD_U32, true, 1, HELPER_SLOTS_MAX, "how many, one after the other"),
+};
+const struct schema helper_slots_args_schema = SCHEMA("helper_slots_args", struct helper_slots_args, slots_args_fields);
+
+static const struct field resolver_args_fields[] = {
+	BRIDGE(struct helper_resolver_args),
+	FIELD(struct helper_resolver_args, server, FIELD_STR, false, 0, 0, "sync: a loopback `IP`, `IP:port` or `[IPv6]:port`"),
+};
+const struct schema helper_resolver_args_schema = SCHEMA("helper_resolver_args", struct helper_resolver_args, resolver_args_fields);
+
+static const struct field bridge_view_fields[] = {
+	FIELD(struct helper_bridge_view, bridge,  FIELD_STR, true, 1, 0, "its interface"),
+	FIELD(struct helper_bridge_view, address, FIELD_STR, true, 1, 0, "of the host on it"),
+	FIELD(struct helper_bridge_view, prefix,  FIELD_U32, true, 1, 32, "bits of its subnet"),
+};
+const struct schema helper_bridge_view_schema = SCHEMA_OPEN("helper_bridge_view", struct helper_bridge_view, bridge_view_fields);
+
+static const struct field tap_view_fields[] = {
+	FIELD(struct helper_tap_view, tap, FIELD_STR, true, 1, 0, "its interface"),
+	FIELD(struct helper_tap_view, uid, FIELD_U32, true, 0, 0, "that may open it"),
+};
+const struct schema helper_tap_view_schema = SCHEMA_OPEN("helper_tap_view", struct helper_tap_view, tap_view_fields);
+
+static const struct field net_report_fields[] = {
+	FIELD(struct helper_net_report, bridges, FIELD_STRV, false, 0, HELPER_REPORT_MAX, "configured ones that exist"),
+	FIELD(struct helper_net_report, taps,    FIELD_STRV, false, 0, HELPER_REPORT_MAX, "interfaces with our prefix"),
+	FIELD(struct helper_net_report, nat,     FIELD_STRV, false, 0, HELPER_REPORT_MAX, "`TAP ADDRESS` that may go out"),
+	FIELD(struct helper_net_report, partial, FIELD_BOOL, false, 0, 0, "there are more of some"),
+};
+const struct schema helper_net_report_schema = SCHEMA_OPEN("helper_net_report", struct helper_net_report, net_report_fields);
+
+const struct client_method_row helper_methods[HELPER_NMETHODS] = {
+#define METHOD(sym, name, args, result, doc) [HELPER_##sym] = { name, &args, &result, doc },
+	HELPER_METHODS(METHOD)
+#undef METHOD
+};
+/* clang-format on */
+
+int helper_method_find(const char *name, enum helper_method *ret_method)
+{
+	const int i = method_find(helper_methods, HELPER_NMETHODS, name);
+
+	if (i < 0)
+		return i;
+	*ret_method = (enum helper_method)i;
+	return 0;
+}

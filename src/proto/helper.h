@@ -1,0 +1,123 @@
+/* helper.h - what the daemon and the root helper say to each other.
+ *
+ * The same frames and envelopes as the client's conversation (wire.h), each side saying hello first.
+ * A request only selects: a VM by its id, a slot by its number, a bridge by its configured name.
+ * Every path, device, interface and uid is rebuilt by the helper from these and from its own
+ * root-owned configuration.
+ *
+ * Operations come in pairs, "make present" and "ensure absent", whose arguments are the same, so
+ * that a plan's step and its undo are one struct.  Both may be repeated.
+ *
+ * Descriptors in a result travel as SCM_RIGHTS with the reply's first byte; the reply's field `fds`
+ * says how many.  None may be sent to the helper.
+ *
+ * No field here owns memory: the helper decodes without a heap.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/client.h"
+#include "proto/schema.h"
+
+#define HELPER_SOCKET     "/run/banger-root/bangerd-root.sock"
+#define HELPER_DNS_DOMAIN "vm" /* what the resolver is told to send to the daemon's DNS server */
+
+enum {
+	HELPER_FRAME_MAX = 128 * 1024, /* bytes of one map, either way */
+	HELPER_PENDING_MAX = 32,       /* requests under way on a connection; more are read later */
+	HELPER_FDS_MAX = 4,            /* descriptors of one reply */
+	HELPER_IFNAME_MAX = 15,        /* IFNAMSIZ less its NUL */
+	HELPER_SLOT_MAX = 65535,       /* highest number of a slot */
+	HELPER_SLOTS_MAX = 64,         /* slots prepared or released by one request */
+	HELPER_REPORT_MAX = 2048,      /* rows of each list of a report */
+	HELPER_WORD_MAX = 63,          /* bytes of a selector that is a name */
+};
+
+/* clang-format off */
+#define HELPER_METHODS(METHOD)                                                                                               \
+	METHOD(ENSURE_BRIDGE,  "ensure_bridge",          helper_bridge_args_schema,   helper_bridge_view_schema, "bridge, address, up") \
+	METHOD(REMOVE_BRIDGE,  "remove_bridge",          helper_bridge_args_schema,   none_schema,               "ensures absent; refused while it has ports") \
+	METHOD(CREATE_TAP,     "create_tap",             helper_tap_args_schema,      helper_tap_view_schema,    "tap of the slot's uid: isolated port of the bridge, up") \
+	METHOD(DELETE_TAP,     "delete_tap",             helper_tap_args_schema,      none_schema,               "ensures absent") \
+	METHOD(ENSURE_NAT,     "ensure_nat",             helper_nat_args_schema,      none_schema,               "lets the VM's address out") \
+	METHOD(REMOVE_NAT,     "remove_nat",             helper_nat_args_schema,      none_schema,               "ensures absent") \
+	METHOD(PREPARE_TAPS,   "prepare_slots.net",      helper_slots_args_schema,    none_schema,               "taps ahead of demand") \
+	METHOD(RELEASE_TAPS,   "release_slots.net",      helper_slots_args_schema,    none_schema,               "ensures absent") \
+	METHOD(SYNC_RESOLVER,  "sync_resolver_routing",  helper_resolver_args_schema, none_schema,               "systemd-resolved asks `server` for `.vm`") \
+	METHOD(CLEAR_RESOLVER, "clear_resolver_routing", helper_resolver_args_schema, none_schema,               "ensures absent") \
+	METHOD(REPORT_NET,     "host_report.net",        none_schema,                 helper_net_report_schema,  "what is on the host: bridges, taps, NAT")
+/* clang-format on */
+
+enum helper_method {
+#define METHOD(sym, name, args, result, doc) HELPER_##sym,
+	HELPER_METHODS(METHOD)
+#undef METHOD
+		HELPER_NMETHODS,
+};
+
+extern const struct client_method_row helper_methods[HELPER_NMETHODS];
+int helper_method_find(const char *name, enum helper_method *ret_method); /* -ENOSYS */
+
+/* ---- arguments ---- */
+
+/* Names are as long as any word here, so that the gate, not the decoder, says why one is refused. */
+struct helper_bridge_args {
+	char bridge[HELPER_WORD_MAX + 1];
+};
+extern const struct schema helper_bridge_args_schema;
+
+/* Named after the VM where one is given, else after the slot.  The slot chooses the uid. */
+struct helper_tap_args {
+	char bridge[HELPER_WORD_MAX + 1];
+	uint32_t slot;
+	vm_id vm;        /* 0: a tap of the slot, made ahead of demand */
+	bool descriptor; /* create_tap: return it opened, for a VMM that takes one */
+};
+extern const struct schema helper_tap_args_schema;
+
+struct helper_nat_args {
+	char bridge[HELPER_WORD_MAX + 1];
+	uint32_t slot;
+	vm_id vm;                          /* as of its tap */
+	char address[HELPER_WORD_MAX + 1]; /* IPv4, in the bridge's subnet */
+};
+extern const struct schema helper_nat_args_schema;
+
+struct helper_slots_args {
+	char bridge[HELPER_WORD_MAX + 1];
+	uint32_t first;
+	uint32_t count;
+};
+extern const struct schema helper_slots_args_schema;
+
+struct helper_resolver_args {
+	char bridge[HELPER_WORD_MAX + 1];
+	char server[HELPER_WORD_MAX + 1]; /* loopback "IP" or "IP:port", "[IPv6]:port" */
+};
+extern const struct schema helper_resolver_args_schema;
+
+/* ---- results ---- */
+
+struct helper_bridge_view {
+	char bridge[HELPER_IFNAME_MAX + 1];
+	char address[16]; /* of the host on it */
+	uint32_t prefix;
+};
+extern const struct schema helper_bridge_view_schema;
+
+struct helper_tap_view {
+	char tap[HELPER_IFNAME_MAX + 1];
+	uint32_t uid; /* that may open it */
+};
+extern const struct schema helper_tap_view_schema;
+
+/* Only what bears our names; empty lists: nothing is left. */
+struct helper_net_report {
+	struct strv bridges;
+	struct strv taps;
+	struct strv nat; /* "TAP ADDRESS" */
+	bool partial;    /* there are more than HELPER_REPORT_MAX of some */
+};
+extern const struct schema helper_net_report_schema;
