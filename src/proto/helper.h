@@ -1,8 +1,8 @@
 /* helper.h - what the daemon and the root helper say to each other.
  *
- * The same frames and envelopes as the client's conversation (wire.h), each side saying hello first.
- * A request only selects: a VM by its id, a slot by its number, a bridge by its configured name.
- * Every path, device, interface and uid is rebuilt by the helper from these and from its own
+ * The same frames and envelopes as the client's conversation (wire.h), each side saying hello
+ * first. A request only selects: a VM by its id, a slot by its number, a bridge by its configured
+ * name. Every path, device, interface and uid is rebuilt by the helper from these and from its own
  * root-owned configuration.
  *
  * Operations come in pairs, "make present" and "ensure absent", whose arguments are the same, so
@@ -62,7 +62,8 @@ int helper_method_find(const char *name, enum helper_method *ret_method); /* -EN
 
 /* ---- arguments ---- */
 
-/* Names are as long as any word here, so that the gate, not the decoder, says why one is refused. */
+/* Names are as long as any word here, so that the gate, not the decoder, says why one is refused.
+ */
 struct helper_bridge_args {
 	char bridge[HELPER_WORD_MAX + 1];
 };

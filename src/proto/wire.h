@@ -1,5 +1,5 @@
-/* wire.h - the envelope that all conversations share: client <-> daemon, daemon <-> agent, daemon <->
- * root helper.
+/* wire.h - the envelope that all conversations share: client <-> daemon, daemon <-> agent, daemon
+ * <-> root helper.
  *
  *   hello    {type, version, version_min, name, frame_max?, session?}   first frame, each way
  *   request  {type, id, method, op_id?, detach?, progress?, args}          asker -> answerer

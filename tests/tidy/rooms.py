@@ -36,6 +36,7 @@ FOREIGN = {
     r"(zlib|zstd|lzma)\.h":       ["src/image/"],
     r"(openssl|gcrypt|sodium)(/.*)?\.h": ["src/image/"],
     r"seccomp\.h|cap-ng\.h|libdevmapper\.h": ["src/helper/", "guest/"],
+    r"libmnl/.*\.h|ini\.h|systemd/sd-bus\.h": ["src/helper/"],
     r"criterion/.*\.h":           [],
     r"sanitizer/.*\.h":           [],
 }

@@ -1,0 +1,47 @@
+/* conf.h - helper.conf(5): what root has decided, so that requests need only select.
+ *
+ *   [helper]                    [bridge br-fc]
+ *   owner = banger              address = 10.97.0.1/16
+ *   uid_first = 200000
+ *   uid_count = 4096
+ *
+ * The file must be root's own, regular and writable by nobody else; that is checked on the opened
+ * file.  Read once, at start.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "proto/helper.h"
+
+#define HELPER_CONF "/etc/banger/helper.conf"
+
+enum {
+	CONF_BRIDGES_MAX = 16,
+	CONF_PREFIX_MIN = 8,
+	CONF_PREFIX_MAX = 30,
+};
+
+struct conf_bridge {
+	char name[HELPER_IFNAME_MAX + 1]; /* "br-fc" or "br-fc-..." */
+	struct in_addr address;           /* of the host on it */
+	uint32_t prefix;                  /* CONF_PREFIX_MIN..CONF_PREFIX_MAX */
+};
+
+struct helper_conf {
+	uid_t owner;     /* may connect, besides root */
+	uid_t uid_first; /* of slot 0: each slot has a uid of its own */
+	uint32_t uid_count;
+	struct conf_bridge bridges[CONF_BRIDGES_MAX];
+	uint32_t nbridges;
+};
+
+/* ERR_HELPER_CONF names file, line and key. */
+int conf_load(const char *path, struct helper_conf *ret_conf, struct err *e) MUST_CHECK;
+
+/* NULL: not configured. */
+const struct conf_bridge *conf_bridge(const struct helper_conf *conf, const char *name);

@@ -1,0 +1,42 @@
+/* fault.h - makes the k-th effect of an operation fail, or the worker die there: for tests.
+ *
+ * Compiled in only with HELPER_FAULTS, which no program that is installed has.  The plan is a file
+ * that all processes of the helper map: a test writes it, and reads how far it came.  Points count
+ * only within an operation's act.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+
+struct fault_plan {
+	uint32_t at;     /* the point that fails, from 1; 0: none */
+	int32_t action;  /* an errno, or FAULT_DIE, or FAULT_HANG */
+	uint32_t passed; /* points that were met since the operation began */
+};
+
+enum {
+	FAULT_DIE = 0,
+	FAULT_HANG = -1,
+};
+
+#ifdef HELPER_FAULTS
+void fault_open(const char *path); /* before anything is forked */
+void fault_arm(bool on);
+int fault_point(const char *what, struct err *e) MUST_CHECK;
+#else
+static inline void fault_arm(bool on)
+{
+	(void)on;
+}
+
+static inline int fault_point(const char *what, struct err *e)
+{
+	(void)what;
+	(void)e;
+	return 0;
+}
+#endif

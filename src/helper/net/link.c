@@ -1,0 +1,235 @@
+#include "helper/net/link.h"
+
+#include <errno.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- reading ---- */
+
+static bool has_text(const struct nlattr *a, const char *text)
+{
+	return mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0 &&
+	       strcmp(mnl_attr_get_str(a), text) == 0;
+}
+
+static uint32_t number(const struct nlattr *a)
+{
+	return mnl_attr_validate(a, MNL_TYPE_U32) == 0 ? mnl_attr_get_u32(a) : 0;
+}
+
+static void read_tun(const struct nlattr *data, struct link *l)
+{
+	nl_for_each_nested (a, data) {
+		const uint16_t type = mnl_attr_get_type(a);
+
+		if (type == IFLA_TUN_OWNER)
+			l->owner = number(a);
+		else if (type == IFLA_TUN_PERSIST && mnl_attr_validate(a, MNL_TYPE_U8) == 0)
+			l->persistent = mnl_attr_get_u8(a) != 0;
+		else if (type == IFLA_TUN_TYPE && mnl_attr_validate(a, MNL_TYPE_U8) == 0 &&
+			 mnl_attr_get_u8(a) != IFF_TAP)
+			l->kind = LINK_OTHER;
+	}
+}
+
+static void read_info(const struct nlattr *info, struct link *l)
+{
+	/* The kind comes before its data. */
+	nl_for_each_nested (a, info) {
+		if (mnl_attr_get_type(a) == IFLA_INFO_KIND && has_text(a, "bridge"))
+			l->kind = LINK_BRIDGE;
+		else if (mnl_attr_get_type(a) == IFLA_INFO_KIND && has_text(a, "tun"))
+			l->kind = LINK_TAP;
+		else if (mnl_attr_get_type(a) == IFLA_INFO_DATA && l->kind == LINK_TAP)
+			read_tun(a, l);
+	}
+}
+
+static int read_link(const struct nlmsghdr *m, struct link *ret_link)
+{
+	const struct ifinfomsg *const info = mnl_nlmsg_get_payload(m);
+
+	if (m->nlmsg_type != RTM_NEWLINK || m->nlmsg_len < mnl_nlmsg_size(sizeof(*info)))
+		return -EPROTO;
+	*ret_link = (struct link){ .index = info->ifi_index, .owner = (uid_t)-1 };
+	nl_for_each (a, m, sizeof(*info)) {
+		const uint16_t type = mnl_attr_get_type(a);
+
+		if (type == IFLA_IFNAME && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
+			(void)snprintf(ret_link->name, sizeof(ret_link->name), "%s",
+				       mnl_attr_get_str(a));
+		else if (type == IFLA_MASTER)
+			ret_link->master = (int)number(a);
+		else if (type == IFLA_LINKINFO)
+			read_info(a, ret_link);
+	}
+	return 0;
+}
+
+static struct ifinfomsg *link_msg(struct nl *nl, uint16_t type, uint16_t flags, const char *what,
+				  int index, struct nlmsghdr **ret_msg)
+{
+	struct nlmsghdr *const m = nl_msg(nl, type, flags, what);
+	struct ifinfomsg *const info = mnl_nlmsg_put_extra_header(m, sizeof(*info));
+
+	*info = (struct ifinfomsg){ .ifi_family = AF_UNSPEC, .ifi_index = index };
+	*ret_msg = m;
+	return info;
+}
+
+static int take_one(const struct nlmsghdr *m, void *arg)
+{
+	return read_link(m, arg);
+}
+
+int link_get(struct nl *nl, const char *name, struct link *ret_link, struct err *e)
+{
+	struct link l = { .index = 0 };
+	struct nlmsghdr *m;
+	int rc;
+
+	nl_begin(nl);
+	(void)link_msg(nl, RTM_GETLINK, 0, "look up", 0, &m);
+	mnl_attr_put_strz(m, IFLA_IFNAME, name);
+	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	rc = nl_ask(nl, take_one, &l);
+	if (rc == -ENODEV)
+		return rc;
+	if (rc == 0 && l.index == 0)
+		rc = -EPROTO;
+	if (rc < 0)
+		return err_num(e, ERR_NET_FAILED, rc, "%s: look up", name);
+	*ret_link = l;
+	return 0;
+}
+
+struct listing {
+	link_each *each;
+	void *arg;
+};
+
+static int take_each(const struct nlmsghdr *m, void *arg)
+{
+	const struct listing *const to = arg;
+	struct link l;
+	const int rc = read_link(m, &l);
+
+	if (rc == 0)
+		to->each(&l, to->arg);
+	return rc;
+}
+
+int link_list(struct nl *nl, int master, link_each *each, void *arg, struct err *e)
+{
+	struct listing to = { each, arg };
+	struct nlmsghdr *m;
+	int rc;
+
+	nl_begin(nl);
+	(void)link_msg(nl, RTM_GETLINK, NLM_F_DUMP, "list", 0, &m);
+	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	if (master)
+		mnl_attr_put_u32(m, IFLA_MASTER, (uint32_t)master);
+	rc = nl_ask(nl, take_each, &to);
+	return rc < 0 ? err_num(e, ERR_NET_FAILED, rc, "interfaces: list") : 0;
+}
+
+/* ---- changing ---- */
+
+static void put_no_ipv6(struct nlmsghdr *m)
+{
+	struct nlattr *const spec = mnl_attr_nest_start(m, IFLA_AF_SPEC);
+	struct nlattr *const inet6 = mnl_attr_nest_start(m, AF_INET6);
+
+	mnl_attr_put_u8(m, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(m, inet6);
+	mnl_attr_nest_end(m, spec);
+}
+
+int link_add_bridge(struct nl *nl, const char *name, const uint8_t mac[6], struct err *e)
+{
+	struct nlmsghdr *m;
+
+	nl_begin(nl);
+	(void)link_msg(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "create", 0, &m);
+	mnl_attr_put_strz(m, IFLA_IFNAME, name);
+	mnl_attr_put(m, IFLA_ADDRESS, 6, mac);
+	struct nlattr *const info = mnl_attr_nest_start(m, IFLA_LINKINFO);
+	mnl_attr_put_strz(m, IFLA_INFO_KIND, "bridge");
+	mnl_attr_nest_end(m, info);
+	return nl_run(nl, name, e);
+}
+
+int link_add_address(struct nl *nl, const struct link *l, const struct conf_bridge *b,
+		     struct err *e)
+{
+	struct nlmsghdr *m;
+	struct ifaddrmsg *address;
+
+	nl_begin(nl);
+	m = nl_msg(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, "address");
+	address = mnl_nlmsg_put_extra_header(m, sizeof(*address));
+	*address = (struct ifaddrmsg){ .ifa_family = AF_INET,
+				       .ifa_prefixlen = (uint8_t)b->prefix,
+				       .ifa_index = (uint32_t)l->index };
+	mnl_attr_put_u32(m, IFA_LOCAL, b->address.s_addr);
+	mnl_attr_put_u32(m, IFA_ADDRESS, b->address.s_addr);
+	return nl_run(nl, l->name, e);
+}
+
+int link_enslave(struct nl *nl, const struct link *port, const struct link *bridge, struct err *e)
+{
+	struct nlmsghdr *m;
+
+	nl_begin(nl);
+	(void)link_msg(nl, RTM_NEWLINK, 0, "make it a port", port->index, &m);
+	mnl_attr_put_u32(m, IFLA_MASTER, (uint32_t)bridge->index);
+	(void)link_msg(nl, RTM_NEWLINK, 0, "isolate", port->index, &m);
+	struct nlattr *const info = mnl_attr_nest_start(m, IFLA_LINKINFO);
+	mnl_attr_put_strz(m, IFLA_INFO_SLAVE_KIND, "bridge");
+	struct nlattr *const data = mnl_attr_nest_start(m, IFLA_INFO_SLAVE_DATA);
+	mnl_attr_put_u8(m, IFLA_BRPORT_ISOLATED, 1);
+	mnl_attr_nest_end(m, data);
+	mnl_attr_nest_end(m, info);
+	return nl_run(nl, port->name, e);
+}
+
+int link_no_ipv6(struct nl *nl, const struct link *l, struct err *e)
+{
+	struct nlmsghdr *m;
+	int rc;
+
+	nl_begin(nl);
+	(void)link_msg(nl, RTM_NEWLINK, 0, "no IPv6 address", l->index, &m);
+	put_no_ipv6(m);
+	rc = nl_run(nl, l->name, e);
+	return rc == -EAFNOSUPPORT ? 0 : rc; /* a kernel without IPv6 makes none up */
+}
+
+int link_up(struct nl *nl, const struct link *l, struct err *e)
+{
+	struct ifinfomsg *info;
+	struct nlmsghdr *m;
+
+	nl_begin(nl);
+	info = link_msg(nl, RTM_NEWLINK, 0, "up", l->index, &m);
+	info->ifi_flags = IFF_UP;
+	info->ifi_change = IFF_UP;
+	return nl_run(nl, l->name, e);
+}
+
+int link_delete(struct nl *nl, const struct link *l, struct err *e)
+{
+	struct nlmsghdr *m;
+	int rc;
+
+	nl_begin(nl);
+	(void)link_msg(nl, RTM_DELLINK, 0, "delete", l->index, &m);
+	rc = nl_run(nl, l->name, e);
+	return rc == -ENODEV ? 0 : rc; /* somebody was quicker */
+}

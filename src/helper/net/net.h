@@ -1,0 +1,29 @@
+/* net.h - the worker `net`: bridges, taps, NAT.  It keeps CAP_NET_ADMIN and opens nothing.
+ *
+ * Everything goes through sockets and one descriptor that are opened before it is confined; taps
+ * are made of descriptors that the supervisor sends along.
+ */
+#pragma once
+
+#include "helper/net/nl.h"
+#include "helper/op.h"
+
+struct net_env {
+	const struct helper_conf *conf; /* borrowed */
+	struct nl route;                /* rtnetlink */
+	struct nl filter;               /* nfnetlink */
+	int ip_forward;                 /* owned: /proc/sys/net/ipv4/ip_forward */
+};
+
+int net_open(const struct helper_conf *conf, void **ret_env, struct err *e);
+
+op_validate bridge_validate, tap_validate, taps_validate, nat_validate;
+op_step bridge_act, bridge_undo;
+op_step tap_act, tap_undo;
+op_step taps_act, taps_undo; /* many, for slots */
+op_step nat_act, nat_undo;
+op_step report_act;
+
+/* The configured bridge of this name; ERR_HELPER_REFUSED. */
+const struct conf_bridge *net_bridge(const struct helper_conf *conf, const char *name,
+				     struct err *e);

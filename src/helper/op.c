@@ -1,0 +1,36 @@
+/* op.c - every operation that the helper has.  Nothing else is reachable. */
+#include "helper/op.h"
+
+#include <linux/capability.h>
+
+#include "helper/net/net.h"
+#include "helper/resolver/resolver.h"
+
+#define NET      FILTER_NET, BIT(CAP_NET_ADMIN)
+#define RESOLVER FILTER_RESOLVER, 0
+
+/* clang-format off */
+const struct helper_op helper_ops[HELPER_NMETHODS] = {
+	[HELPER_ENSURE_BRIDGE]  = { NET,      OP_PRESENT, 0,  5000, bridge_validate,   bridge_act,   bridge_undo },
+	[HELPER_REMOVE_BRIDGE]  = { NET,      OP_ABSENT,  0,  5000, bridge_validate,   bridge_act,   bridge_undo },
+	[HELPER_CREATE_TAP]     = { NET,      OP_PRESENT, 1,      5000, tap_validate,      tap_act,      tap_undo },
+	[HELPER_DELETE_TAP]     = { NET,      OP_ABSENT,  0,  5000, tap_validate,      tap_act,      tap_undo },
+	[HELPER_ENSURE_NAT]     = { NET,      OP_PRESENT, 0,  5000, nat_validate,      nat_act,      nat_undo },
+	[HELPER_REMOVE_NAT]     = { NET,      OP_ABSENT,  0,  5000, nat_validate,      nat_act,      nat_undo },
+	[HELPER_PREPARE_TAPS]   = { NET,      OP_PRESENT, HELPER_SLOTS_MAX, 20000, taps_validate,     taps_act,     taps_undo },
+	[HELPER_RELEASE_TAPS]   = { NET,      OP_ABSENT,  0,       20000, taps_validate,     taps_act,     taps_undo },
+	[HELPER_SYNC_RESOLVER]  = { RESOLVER, OP_PRESENT, 0, 10000, resolver_validate, resolver_act, resolver_undo },
+	[HELPER_CLEAR_RESOLVER] = { RESOLVER, OP_ABSENT,  0, 10000, resolver_validate, resolver_act, resolver_undo },
+	[HELPER_REPORT_NET]     = { NET,      OP_ANSWER,  0, 10000, op_no_args,        report_act,   NULL },
+};
+/* clang-format on */
+
+int op_no_args(const struct helper_conf *conf, const void *args, struct op_target *ret_target,
+	       struct err *e)
+{
+	(void)conf;
+	(void)args;
+	(void)ret_target;
+	(void)e;
+	return 0;
+}

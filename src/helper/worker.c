@@ -1,0 +1,141 @@
+/* worker.c - fork, open what needs more than will be kept, confine, serve.
+ *
+ * #syscalls(start) socketpair setsockopt close_range dup3 getppid getpid set_robust_list
+ * #syscalls(supervisor) clone
+ * #syscalls(workers) exit_group write?
+ */
+#include "helper/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "helper/net/net.h"
+#include "helper/resolver/resolver.h"
+
+enum {
+	LINK_FD = 3, /* where a worker has its end */
+};
+
+/* What a worker opens while it still may: its env.  NULL: nothing. */
+typedef int worker_open(const struct helper_conf *conf, void **ret_env, struct err *e);
+
+static worker_open *const opens[FILTER_NROLES] = {
+	[FILTER_NET] = net_open,           [FILTER_BLOCK] = NULL,      [FILTER_JAIL] = NULL,
+	[FILTER_RESOLVER] = resolver_open, [FILTER_SUPERVISOR] = NULL,
+};
+
+static int become_worker(enum filter_role role, const struct helper_conf *conf, pid_t supervisor,
+			 void **ret_env, struct err *e)
+{
+	char name[16]; /* TASK_COMM_LEN */
+
+	(void)snprintf(name, sizeof(name), "banger-%s", filters[role].name);
+	if (prctl(PR_SET_NAME, name) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_sys(e, ERR_INTERNAL, "prctl");
+	if (getppid() != supervisor)
+		return err_set(e, ERR_INTERNAL, "the supervisor is gone");
+	if (opens[role]) {
+		const int rc = opens[role](conf, ret_env, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return filter_confine(role, e);
+}
+
+static void serve_forever(enum filter_role role, const struct helper_conf *conf, void *env)
+{
+	static uint8_t in[HELPER_FRAME_MAX];
+	static uint8_t frame[WORKER_REPLY_MAX];
+	const struct iovec request = { in, sizeof(in) };
+
+	for (;;) {
+		struct op_call c = { .env = env };
+		struct serve_note note;
+		struct buf out;
+		const ssize_t n = link_receive(LINK_FD, &request, 1, c.tun, HELPER_SLOTS_MAX,
+					       &c.ntun);
+
+		if (n < 0)
+			return;
+		buf_init_fixed(&out, frame, sizeof(frame));
+		serve_request(role, conf, &c, in, (size_t)n, &out, &note);
+		const struct iovec answer[] = { { &note, sizeof(note) },
+						{ buf_data(&out), buf_len(&out) } };
+		const ssize_t sent = link_send(LINK_FD, answer, ARRAY_LEN(answer), c.fds, c.nfds);
+		serve_close(&c);
+		if (sent < 0)
+			return;
+	}
+}
+
+static _Noreturn void worker_main(enum filter_role role, const struct helper_conf *conf, int link,
+				  pid_t supervisor)
+{
+	struct log_ctx log = { .actor = "helper" };
+	struct err e = { 0 };
+	void *env = NULL;
+	int rc;
+
+	/* Only the standard descriptors and the link: none of the supervisor's. */
+	if (link != LINK_FD && dup3(link, LINK_FD, O_CLOEXEC) < 0)
+		_exit(EXIT_FAILURE);
+	if (close_range(LINK_FD + 1, ~0U, 0) < 0)
+		_exit(EXIT_FAILURE);
+	rc = become_worker(role, conf, supervisor, &env, &e);
+	if (rc < 0)
+		LOG_ERR(&log, NULL, "worker.open", K("worker", filters[role].name),
+			K("error", e.text));
+	else
+		serve_forever(role, conf, env);
+	_exit(rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static int link_make(int ret_ends[2], struct err *e)
+{
+	const int bytes = WORKER_LINK_BYTES;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0)
+		return err_sys(e, ERR_HOST_FILES, "socketpair");
+	for (int i = 0; i < 2; i++)
+		if (setsockopt(ret_ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
+			return err_sys(e, ERR_INTERNAL, "SO_SNDBUFFORCE");
+	return 0;
+}
+
+int worker_fork(enum filter_role role, const struct helper_conf *conf, pid_t *ret_pid,
+		int *ret_link, struct err *e)
+{
+	const pid_t supervisor = getpid();
+	int ends[2] = { -EBADF, -EBADF };
+	int rc = link_make(ends, e);
+	pid_t pid = -1;
+
+	if (rc == 0) {
+		pid = fork();
+		if (pid == 0)
+			worker_main(role, conf, ends[1], supervisor);
+		if (pid < 0)
+			rc = err_sys(e, ERR_HOST_MEMORY, "fork");
+	}
+	close_fd(&ends[1]);
+	if (rc < 0) {
+		close_fd(&ends[0]);
+		return rc;
+	}
+	*ret_pid = pid;
+	*ret_link = ends[0];
+	return 0;
+}

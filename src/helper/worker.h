@@ -1,0 +1,30 @@
+/* worker.h - a confined process that serves one request at a time, and the link to it.
+ *
+ * The link is a pair of SOCK_SEQPACKET sockets.  A request is one message: the map's bytes, with
+ * the opened devices that its row asks for.  Its answer is one message: a serve_note, then the
+ * reply's frame, with the reply's descriptors.  The worker ends when the link closes.
+ */
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "helper/op.h"
+#include "helper/serve.h"
+#include "proto/frame.h"
+
+enum {
+	WORKER_NWORKERS = FILTER_SUPERVISOR,              /* roles below it are workers */
+	WORKER_REPLY_MAX = FRAME_HEAD + HELPER_FRAME_MAX, /* bytes of a reply's frame */
+	WORKER_LINK_BYTES = 4 * HELPER_FRAME_MAX,         /* that the link's sockets may buffer */
+};
+
+/* Forks the worker.  It confines itself before it reads anything. */
+int worker_fork(enum filter_role role, const struct helper_conf *conf, pid_t *ret_pid,
+		int *ret_link, struct err *e) MUST_CHECK;
+
+/* One message with descriptors: bytes moved, or -errno; -EPIPE at the end. */
+ssize_t link_send(int link, const struct iovec *iov, size_t niov, const int *fds,
+		  uint32_t nfds) MUST_CHECK;
+ssize_t link_receive(int link, const struct iovec *iov, size_t niov, int *ret_fds, uint32_t max,
+		     uint32_t *ret_nfds) MUST_CHECK;
