@@ -126,7 +126,7 @@ static int bridge_key(struct reader *r, const char *name, const char *key, const
 		return rc;
 	if (strcmp(key, "address") != 0)
 		return err_set(e, ERR_HELPER_CONF, "unknown key in [bridge %s]", name);
-	if (conf_bridge(conf, name))
+	if (helper_conf_bridge(conf, name))
 		return err_set(e, ERR_HELPER_CONF, "given twice");
 	if (conf->nbridges == CONF_BRIDGES_MAX)
 		return err_set(e, ERR_HELPER_CONF, "more than %d bridges", CONF_BRIDGES_MAX);
@@ -227,7 +227,7 @@ static int stream_read(FILE *f, struct helper_conf *ret_conf, struct err *e)
 	return rc;
 }
 
-int conf_load(const char *path, struct helper_conf *ret_conf, struct err *e)
+int helper_conf_load(const char *path, struct helper_conf *ret_conf, struct err *e)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	CLEANUP_FILE FILE *f = NULL;
@@ -248,7 +248,7 @@ int conf_load(const char *path, struct helper_conf *ret_conf, struct err *e)
 	return rc;
 }
 
-const struct conf_bridge *conf_bridge(const struct helper_conf *conf, const char *name)
+const struct conf_bridge *helper_conf_bridge(const struct helper_conf *conf, const char *name)
 {
 	for (uint32_t i = 0; i < conf->nbridges; i++)
 		if (strcmp(conf->bridges[i].name, name) == 0)

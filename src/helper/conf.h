@@ -41,7 +41,7 @@ struct helper_conf {
 };
 
 /* ERR_HELPER_CONF names file, line and key. */
-int conf_load(const char *path, struct helper_conf *ret_conf, struct err *e) MUST_CHECK;
+int helper_conf_load(const char *path, struct helper_conf *ret_conf, struct err *e) MUST_CHECK;
 
 /* NULL: not configured. */
-const struct conf_bridge *conf_bridge(const struct helper_conf *conf, const char *name);
+const struct conf_bridge *helper_conf_bridge(const struct helper_conf *conf, const char *name);

@@ -130,7 +130,7 @@ int main(int argc, char **argv)
 	if (getenv("BANGER_FAULTS"))
 		fault_open(getenv("BANGER_FAULTS"));
 #endif
-	rc = conf_load(o.conf, &conf, &e);
+	rc = helper_conf_load(o.conf, &conf, &e);
 	if (rc == 0 && !o.check)
 		rc = serve(&o, &conf, &e);
 	if (rc < 0) {

@@ -35,7 +35,7 @@ const struct conf_bridge *net_bridge(const struct helper_conf *conf, const char 
 
 	if (name_bridge_check(name, e) < 0)
 		return NULL;
-	b = conf_bridge(conf, name);
+	b = helper_conf_bridge(conf, name);
 	if (!b)
 		(void)err_set(e, ERR_HELPER_REFUSED, "bridge: \"%s\" is not configured", name);
 	return b;

@@ -44,7 +44,7 @@ static void add_link(const struct link *l, void *arg)
 
 	if (name_is_tap(l->name))
 		add(&r->taps, l->name, NULL);
-	else if (conf_bridge(r->conf, l->name))
+	else if (helper_conf_bridge(r->conf, l->name))
 		add(&r->bridges, l->name, NULL);
 }
 
