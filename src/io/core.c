@@ -16,6 +16,9 @@ int core_init(struct io *io, struct actors *actors)
 	list_init(&io->late);
 	list_init(&io->starved);
 	list_init(&io->holders);
+	io->pool.want = POOL_LENT_FIRST;
+	for (int bid = IO_BUFS - 1; bid >= 0; bid--)
+		pool_give(io, bid);
 	io->pool.mem = aligned_alloc(PAGE_BYTES, (size_t)IO_BUFS * IO_BUF_BYTES);
 	return io->pool.mem ? 0 : -ENOMEM;
 }
@@ -29,6 +32,30 @@ void core_fini(struct io *io)
 uint64_t io_now_us(const struct io *io)
 {
 	return io->now_us;
+}
+
+/* ---- receive buffers ---- */
+
+void pool_give(struct io *io, int bid)
+{
+	struct pool *p = &io->pool;
+
+	ASSERT(p->nfree < IO_BUFS);
+	p->free[p->nfree++] = (uint16_t)bid;
+}
+
+void pool_short(struct io *io)
+{
+	if (io->pool.nfree > 0 && io->pool.want < IO_BUFS)
+		io->pool.want *= 2;
+}
+
+static void pool_lend(struct io *io)
+{
+	struct pool *p = &io->pool;
+
+	for (; p->lent < p->want && p->nfree > 0; p->lent++)
+		kernel_buffer(io, p->free[--p->nfree]);
 }
 
 /* ---- requests ---- */
@@ -58,6 +85,8 @@ void io_req_done(struct io *io, struct io_req *r, int res, int bid, bool more)
 		r->flying = false;
 		list_remove(&r->link); /* its cancellation may still be queued */
 	}
+	if (bid != NO_BUF)
+		io->pool.lent--;
 	switch ((enum io_req_kind)r->kind) {
 	case REQ_CONNECT:
 		res = kernel_connected(container_of(r, struct io_op, req), res);
@@ -93,7 +122,7 @@ static void holders_spill(struct io *io)
 static void starved_rearm(struct io *io)
 {
 	/* No more than can be fed, or all but the first few would come straight back. */
-	for (uint32_t n = IO_BUFS - io->pool.held; n > 0; n--) {
+	for (uint32_t n = io->pool.lent; n > 0; n--) {
 		struct list_node *first = list_pop(&io->starved);
 
 		if (!first)
@@ -107,6 +136,7 @@ void core_flush(struct io *io)
 	struct list_node *n;
 
 	holders_spill(io);
+	pool_lend(io);
 	starved_rearm(io);
 	while ((n = list_pop(&io->queue)) != NULL) {
 		struct io_req *r = list_entry(n, struct io_req, link);

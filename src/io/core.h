@@ -33,12 +33,19 @@ enum io_timer_use {
 enum {
 	NO_BUF = -1,
 	POOL_SCARCE = IO_BUFS / 4, /* with fewer free buffers, idle holders must copy theirs out */
+	POOL_LENT_FIRST = 32,      /* buffers that the kernel may fill in one turn, at first */
 };
 
-/* The receive buffers, by number.  A buffer is the kernel's, or waits in one stream's queue. */
+/* The receive buffers, by number.  A buffer is free, the kernel's, or waits in one stream's queue.
+ * The kernel takes them in turn, so it is lent no more than it has needed at once: memory that was
+ * never written does not count as ours. */
 struct pool {
-	uint8_t *mem;  /* owned: IO_BUFS * IO_BUF_BYTES, page aligned */
-	uint32_t held; /* in queues of streams */
+	uint8_t *mem;   /* owned: IO_BUFS * IO_BUF_BYTES, page aligned */
+	uint32_t held;  /* in queues of streams */
+	uint32_t lent;  /* the kernel's */
+	uint32_t want;  /* as many should be */
+	uint32_t nfree; /* of free[]; the last one given back is the next to be lent */
+	uint16_t free[IO_BUFS];
 	struct chunk {
 		uint16_t next;
 		uint32_t off;
@@ -125,7 +132,8 @@ static inline uint8_t *pool_at(const struct io *io, int bid)
 	return io->pool.mem + (size_t)bid * IO_BUF_BYTES;
 }
 
-void pool_give(struct io *io, int bid); /* a buffer that no stream took */
+void pool_give(struct io *io, int bid);
+void pool_short(struct io *io); /* the kernel ran out of what it was lent */
 
 bool timer_next(const struct io *io, uint64_t *ret_due_us);
 void timers_run(struct io *io); /* posts what is due at io->now_us */

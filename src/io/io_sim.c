@@ -396,8 +396,6 @@ int io_create(const struct io_config *conf, struct actors *actors, struct io **r
 		list_init(&io->lanes[i].queue);
 		io->lanes[i].max = i == IO_LANE_STORE ? 1 : SIM_WORKERS;
 	}
-	for (int bid = 0; bid < IO_BUFS; bid++)
-		io->bufs[io->nbufs++] = (uint16_t)bid;
 	ASSERT(!io->sim->daemon);
 	io->sim->daemon = io;
 	io->io.now_us = io->sim->now_us;

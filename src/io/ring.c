@@ -78,8 +78,6 @@ static int buffers_up(struct uring *u, struct err *e)
 		return err_num(e, ERR_NO_IO_URING, rc,
 			       "io_uring: provided buffers; Linux 6.1 or later is needed");
 	io_uring_buf_ring_init(u->bufs);
-	for (int bid = 0; bid < IO_BUFS; bid++)
-		kernel_buffer(&u->io, bid);
 	return 0;
 }
 

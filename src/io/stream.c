@@ -63,11 +63,6 @@ void stream_announce_end(struct stream *st)
 
 /* ---- receive buffers ---- */
 
-void pool_give(struct io *io, int bid)
-{
-	kernel_buffer(io, bid);
-}
-
 static void chunk_push(struct stream *st, int bid, int len)
 {
 	struct pool *p = &st->io->pool;
@@ -171,6 +166,7 @@ void stream_recv_done(struct stream *st, int res, int bid)
 		st->s->eof = true;
 		stream_ended(st);
 	} else if (res == -ENOBUFS) {
+		pool_short(st->io);
 		if (!list_linked(&st->starved) && !req_busy(&st->recv))
 			list_append(&st->io->starved, &st->starved);
 		return;
