@@ -134,6 +134,24 @@ int vm_committed(struct plan *p, struct msg *m, struct err *e)
 	return m->res < 0 ? m->res : STEP_DONE;
 }
 
+/* ---- work that may block ---- */
+
+int vm_work(struct plan *p, io_work_fn *fn)
+{
+	struct vm *vm = vm_of(p);
+
+	vm->run->work_err = (struct err){ 0 };
+	io_work(vm->env->io, &p->op, IO_LANE_ANY, fn, vm->run);
+	return STEP_WAIT_OP;
+}
+
+int vm_worked(struct plan *p, struct msg *m, struct err *e)
+{
+	if (m->res < 0)
+		*e = vm_of(p)->run->work_err;
+	return m->res < 0 ? m->res : STEP_DONE;
+}
+
 /* ---- life of the struct ---- */
 
 static void vm_handle(struct actor *a, struct msg *m);
@@ -220,6 +238,7 @@ void vm_run_end(struct vm *vm)
 	buf_fini(&run->control);
 	strv_fini(&run->argv);
 	strv_fini(&run->envp);
+	free(run->work_backing);
 	free(run);
 }
 

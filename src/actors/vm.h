@@ -54,14 +54,12 @@ struct vm_run {
 	struct io_spawn spawn;
 	int log_fd; /* the VMM's stdout and stderr */
 	int pidfd;
-	struct io_op exit;               /* poll on pidfd: MSG_EXIT */
-	bool exited;                     /* ... has come */
-	bool ready;                      /* the guest has said that it is up */
-	bool ready_line;                 /* ... the probe, on its console */
-	struct err work_err;             /* of a job on a worker thread; read after its answer */
-	char work_path[2][ENV_PATH_MAX]; /* what the job is about */
-	char work_backing[ENV_PATH_MAX];
-	uint64_t work_bytes;
+	struct io_op exit;   /* poll on pidfd: MSG_EXIT */
+	bool exited;         /* ... has come */
+	bool ready;          /* the guest has said that it is up */
+	bool ready_line;     /* ... the probe, on its console */
+	struct err work_err; /* of a job on a worker thread; read after its answer */
+	char *work_backing;  /* owned: the image's file under the disk that a job makes, or NULL */
 	enum vm_state end_state; /* where unwinding leads */
 	uint64_t boot_us;        /* reactor's clock at the VMM's start */
 	uint64_t ready_us;       /* from there to ready */
@@ -119,7 +117,8 @@ void vm_task_done(struct vm *vm, const struct err *e); /* the task at hand is an
 void vm_next_task(struct vm *vm);
 void vm_out_of_memory(struct vm *vm); /* the task at hand cannot even begin */
 
-/* Paths: "<state>/vms/<id>", "<runtime>/vm/<id>", and files in them. */
+/* Paths: "<state>/vms/<id>", "<runtime>/vm/<id>", and files in them.  On any thread: what they are
+ * made of never changes. */
 void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
 void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
 /* A word of the VMM's command line that no other process has: "banger-<id>". */
@@ -132,6 +131,10 @@ int vm_del_resources(struct vm *vm);
 int vm_commit(struct vm *vm, struct plan *p); /* STEP_WAIT_OP for the batch with all that */
 int vm_committed(struct plan *p, struct msg *m, struct err *e); /* its answer */
 struct vm *vm_of(struct plan *p);
+
+/* STEP_WAIT_OP for fn(vm->run) on a worker thread, which says in run->work_err what went wrong. */
+int vm_work(struct plan *p, io_work_fn *fn);
+int vm_worked(struct plan *p, struct msg *m, struct err *e); /* its answer */
 
 int vm_del_record(struct vm *vm);
 

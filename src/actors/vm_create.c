@@ -8,7 +8,8 @@
  * driver) needs no intent: one commit makes it and one removes it.
  */
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "actors/catalog.h"
 #include "actors/files.h"
@@ -53,39 +54,25 @@ static int drop_record(struct plan *p, struct err *e)
 static int make_files(void *arg, const bool *cancelled)
 {
 	struct vm_run *run = arg;
-	int rc = files_make_dir(run->work_path[0], &run->work_err);
+	char path[ENV_PATH_MAX];
 
-	if (rc == 0 && run->work_backing[0] && !*cancelled)
-		rc = files_make_overlay(run->work_path[1], run->work_backing, run->work_bytes,
-					&run->work_err);
-	return rc;
+	vm_state_path(run->vm, "", path);
+	const int rc = files_make_dir(path, &run->work_err);
+	if (rc < 0 || !run->work_backing || *cancelled)
+		return rc;
+	vm_state_path(run->vm, VM_FILE_DISK, path);
+	return files_make_overlay(path, run->work_backing, run->vm->rec.spec.disk_bytes,
+				  &run->work_err);
 }
 
 static int remove_files(void *arg, const bool *cancelled)
 {
 	struct vm_run *run = arg;
+	char path[ENV_PATH_MAX];
 
 	(void)cancelled; /* what is half removed is of no use */
-	return files_remove(run->work_path[0], &run->work_err);
-}
-
-static int work(struct plan *p, io_work_fn *fn)
-{
-	struct vm *vm = vm_of(p);
-
-	vm->run->work_err = (struct err){ 0 };
-	vm_state_path(vm, "", vm->run->work_path[0]);
-	vm_state_path(vm, VM_FILE_DISK, vm->run->work_path[1]);
-	io_work(vm->env->io, &p->op, IO_LANE_ANY, fn, vm->run);
-	return STEP_WAIT_OP;
-}
-
-/* What the job on the worker said, where it said something. */
-static int worked(struct plan *p, struct msg *m, struct err *e)
-{
-	if (m->res < 0)
-		*e = vm_of(p)->run->work_err;
-	return m->res < 0 ? m->res : STEP_DONE;
+	vm_state_path(run->vm, "", path);
+	return files_remove(path, &run->work_err);
 }
 
 static int make(struct plan *p, struct err *e)
@@ -97,18 +84,19 @@ static int make(struct plan *p, struct err *e)
 		return STEP_DONE;
 	if (!image)
 		return err_set(e, ERR_IMAGE_NOT_FOUND, "image \"%s\" is gone", vm->rec.spec.image);
-	vm->run->work_backing[0] = '\0';
 	if (image_has_disk(image)) {
-		(void)snprintf(vm->run->work_backing, ENV_PATH_MAX, "%.1023s", image->path);
-		vm->run->work_bytes = vm->rec.spec.disk_bytes;
+		free(vm->run->work_backing);
+		vm->run->work_backing = strdup(image->path);
+		if (!vm->run->work_backing)
+			return err_set(e, ERR_HOST_MEMORY, "path of the image");
 	}
-	return work(p, make_files);
+	return vm_work(p, make_files);
 }
 
 static int unmake(struct plan *p, struct err *e)
 {
 	(void)e;
-	return has_files(vm_of(p)) ? work(p, remove_files) : STEP_DONE;
+	return has_files(vm_of(p)) ? vm_work(p, remove_files) : STEP_DONE;
 }
 
 /* Where a start follows, its intent is the commit to wait for: until then a crash takes the create
@@ -126,7 +114,7 @@ static int put_created(struct plan *p, struct err *e)
 const struct step vm_create_steps[] = {
 	/* name      start        finish        undo         undone        ms               arg */
 	{ "intent",  put_intent,  vm_committed, drop_record, vm_committed, 0,                 0 },
-	{ "files",   make,        worked,       unmake,      worked,       FILES_DEADLINE_MS, 0 },
+	{ "files",   make,        vm_worked,    unmake,      vm_worked,    FILES_DEADLINE_MS, 0 },
 	{ "record",  put_created, vm_committed, NULL,        NULL,         0,                 0 },
 };
 /* clang-format on */
@@ -155,7 +143,7 @@ static int deleting(struct plan *p, struct msg *m, struct err *e)
 const struct step vm_delete_steps[] = {
 	/* name      start         finish        undo  undone ms               arg */
 	{ "intent",  put_deleting, deleting,     NULL, NULL,  0,                 0 },
-	{ "files",   unmake,       worked,       NULL, NULL,  FILES_DEADLINE_MS, 0 },
+	{ "files",   unmake,       vm_worked,    NULL, NULL,  FILES_DEADLINE_MS, 0 },
 	{ "record",  drop_record,  vm_committed, NULL, NULL,  0,                 0 },
 };
 /* clang-format on */

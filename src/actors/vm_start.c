@@ -145,40 +145,35 @@ static int put_ended(struct plan *p, struct err *e)
 
 /* ---- runtime: the directory of sockets, and the VMM's log ---- */
 
+/* On a worker. */
 static int make_runtime(void *arg, const bool *cancelled)
 {
 	struct vm_run *run = arg;
-	const int rc = files_make_dir(run->work_path[0], &run->work_err);
+	char path[ENV_PATH_MAX];
 
+	vm_runtime_path(run->vm, "", path);
+	const int rc = files_make_dir(path, &run->work_err);
 	if (rc < 0 || *cancelled)
 		return rc;
-	run->log_fd = files_open_log(run->work_path[1], &run->work_err);
+	vm_state_path(run->vm, VM_FILE_LOG, path);
+	run->log_fd = files_open_log(path, &run->work_err);
 	return run->log_fd < 0 ? run->log_fd : 0;
 }
 
 static int remove_runtime(void *arg, const bool *cancelled)
 {
 	struct vm_run *run = arg;
+	char path[ENV_PATH_MAX];
 
 	(void)cancelled;
-	return files_remove(run->work_path[0], &run->work_err);
-}
-
-static int runtime_work(struct plan *p, io_work_fn *fn)
-{
-	struct vm *vm = vm_of(p);
-
-	vm->run->work_err = (struct err){ 0 };
-	vm_runtime_path(vm, "", vm->run->work_path[0]);
-	vm_state_path(vm, VM_FILE_LOG, vm->run->work_path[1]);
-	io_work(vm->env->io, &p->op, IO_LANE_ANY, fn, vm->run);
-	return STEP_WAIT_OP;
+	vm_runtime_path(run->vm, "", path);
+	return files_remove(path, &run->work_err);
 }
 
 static int runtime_up(struct plan *p, struct err *e)
 {
 	(void)e;
-	return vm_of(p)->driver->program ? runtime_work(p, make_runtime) : STEP_DONE;
+	return vm_of(p)->driver->program ? vm_work(p, make_runtime) : STEP_DONE;
 }
 
 static int runtime_down(struct plan *p, struct err *e)
@@ -187,14 +182,7 @@ static int runtime_down(struct plan *p, struct err *e)
 
 	(void)e;
 	close_fd(&vm->run->log_fd);
-	return vm->driver->program ? runtime_work(p, remove_runtime) : STEP_DONE;
-}
-
-static int runtime_done(struct plan *p, struct msg *m, struct err *e)
-{
-	if (m->res < 0)
-		*e = vm_of(p)->run->work_err;
-	return m->res < 0 ? m->res : STEP_DONE;
+	return vm->driver->program ? vm_work(p, remove_runtime) : STEP_DONE;
 }
 
 /* ---- channels ---- */
@@ -473,7 +461,7 @@ const struct step vm_start_steps[] = {
 	/* name       start         finish          undo          undone        ms                   arg */
 	{ "admit",    admit,        NULL,           unadmit,      NULL,         0,                   0 },
 	{ "intent",   put_starting, vm_committed,   put_ended,    vm_committed, 0,                   0 },
-	{ "runtime",  runtime_up,   runtime_done,   runtime_down, runtime_done, FILES_DEADLINE_MS,   0 },
+	{ "runtime",  runtime_up,   vm_worked,      runtime_down, vm_worked,    FILES_DEADLINE_MS,   0 },
 	{ "console",  channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONSOLE },
 	{ "agent",    channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control",  channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
