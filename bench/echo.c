@@ -1,17 +1,21 @@
 /* echo.c - what a round trip over a unix socket costs when both ends are bare io_uring loops.
  *
- *   client thread  --- frame of a ping request --->  server thread
- *                  <--- the same bytes ------------
+ *   client process  --- frame of a ping request --->  server process
+ *                   <--- the same bytes ------------
  *
  * One receive and one send per message and nothing else: no decoding, no actor.  `-c` frames are
  * sent before the first answer is awaited.  Rings as the daemon's: SINGLE_ISSUER | DEFER_TASKRUN.
+ * Two processes, as a client and the daemon are: a switch between threads would be cheaper.
  */
 #include <errno.h>
 #include <liburing.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/cleanup.h"
@@ -85,26 +89,21 @@ static int send_all(struct io_uring *ring, int fd, const uint8_t *buf, size_t le
 	return 0;
 }
 
-/* Echoes until the client shuts its side down. */
-static void *serve(void *arg)
+/* In the child.  Echoes until the client shuts its side down, which is also its end. */
+static _Noreturn void serve(int fd)
 {
-	const int fd = *(const int *)arg;
 	static uint8_t buf[BUFFER_BYTES];
 	struct io_uring ring;
+	int n = -EIO;
 
-	if (ring_open(&ring) < 0) {
-		shutdown(fd, SHUT_RDWR); /* the client sees the end of the stream */
-		return NULL;
-	}
-	for (;;) {
-		const int n = receive(&ring, fd, buf, sizeof(buf));
-
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+		n = ring_open(&ring);
+	while (n >= 0) {
+		n = receive(&ring, fd, buf, sizeof(buf));
 		if (n <= 0 || send_all(&ring, fd, buf, (size_t)n) < 0)
 			break;
 	}
-	io_uring_queue_exit(&ring);
-	shutdown(fd, SHUT_RDWR);
-	return NULL;
+	_exit(n < 0);
 }
 
 struct client {
@@ -178,9 +177,8 @@ int bench_echo(const struct bench_args *a, struct err *e)
 {
 	struct samples times;
 	uint64_t wall_ns = 0;
-	pthread_t server;
 	int pair[2];
-	int rc;
+	int rc = 0;
 
 	if (a->concurrency > INFLIGHT_MAX)
 		return err_set(e, ERR_BAD_REQUEST, "at most %d in flight", INFLIGHT_MAX);
@@ -190,14 +188,20 @@ int bench_echo(const struct bench_args *a, struct err *e)
 		samples_fini(&times);
 		return err_sys(e, ERR_HOST_FILES, "socketpair");
 	}
-	rc = -pthread_create(&server, NULL, serve, &pair[1]);
-	if (rc == 0) {
-		rc = drive(pair[0], a, &times, &wall_ns);
-		shutdown(pair[0], SHUT_RDWR);
-		pthread_join(server, NULL);
+	const pid_t server = fork();
+
+	if (server == 0) {
+		close_fd(&pair[0]);
+		serve(pair[1]);
 	}
+	close_fd(&pair[1]); /* so that either's end is the end of the stream for the other */
+	if (server > 0)
+		rc = drive(pair[0], a, &times, &wall_ns);
+	else
+		rc = -errno;
 	close_fd(&pair[0]);
-	close_fd(&pair[1]);
+	while (server > 0 && waitpid(server, NULL, 0) < 0 && errno == EINTR)
+		;
 	if (rc < 0)
 		err_num(e, ERR_NO_IO_URING, rc, "echo");
 	else
