@@ -23,7 +23,7 @@ void buf_fini(struct buf *b)
 	*b = (struct buf){ .max = b->max };
 }
 
-int buf_reserve(struct buf *b, size_t len, uint8_t **ret_at)
+int buf_make_room(struct buf *b, size_t len)
 {
 	const size_t used = buf_len(b);
 
@@ -45,27 +45,6 @@ int buf_reserve(struct buf *b, size_t len, uint8_t **ret_at)
 		b->mem = mem;
 		b->cap = cap;
 	}
-	*ret_at = b->mem + b->end;
-	return 0;
-}
-
-void buf_commit(struct buf *b, size_t len)
-{
-	ASSERT(len <= b->cap - b->end);
-	b->end += len;
-}
-
-int buf_append(struct buf *b, const void *data, size_t len)
-{
-	uint8_t *at;
-
-	if (len == 0)
-		return 0;
-	const int rc = buf_reserve(b, len, &at);
-	if (rc < 0)
-		return rc;
-	memcpy(at, data, len);
-	buf_commit(b, len);
 	return 0;
 }
 

@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "base/assert.h"
 #include "base/macros.h"
 
 enum {
@@ -31,6 +33,8 @@ void buf_init(struct buf *b, size_t max);
 void buf_init_fixed(struct buf *b, void *mem, size_t size);
 void buf_fini(struct buf *b);
 
+int buf_make_room(struct buf *b, size_t len) MUST_CHECK; /* buf_reserve()'s slow way */
+
 static inline size_t buf_len(const struct buf *b)
 {
 	return b->end - b->start;
@@ -41,11 +45,38 @@ static inline uint8_t *buf_data(const struct buf *b)
 	return b->mem + b->start;
 }
 
-int buf_append(struct buf *b, const void *data, size_t len) MUST_CHECK;
-
 /* Makes room for len more bytes and returns where to write them; buf_commit() counts them in. */
-int buf_reserve(struct buf *b, size_t len, uint8_t **ret_at) MUST_CHECK;
-void buf_commit(struct buf *b, size_t len);
+static inline MUST_CHECK int buf_reserve(struct buf *b, size_t len, uint8_t **ret_at)
+{
+	if (len > b->cap - b->end || buf_len(b) + len > b->max) {
+		const int rc = buf_make_room(b, len);
+
+		if (rc < 0)
+			return rc;
+	}
+	*ret_at = b->mem + b->end;
+	return 0;
+}
+
+static inline void buf_commit(struct buf *b, size_t len)
+{
+	ASSERT(len <= b->cap - b->end);
+	b->end += len;
+}
+
+static inline MUST_CHECK int buf_append(struct buf *b, const void *data, size_t len)
+{
+	uint8_t *at;
+
+	if (len == 0)
+		return 0;
+	const int rc = buf_reserve(b, len, &at);
+	if (rc < 0)
+		return rc;
+	memcpy(at, data, len);
+	buf_commit(b, len);
+	return 0;
+}
 
 void buf_consume(struct buf *b, size_t len);
 void buf_truncate(struct buf *b, size_t len); /* keeps the first len bytes */

@@ -53,6 +53,7 @@ struct wire_span {
 
 enum {
 	SCHEMA_FIELDS_MAX = 64, /* of one schema */
+	SCHEMA_NAME_MAX = 31,   /* bytes of a field's name: what one byte of msgpack can announce */
 };
 
 struct schema;
@@ -61,8 +62,9 @@ struct schema;
  * everything else max is the bound. */
 struct field {
 	const char *name;
-	enum field_kind kind;
+	uint8_t name_len; /* at most SCHEMA_NAME_MAX */
 	bool required;
+	enum field_kind kind;
 	uint16_t offset;
 	uint16_t size; /* of the member */
 	uint64_t min;
@@ -85,20 +87,21 @@ struct schema {
  * member's. */
 #define FIELD(type, member, k, req, lo, hi, text)                                                  \
 	{                                                                                          \
-		.name = #member, .kind = (k), .required = (req), .offset = offsetof(type, member), \
-		.size = sizeof(((type *)0)->member), .min = (lo), .max = (hi), .doc = (text)       \
+		.name = #member, .name_len = sizeof(#member) - 1, .kind = (k), .required = (req),  \
+		.offset = offsetof(type, member), .size = sizeof(((type *)0)->member),             \
+		.min = (lo), .max = (hi), .doc = (text)                                            \
 	}
 #define FIELD_SUB(type, member, k, req, lo, hi, schema_, text)                                     \
 	{                                                                                          \
-		.name = #member, .kind = (k), .required = (req), .offset = offsetof(type, member), \
-		.size = sizeof(((type *)0)->member), .min = (lo), .max = (hi), .sub = (schema_),   \
-		.doc = (text)                                                                      \
+		.name = #member, .name_len = sizeof(#member) - 1, .kind = (k), .required = (req),  \
+		.offset = offsetof(type, member), .size = sizeof(((type *)0)->member),             \
+		.min = (lo), .max = (hi), .sub = (schema_), .doc = (text)                          \
 	}
 #define FIELD_AS(type, member, wire_name, k, req, lo, hi, text)                                    \
 	{                                                                                          \
-		.name = (wire_name), .kind = (k), .required = (req),                               \
-		.offset = offsetof(type, member), .size = sizeof(((type *)0)->member),             \
-		.min = (lo), .max = (hi), .doc = (text)                                            \
+		.name = (wire_name), .name_len = sizeof(wire_name) - 1, .kind = (k),               \
+		.required = (req), .offset = offsetof(type, member),                               \
+		.size = sizeof(((type *)0)->member), .min = (lo), .max = (hi), .doc = (text)       \
 	}
 #define SCHEMA(name_, type, table)                                                                 \
 	{                                                                                          \

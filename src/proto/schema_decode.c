@@ -426,18 +426,18 @@ static_assert(ARRAY_LEN(decode_kinds) == FIELD_NKINDS, "each kind can be decoded
 
 /* ---- a map ---- */
 
-static bool key_is(const struct mp_head *key, const char *name)
+static bool key_is(const struct mp_head *key, const char *name, size_t len)
 {
-	return strlen(name) == key->len && memcmp(name, key->data, key->len) == 0;
+	return len == key->len && memcmp(name, key->data, len) == 0;
 }
 
 /* Its index, or nfields when it is unknown. */
 static uint32_t field_find(const struct schema *s, const struct mp_head *key, uint32_t likely)
 {
-	if (likely < s->nfields && key_is(key, s->fields[likely].name))
+	if (likely < s->nfields && key_is(key, s->fields[likely].name, s->fields[likely].name_len))
 		return likely;
 	for (uint32_t i = 0; i < s->nfields; i++)
-		if (key_is(key, s->fields[i].name))
+		if (key_is(key, s->fields[i].name, s->fields[i].name_len))
 			return i;
 	return s->nfields;
 }
@@ -461,7 +461,7 @@ static int decode_tag(struct decoder *d, const struct place *at, const struct sc
 	struct mp_head h;
 	const int rc = read_text(d, &here, &h);
 
-	if (rc == 0 && !key_is(&h, s->name))
+	if (rc == 0 && !key_is(&h, s->name, strlen(s->name)))
 		return refuse(d, &here, "must be \"%s\"", s->name);
 	return rc;
 }
@@ -512,7 +512,7 @@ static int decode_entries(struct decoder *d, const struct place *at, const struc
 			rc = decode_field(d, at, &s->fields[i], seen & BIT(i), out);
 			seen |= BIT(i);
 			likely = i + 1;
-		} else if (s->tagged && key_is(&key, "type")) {
+		} else if (s->tagged && key_is(&key, "type", 4)) {
 			rc = tag_seen ? refuse(d, at, "type: given twice") : decode_tag(d, at, s);
 			tag_seen = true;
 		} else {

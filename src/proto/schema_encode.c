@@ -12,6 +12,12 @@
 #include "base/assert.h"
 #include "proto/utf8.h"
 
+enum {
+	FIXSTR = 0xa0,   /* first byte of a string of at most FIXSTR_MAX bytes, with its length */
+	FIXSTR_MAX = 31, /* msgpack's specification, "str format family" */
+};
+static_assert((int)SCHEMA_NAME_MAX <= (int)FIXSTR_MAX, "names of fields are short strings");
+
 typedef int encode_kind(msgpack_packer *pk, const struct field *f, const void *member);
 
 static int append(void *to, const char *data, size_t len)
@@ -66,11 +72,27 @@ static bool is_zero(const struct field *f, const void *member)
 	return true;
 }
 
+/* A short string by one append, and nearly all are short. */
+static int pack_short(msgpack_packer *pk, const char *text, size_t len)
+{
+	struct buf *const out = pk->data;
+	uint8_t *at;
+	const int rc = buf_reserve(out, 1 + len, &at);
+
+	if (rc < 0)
+		return rc;
+	at[0] = (uint8_t)(FIXSTR | len);
+	memcpy(at + 1, text, len);
+	buf_commit(out, 1 + len);
+	return 0;
+}
+
 static int pack_str(msgpack_packer *pk, const char *text, size_t len)
 {
 	if (utf8_valid((const uint8_t *)text, len) != len)
 		return -EILSEQ;
-	return msgpack_pack_str_with_body(pk, text, len);
+	return len <= FIXSTR_MAX ? pack_short(pk, text, len)
+				 : msgpack_pack_str_with_body(pk, text, len);
 }
 
 static int encode_bool(msgpack_packer *pk, const struct field *f, const void *member)
@@ -162,7 +184,7 @@ static int encode_vm_id(msgpack_packer *pk, const struct field *f, const void *m
 
 	(void)f;
 	vm_id_text(*(const vm_id *)member, text);
-	return msgpack_pack_str_with_body(pk, text, VM_ID_CHARS);
+	return pack_short(pk, text, VM_ID_CHARS);
 }
 
 static int encode_strv(msgpack_packer *pk, const struct field *f, const void *member)
@@ -239,15 +261,15 @@ static int encode_object(msgpack_packer *pk, const struct schema *s, const void 
 	}
 	rc = msgpack_pack_map(pk, n);
 	if (rc == 0 && s->tagged)
-		rc = msgpack_pack_str_with_body(pk, "type", 4);
+		rc = pack_short(pk, "type", 4);
 	if (rc == 0 && s->tagged)
-		rc = msgpack_pack_str_with_body(pk, s->name, strlen(s->name));
+		rc = pack_short(pk, s->name, strlen(s->name));
 	for (uint32_t i = 0; rc == 0 && i < s->nfields; i++) {
 		const struct field *f = &s->fields[i];
 
 		if (!(written & BIT(i)))
 			continue;
-		rc = msgpack_pack_str_with_body(pk, f->name, strlen(f->name));
+		rc = pack_short(pk, f->name, f->name_len);
 		if (rc == 0)
 			rc = encode_kinds[f->kind](pk, f, (const char *)obj + f->offset);
 	}
