@@ -39,6 +39,8 @@ int buf_make_room(struct buf *b, size_t len)
 
 		while (cap < used + len)
 			cap *= 2;
+		if (cap > b->max)
+			cap = b->max; /* enough: what fits is within it */
 		uint8_t *mem = realloc(b->mem, cap);
 		if (!mem)
 			return -ENOMEM;

@@ -125,6 +125,12 @@ void io_timer_set(struct io *io, struct io_timer *t, uint64_t delay_ms, uint32_t
 /* After this no message comes, also when it was already queued. */
 void io_timer_cancel(struct io *io, struct io_timer *t);
 
+/* Its message is still to be handled: it is set, or has just fired. */
+static inline bool io_timer_pending(const struct io_timer *t)
+{
+	return t->set || list_linked(&t->msg.link);
+}
+
 /* ---- streams: one connected stream socket ---- */
 
 /* Receives by multishot into shared buffers; what arrives is queued on the stream and announced by
@@ -151,6 +157,7 @@ int io_stream_open(struct io *io, struct io_stream *s, const struct actor *owner
  * nothing waits.  Once some are consumed there may be more: ask until 0. */
 size_t io_stream_peek(struct io_stream *s, const uint8_t **ret_data);
 void io_stream_consume(struct io *io, struct io_stream *s, size_t len);
+size_t io_stream_unread(const struct io_stream *s); /* bytes received and not consumed */
 
 /* Stops and resumes receiving: back-pressure for a peer that sends faster than we handle. */
 void io_stream_pause(struct io *io, struct io_stream *s, bool paused);

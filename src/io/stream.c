@@ -192,6 +192,13 @@ size_t io_stream_peek(struct io_stream *s, const uint8_t **ret_data)
 	return c->len;
 }
 
+size_t io_stream_unread(const struct io_stream *s)
+{
+	const struct stream *st = impl(s);
+
+	return st ? st->received : 0;
+}
+
 static size_t consume_some(struct stream *st, size_t len)
 {
 	const size_t spilt = buf_len(&st->spill);

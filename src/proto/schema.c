@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	MALLOC_MIN = 32, /* bytes of glibc's smallest chunk on 64-bit machines */
+};
+
 static const void *item_at(const struct field *f, const struct seq *seq, uint32_t i)
 {
 	return (const char *)seq->items + i * f->sub->size;
@@ -33,6 +37,44 @@ void schema_fini(const struct schema *s, void *obj)
 	for (uint32_t i = 0; i < s->nfields; i++)
 		fini_field(&s->fields[i], (char *)obj + s->fields[i].offset);
 	memset(obj, 0, s->size);
+}
+
+static size_t owned_strv(const struct strv *v)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < v->n; i++)
+		bytes += 2 * sizeof(char *) + MALLOC_MIN + strlen(v->v[i]);
+	return bytes;
+}
+
+static size_t owned_seq(const struct field *f, const struct seq *seq)
+{
+	size_t bytes = seq->n * f->sub->size;
+
+	for (uint32_t i = 0; i < seq->n; i++)
+		bytes += schema_owned(f->sub, item_at(f, seq, i));
+	return bytes;
+}
+
+size_t schema_owned(const struct schema *s, const void *obj)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < s->nfields; i++) {
+		const struct field *f = &s->fields[i];
+		const void *member = (const char *)obj + f->offset;
+
+		if (f->kind == FIELD_BYTES)
+			bytes += ((const struct bytes *)member)->len;
+		else if (f->kind == FIELD_STRV || f->kind == FIELD_PAIRS)
+			bytes += owned_strv(member);
+		else if (f->kind == FIELD_STRUCT)
+			bytes += schema_owned(f->sub, member);
+		else if (f->kind == FIELD_LIST)
+			bytes += owned_seq(f, member);
+	}
+	return bytes;
 }
 
 static bool bytes_equal(const void *a, size_t a_len, const void *b, size_t b_len)

@@ -123,4 +123,5 @@ int schema_decode(const struct schema *s, const uint8_t *data, size_t len, void 
  * the buffer; it is then unchanged. */
 int schema_encode(const struct schema *s, const void *in, struct buf *out) MUST_CHECK;
 void schema_fini(const struct schema *s, void *obj);
+size_t schema_owned(const struct schema *s, const void *obj); /* bytes of heap it holds, about */
 bool schema_equal(const struct schema *s, const void *a, const void *b);
