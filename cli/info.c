@@ -138,10 +138,10 @@ static void put_event(struct call *c, const struct wire *w)
 	if (c->o->json) {
 		if (report_json_value(&vm_event_schema, &ev, NULL) == 0)
 			(void)putchar('\n');
+	} else if (ev.lost) {
+		report_note(c->o, "%llu events were lost: this reader is too slow",
+			    (unsigned long long)ev.lost);
 	} else {
-		if (ev.lost)
-			report_note(c->o, "%llu events were lost: this reader is too slow",
-				    (unsigned long long)ev.lost);
 		vm_id_text(ev.id, id);
 		human_time(ev.wall_ms, when);
 		(void)printf("%s  %s  %s  %s\n", when, id, ev.name, ev.state);

@@ -21,9 +21,14 @@ struct client {
 	bool greeted;             /* hello was exchanged */
 	bool closing;             /* io_stream_close() was called */
 	bool paused;              /* we do not read: it does not */
+	bool refused;             /* it is only told why */
+	bool asking;              /* a question is with the node */
 	struct map ops;           /* op.by_request: unanswered, ours until then */
+	struct list questions;    /* op.msg.link: of those, not asked yet */
 	uint64_t budget;          /* bytes of stream windows given out */
 	struct frames_tail tail;  /* of what waits to be sent */
+	uint64_t op_bytes;        /* that our operations take */
+	uint64_t shared;          /* our part of env.client_bytes */
 };
 
 /* ---- sending ---- */
@@ -39,6 +44,17 @@ static void hang_up(struct client *c, const char *why)
 	io_stream_close(c->env->io, &c->stream, CLIENT_LINGER_MS);
 }
 
+/* A client that does not read is not read from either.  What comes of requests that it sent before
+ * is bounded too: questions wait, events are dropped, streams have their credit. */
+static void pause_reading(struct client *c)
+{
+	if (c->paused)
+		return;
+	c->paused = true;
+	io_stream_pause(c->env->io, &c->stream, true);
+	io_timer_cancel(c->env->io, &c->deadline);
+}
+
 static void send_wire(struct client *c, const struct wire *w)
 {
 	int rc;
@@ -52,11 +68,10 @@ static void send_wire(struct client *c, const struct wire *w)
 		return;
 	}
 	io_stream_flush(c->env->io, &c->stream);
-	if (!c->paused && io_stream_unsent(&c->stream) > CLIENT_OUT_HIGH) {
-		c->paused = true;
-		io_stream_pause(c->env->io, &c->stream, true);
-		io_stream_notify_drained(&c->stream, CLIENT_OUT_HIGH / 2);
-	}
+	if (io_stream_unsent(&c->stream) > CLIENT_OUT_LOW)
+		io_stream_notify_drained(&c->stream, CLIENT_OUT_LOW);
+	if (io_stream_unsent(&c->stream) > CLIENT_OUT_HIGH)
+		pause_reading(c);
 }
 
 static void send_error(struct client *c, uint32_t id, const struct op_id *op_id,
@@ -75,6 +90,41 @@ static void protocol_error(struct client *c, const struct err *e)
 {
 	send_error(c, 0, NULL, e, "");
 	hang_up(c, e->text);
+}
+
+/* ---- memory ---- */
+
+static uint64_t bytes_held(const struct client *c)
+{
+	return c->op_bytes + c->in.cap + io_stream_unsent(&c->stream) +
+	       io_stream_unread(&c->stream);
+}
+
+/* Brings our share of env.client_bytes up to date. */
+static void count_bytes(struct client *c)
+{
+	const uint64_t held = bytes_held(c);
+	const uint64_t shared = held > CLIENT_BYTES_OWN ? held - CLIENT_BYTES_OWN : 0;
+
+	c->env->client_bytes += shared - c->shared;
+	c->shared = shared;
+}
+
+static uint64_t op_bytes(const struct op *op)
+{
+	const struct schema *args = client_methods[op->method].args;
+
+	return sizeof(*op) + args->size + schema_owned(args, op->args);
+}
+
+static int check_memory(const struct client *c, uint64_t more, struct err *e)
+{
+	if (bytes_held(c) + more <= CLIENT_BYTES_OWN ||
+	    c->env->client_bytes + more <= CLIENTS_BYTES_MAX)
+		return 0;
+	return err_set(e, ERR_BUSY,
+		       "requests and unread answers of all connections take %d MiB already",
+		       CLIENTS_BYTES_MAX >> 20);
 }
 
 /* ---- requests ---- */
@@ -114,6 +164,29 @@ static void fit_window(struct client *c, struct exec_args *args)
 	c->budget += 2 * (uint64_t)window;
 }
 
+/* One question at a time: so one large answer at most is made for who does not read it. */
+static void ask_next(struct client *c)
+{
+	if (c->closing || c->paused || c->asking || list_empty(&c->questions))
+		return;
+	c->asking = true;
+	actor_post(c->env->actors, c->env->node,
+		   list_entry(list_pop(&c->questions), struct msg, link));
+}
+
+static void op_begin(struct client *c, struct op *op)
+{
+	c->op_bytes += op_bytes(op);
+	if (op->method == METHOD_VM_EXEC)
+		fit_window(c, op->args);
+	if (op_is_question(op->method)) {
+		list_append(&c->questions, &op->msg.link);
+		ask_next(c);
+	} else {
+		actor_post(c->env->actors, c->env->node, &op->msg);
+	}
+}
+
 static int request(struct client *c, const struct wire *w, struct err *e)
 {
 	enum client_method m;
@@ -122,8 +195,6 @@ static int request(struct client *c, const struct wire *w, struct err *e)
 	if (c->ops.count >= CLIENT_REQUESTS_MAX)
 		return err_set(e, ERR_BUSY, "%d requests on this connection are unanswered",
 			       (int)CLIENT_REQUESTS_MAX);
-	if (op_by_request(c, w->id))
-		return err_set(e, ERR_BAD_REQUEST, "id: %u is in use", w->id);
 	if (client_method_find(w->name, &m) < 0)
 		return err_set(e, ERR_UNKNOWN_METHOD, "method: \"%s\" is unknown", w->name);
 	if (c->env->stopping)
@@ -136,6 +207,10 @@ static int request(struct client *c, const struct wire *w, struct err *e)
 	if (rc < 0) {
 		op_destroy(op);
 		return rc;
+	}
+	if (check_memory(c, op_bytes(op), e) < 0) {
+		op_destroy(op);
+		return -EBUSY;
 	}
 	op->id = w->op_id;
 	if (op_id_is_zero(&op->id)) {
@@ -151,9 +226,7 @@ static int request(struct client *c, const struct wire *w, struct err *e)
 	}
 	op->detach = w->detach;
 	op->progress = w->progress;
-	if (m == METHOD_VM_EXEC)
-		fit_window(c, op->args);
-	actor_post(c->env->actors, c->env->node, &op->msg);
+	op_begin(c, op);
 	return 0;
 }
 
@@ -166,13 +239,13 @@ static void cancel(struct client *c, uint32_t id)
 				   c->actor.id) < 0);
 }
 
-/* Bytes, credit and signals go straight to the VM that serves the command. */
+/* Bytes, credit and signals of a command: the node knows which VM serves it. */
 static int chunk(struct client *c, const struct wire *w, struct err *e)
 {
 	const struct op *op = op_by_request(c, w->id);
 	struct chunk_msg head = { .serial = op ? op->serial : 0, .stream = w->stream };
 
-	if (!op || op->at.gen == 0)
+	if (!op)
 		return 0; /* answered meanwhile */
 	if (w->type == WIRE_DATA) {
 		if (w->stream != WIRE_STDIN)
@@ -193,7 +266,7 @@ static int chunk(struct client *c, const struct wire *w, struct err *e)
 		head.a = w->rows;
 		head.b = w->cols;
 	}
-	if (post_chunk(c->env, op->at, &head, w->bytes.data) < 0)
+	if (post_chunk(c->env, c->env->node, &head, w->bytes.data) < 0)
 		return err_set(e, ERR_HOST_MEMORY, "stream of request %u", w->id);
 	return 0;
 }
@@ -233,6 +306,9 @@ static int frame(struct client *c, const uint8_t *payload, size_t len, struct er
 	case WIRE_HELLO:
 		return hello(c, &w, e);
 	case WIRE_REQUEST:
+		if (op_by_request(c,
+				  w.id)) /* two replies of one id would be told apart by nobody */
+			return err_set(e, ERR_BAD_FRAME, "id: %u is under way", w.id);
 		if (request(c, &w, &why) < 0)
 			send_error(c, w.id, &w.op_id, &why, "");
 		return 0;
@@ -252,10 +328,23 @@ static int frame(struct client *c, const uint8_t *payload, size_t len, struct er
 	return err_set(e, ERR_BAD_FRAME, "a frame that only the daemon may send");
 }
 
+/* A frame that has begun must end in time: a byte a second holds nothing for ever.  Not while we
+ * do not read, though. */
+static void expect_end(struct client *c, bool moved)
+{
+	if (!c->greeted || c->closing)
+		return;
+	if (moved || c->paused || buf_len(&c->in) == 0)
+		io_timer_cancel(c->env->io, &c->deadline);
+	if (!c->paused && buf_len(&c->in) > 0 && !io_timer_pending(&c->deadline))
+		io_timer_set(c->env->io, &c->deadline, CLIENT_FRAME_MS, 0);
+}
+
 static void read_frames(struct client *c)
 {
 	const uint8_t *payload;
 	struct err e = { 0 };
+	bool moved = false;
 	int n = 0;
 
 	while (!c->closing && !c->paused) {
@@ -265,16 +354,42 @@ static void read_frames(struct client *c)
 		if (n <= 0)
 			break;
 		buf_consume(&c->in, FRAME_HEAD + (size_t)n);
+		moved = true;
 	}
-	if (n < 0) {
+	if (n < 0)
+		protocol_error(c, &e);
+	expect_end(c, moved);
+}
+
+/* Adds what has come to the frame that is being gathered. */
+static void gather(struct client *c, const uint8_t *data, size_t have)
+{
+	const size_t room = c->in.max - buf_len(&c->in);
+	const size_t take = have < room ? have : room;
+	struct err e = { 0 };
+
+	if (check_memory(c, take, &e) < 0) {
 		protocol_error(c, &e);
 		return;
 	}
-	/* A frame that has begun must end in time: a byte a second holds nothing for ever. */
-	if (c->greeted && buf_len(&c->in) > 0 && !c->deadline.set)
-		io_timer_set(c->env->io, &c->deadline, CLIENT_FRAME_MS, 0);
-	else if (c->greeted && buf_len(&c->in) == 0)
-		io_timer_cancel(c->env->io, &c->deadline);
+	if (buf_append(&c->in, data, take) < 0) {
+		hang_up(c, "out of memory");
+		return;
+	}
+	io_stream_consume(c->env->io, &c->stream, take);
+	read_frames(c);
+}
+
+static void tell_lost(struct client *c, struct op *op);
+
+static void resume(struct client *c)
+{
+	c->paused = false;
+	io_stream_pause(c->env->io, &c->stream, false);
+	map_for_each (m, &c->ops)
+		tell_lost(c, container_of(m, struct op, by_request));
+	ask_next(c);
+	read_frames(c);
 }
 
 static void readable(struct client *c)
@@ -282,25 +397,14 @@ static void readable(struct client *c)
 	const uint8_t *data;
 	size_t have;
 
-	if (c->paused && io_stream_unsent(&c->stream) <= CLIENT_OUT_HIGH / 2) {
-		c->paused = false;
-		io_stream_pause(c->env->io, &c->stream, false);
-		read_frames(c);
-	}
+	if (c->paused && io_stream_unsent(&c->stream) <= CLIENT_OUT_LOW)
+		resume(c);
 	while (!c->closing && !c->paused && (have = io_stream_peek(&c->stream, &data)) > 0) {
 		if (chunks_crowd(c->env)) {
 			io_timer_set(c->env->io, &c->again, CHUNKS_AGAIN_MS, 0);
 			return;
 		}
-		const size_t room = c->in.max - buf_len(&c->in);
-		const size_t take = have < room ? have : room;
-
-		if (buf_append(&c->in, data, take) < 0) {
-			hang_up(c, "out of memory");
-			return;
-		}
-		io_stream_consume(c->env->io, &c->stream, take);
-		read_frames(c);
+		gather(c, data, have);
 	}
 	if (c->stream.eof || c->stream.error)
 		hang_up(c, "it hung up");
@@ -313,6 +417,9 @@ static void answered(struct client *c, struct op *op)
 	struct wire w = { .type = WIRE_REPLY, .id = op->request_id, .op_id = op->id };
 
 	map_remove(&c->ops, &op->by_request);
+	c->op_bytes -= op_bytes(op);
+	if (op_is_question(op->method))
+		c->asking = false;
 	if (op->method == METHOD_VM_EXEC)
 		c->budget -= 2 * (uint64_t)((const struct exec_args *)op->args)->window;
 	if (op->err.code) {
@@ -322,18 +429,49 @@ static void answered(struct client *c, struct op *op)
 		send_wire(c, &w);
 	}
 	op_destroy(op);
+	ask_next(c);
+}
+
+static void send_event(struct client *c, const struct op *op, const char *name, const uint8_t *body,
+		       size_t len)
+{
+	struct wire w = { .type = WIRE_EVENT, .id = op->request_id, .body = { body, len } };
+
+	(void)snprintf(w.name, sizeof(w.name), "%s", name);
+	send_wire(c, &w);
+}
+
+/* Once all that was sent before has come by here, a watcher hears how much it has missed since. */
+static void tell_lost(struct client *c, struct op *op)
+{
+	struct vm_event ev = { .wall_ms = io_wall_ms(c->env->io), .lost = op->lost };
+	struct buf body;
+
+	if (op->lost == 0 || op->events > 0 || c->paused)
+		return;
+	op->lost = 0;
+	if (op->method != METHOD_WATCH)
+		return; /* progress: what comes next says more than what was lost */
+	buf_init(&body, STORE_VALUE_MAX);
+	if (schema_encode(&vm_event_schema, &ev, &body) == 0)
+		send_event(c, op, "vm", buf_data(&body), buf_len(&body));
+	else
+		op->lost = ev.lost;
+	buf_fini(&body);
 }
 
 static void event(struct client *c, const struct event_msg *m)
 {
-	const struct op *op = op_by_serial(c, m->serial);
-	struct wire w = { .type = WIRE_EVENT, .body = { m->body, m->len } };
+	struct op *op = op_by_serial(c, m->serial);
 
 	if (!op)
 		return;
-	w.id = op->request_id;
-	(void)snprintf(w.name, sizeof(w.name), "%s", m->name);
-	send_wire(c, &w);
+	op->events--;
+	if (c->paused || op->lost > 0)
+		op->lost++;
+	else
+		send_event(c, op, m->name, m->body, m->len);
+	tell_lost(c, op);
 }
 
 static void guest_chunk(struct client *c, const struct chunk_msg *m)
@@ -353,6 +491,14 @@ static void guest_chunk(struct client *c, const struct chunk_msg *m)
 /* The stream is closed: operations lose their way home, and free themselves when they are done. */
 static void ended(struct client *c)
 {
+	struct list_node *n;
+
+	while ((n = list_pop(&c->questions)) != NULL) {
+		struct op *op = container_of(list_entry(n, struct msg, link), struct op, msg);
+
+		map_remove(&c->ops, &op->by_request);
+		op_destroy(op);
+	}
 	map_for_each (m, &c->ops) {
 		const struct op *op = container_of(m, struct op, by_request);
 
@@ -363,9 +509,13 @@ static void ended(struct client *c)
 	IGNORE(post_serial(c->env->actors, c->env->node, MSG_CLIENT_GONE, 0, c->actor.id) < 0);
 	io_timer_cancel(c->env->io, &c->deadline);
 	io_timer_cancel(c->env->io, &c->again);
-	c->env->nclients--;
 	map_fini(&c->ops);
 	buf_fini(&c->in);
+	c->env->client_bytes -= c->shared;
+	if (c->refused)
+		c->env->nrefused--;
+	else
+		c->env->nclients--;
 	actor_fini(&c->actor);
 	free(c);
 }
@@ -375,11 +525,12 @@ static void handle(struct actor *a, struct msg *m)
 	struct client *c = container_of(a, struct client, actor);
 	struct err e = { 0 };
 
+	if (m == &c->stream.msg && c->stream.closed) {
+		ended(c);
+		return;
+	}
 	if (m == &c->stream.msg) {
-		if (c->stream.closed)
-			ended(c);
-		else
-			readable(c);
+		readable(c);
 	} else if (m == &c->again.msg) {
 		readable(c);
 	} else if (m == &c->deadline.msg) {
@@ -398,9 +549,10 @@ static void handle(struct actor *a, struct msg *m)
 	} else {
 		ASSERT(!"no message for a client");
 	}
+	count_bytes(c);
 }
 
-int client_create(struct env *env, int fd)
+static int client_open(struct env *env, int fd, struct client **ret_client)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	int rc = c ? actor_init(&c->actor, env->actors, handle) : -ENOMEM;
@@ -410,6 +562,7 @@ int client_create(struct env *env, int fd)
 		c->env = env;
 		buf_init(&c->in, FRAME_HEAD + FRAME_MAX);
 		map_init(&c->ops);
+		list_init(&c->questions);
 		io_timer_init(&c->deadline, &c->actor, MSG_TIMER);
 		io_timer_init(&c->again, &c->actor, MSG_TIMER);
 		rc = io_stream_open(env->io, &c->stream, &c->actor, MSG_STREAM, fd);
@@ -421,7 +574,33 @@ int client_create(struct env *env, int fd)
 		io_close(env->io, fd);
 		return rc;
 	}
+	*ret_client = c;
+	return 0;
+}
+
+int client_create(struct env *env, int fd)
+{
+	struct client *c;
+	const int rc = client_open(env, fd, &c);
+
+	if (rc < 0)
+		return rc;
 	io_timer_set(env->io, &c->deadline, CLIENT_HELLO_MS, 0);
 	env->nclients++;
 	return 0;
+}
+
+void client_refuse(struct env *env, int fd, const struct err *why)
+{
+	struct client *c;
+
+	if (env->nrefused >= CLIENTS_REFUSED_MAX) {
+		io_close(env->io, fd);
+		return;
+	}
+	if (client_open(env, fd, &c) < 0)
+		return;
+	env->nrefused++;
+	c->refused = true;
+	protocol_error(c, why);
 }

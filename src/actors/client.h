@@ -10,3 +10,6 @@
 
 /* Takes the descriptor, also when it fails. */
 int client_create(struct env *env, int fd);
+
+/* Takes the descriptor, says why on it and closes it. */
+void client_refuse(struct env *env, int fd, const struct err *why);

@@ -36,11 +36,14 @@ struct env {
 	bool accel_known;
 	char accel_reason[160];
 	uint32_t tsc_khz;
-	uint64_t started_ms; /* Unix time */
-	uint64_t serial;     /* of the last operation admitted */
-	uint32_t nclients;   /* connections, at most CLIENTS_MAX */
-	uint32_t njobs;      /* imports and builds under way, at most JOBS_MAX */
-	size_t chunk_bytes;  /* of struct chunk_msg not handled yet: chunks_crowd() */
-	uint64_t leaks;      /* undo steps that failed and are being retried */
+	uint64_t started_ms;   /* Unix time */
+	uint64_t serial;       /* of the last operation admitted */
+	uint32_t nclients;     /* connections, at most CLIENTS_MAX */
+	uint32_t nrefused;     /* connections that are being told "busy" */
+	uint64_t client_bytes; /* of CLIENTS_BYTES_MAX, beyond each one's own */
+	uint32_t ntasks;       /* of TASKS_MAX */
+	uint32_t njobs;        /* imports and builds under way, at most JOBS_MAX */
+	size_t chunk_bytes;    /* of struct chunk_msg not handled yet: chunks_crowd() */
+	uint64_t leaks;        /* undo steps that failed and are being retried */
 	bool stopping;
 };

@@ -4,12 +4,15 @@
 #pragma once
 
 enum {
-	CLIENTS_MAX = 1024,        /* connections; one more is told "busy" and closed */
-	CLIENT_REQUESTS_MAX = 512, /* unanswered requests on one connection */
-	CLIENT_HELLO_MS = 10000,   /* from accept to the hello */
-	CLIENT_FRAME_MS = 30000,   /* from a frame's first byte to its last */
-	CLIENT_OUT_HIGH = 1
-			  << 20, /* unsent bytes above which we stop reading a client's requests */
+	CLIENTS_MAX = 1024,            /* connections; one more is told "busy" and closed */
+	CLIENTS_REFUSED_MAX = 64,      /* that are being told so at once; one more is just closed */
+	CLIENT_BYTES_OWN = 64 << 10,   /* that each may take of requests, frames and answers ... */
+	CLIENTS_BYTES_MAX = 256 << 20, /* ... and what all together may take beyond that */
+	CLIENT_REQUESTS_MAX = 512,     /* unanswered requests on one connection */
+	CLIENT_HELLO_MS = 10000,       /* from accept to the hello */
+	CLIENT_FRAME_MS = 30000,       /* from a frame's first byte to its last */
+	CLIENT_OUT_HIGH = 1 << 20,     /* unsent bytes above which a client's requests wait ... */
+	CLIENT_OUT_LOW = 64 << 10,     /* ... until there are so few */
 	CLIENT_STREAM_BUDGET =
 		2 << 20, /* bytes of stream windows that one connection may hold in full */
 	CLIENT_STREAM_SMALL = 1024, /* window of each stream beyond that budget */
@@ -19,12 +22,14 @@ enum {
 			   << 20, /* between actors; who makes more waits until some were handled */
 	CHUNKS_AGAIN_MS = 1,      /* ... and looks again after this */
 	WATCHERS_MAX = 64,
-	WATCH_QUEUE_MAX = 1024, /* events that may wait for one watcher; more are counted as lost */
+	EVENT_QUEUE_MAX = 1024, /* events on their way to one request; more are counted as lost */
 
 	OPS_TRIM_EVERY = 1024, /* finished operations between two trims */
 	OP_ROWS_MAX = 100,     /* rows of op.list */
 	OP_COMMITS_KEEP = 256, /* operations whose commit time is remembered, in memory */
 	TASK_QUEUE_MAX = 64,   /* requests that may wait for one VM */
+	WAITERS_MAX = 1024,    /* that may wait for one VM's state */
+	TASKS_MAX = 4 * 16384, /* parts of operations, one for each VM, under way in all */
 
 	/* Bytes of a result: with what surrounds it in a reply, and in the record that keeps it, it
 	 * still is one frame and one value of the store. */

@@ -20,7 +20,7 @@ enum msg_type {
 	MSG_CANCEL,      /* client -> node -> vm: owned struct serial_msg */
 	MSG_TASK,        /* node -> vm: struct task */
 	MSG_TASK_DONE,   /* vm -> node: the same task with its result */
-	MSG_CHUNK,       /* client <-> vm: owned struct chunk_msg, bytes or credit of a stream */
+	MSG_CHUNK,       /* client -> node -> vm -> client: owned struct chunk_msg, of a stream */
 	MSG_EVENT,       /* -> client: owned struct event_msg */
 	MSG_CLIENT_GONE, /* client -> node: owned struct serial_msg, the lease of its VMs is over */
 	MSG_VM_CHANGED,  /* vm -> node: owned struct vm_changed_msg */

@@ -30,8 +30,9 @@ struct op *node_op(const struct node *n, const struct op_id *id)
 
 static struct op *op_by_serial(const struct node *n, uint64_t serial)
 {
-	map_for_each (m, &n->ops) {
-		struct op *op = container_of(m, struct op, by_id);
+	for (struct map_node *m = map_find(&n->ops_by_serial, map_hash_u64(serial)); m;
+	     m = map_find_next(m)) {
+		struct op *op = container_of(m, struct op, by_serial);
 
 		if (op->serial == serial)
 			return op;
@@ -43,6 +44,8 @@ static struct op *op_by_serial(const struct node *n, uint64_t serial)
 
 static void send_home(struct node *n, struct op *op)
 {
+	op->msg.type = MSG_OP_DONE;
+	map_remove(&n->ops_by_serial, &op->by_serial);
 	actor_post(n->env->actors, op->client, &op->msg);
 }
 
@@ -57,7 +60,6 @@ static void answer_followers(struct node *n, struct op *op)
 			node_op_ended(n, op, same);
 			continue;
 		}
-		same->msg.type = MSG_OP_DONE;
 		same->err = op->err;
 		memcpy(same->step, op->step, sizeof(same->step));
 		if (buf_append(&same->result, buf_data(&op->result), buf_len(&op->result)) < 0)
@@ -105,6 +107,23 @@ static void op_committed(struct node *n, struct msg *m)
 
 /* ---- admission ---- */
 
+/* Who asks for what is under way waits for its answer; but what streams has one reader. */
+static void join(struct node *n, struct op *first, struct op *op)
+{
+	const char *name = client_methods[first->method].name;
+
+	if (first->digest != op->digest || first->method != op->method)
+		err_set(&op->err, ERR_OP_CONFLICT, "this op_id belongs to a %s under way", name);
+	else if (op->method == METHOD_VM_EXEC || op->method == METHOD_WATCH)
+		err_set(&op->err, ERR_OP_CONFLICT,
+			"this op_id belongs to a %s under way, which streams to whom asked first",
+			name);
+	if (op->err.code)
+		send_home(n, op);
+	else
+		list_append(&first->followers, &op->follow);
+}
+
 /* The same op_id again: the same answer, or a conflict.  True when that settles it. */
 static bool is_repetition(struct node *n, struct op *op)
 {
@@ -112,14 +131,7 @@ static bool is_repetition(struct node *n, struct op *op)
 	struct op_record rec;
 
 	if (first) {
-		if (first->digest != op->digest || first->method != op->method) {
-			err_set(&op->err, ERR_OP_CONFLICT, "this op_id belongs to a %s under way",
-				client_methods[first->method].name);
-			op->msg.type = MSG_OP_DONE;
-			send_home(n, op);
-		} else {
-			list_append(&first->followers, &op->follow);
-		}
+		join(n, first, op);
 		return true;
 	}
 	if (!op_is_durable(op->method) || node_op_record(n, &op->id, &rec) < 0)
@@ -142,10 +154,8 @@ static bool is_repetition(struct node *n, struct op *op)
 
 	op->resumed = !settled;
 	schema_fini(&op_record_schema, &rec);
-	if (settled) {
-		op->msg.type = MSG_OP_DONE;
+	if (settled)
 		send_home(n, op);
-	}
 	return settled; /* else it was cut short: it goes on now */
 }
 
@@ -234,14 +244,17 @@ static void dispatch(struct node *n, struct op *op)
 static void op_arrived(struct node *n, struct op *op)
 {
 	if (op->method == METHOD_PING) { /* nothing to find, nothing to remember */
-		op->msg.type = MSG_OP_DONE;
+		send_home(n, op);
+		return;
+	}
+	if (map_insert(&n->ops_by_serial, &op->by_serial, map_hash_u64(op->serial)) < 0) {
+		err_set(&op->err, ERR_HOST_MEMORY, "operation");
 		send_home(n, op);
 		return;
 	}
 	if (is_repetition(n, op))
 		return;
 	if (map_insert(&n->ops, &op->by_id, op_hash(&op->id)) < 0) {
-		op->msg.type = MSG_OP_DONE;
 		err_set(&op->err, ERR_HOST_MEMORY, "operation");
 		send_home(n, op);
 		return;
@@ -285,12 +298,48 @@ void node_cancel(struct node *n, const struct op_id *id, struct err *e)
 		err_set(e, ERR_OP_NOT_FOUND, "no operation with this id is under way");
 }
 
-static void cancel_serial(struct node *n, uint64_t serial)
+/* Others have asked the same, under the same op_id; who merely waits for its end has not. */
+static bool is_shared(const struct op *op)
+{
+	list_for_each (f, &op->followers)
+		if (list_entry(f, struct op, follow)->method != METHOD_OP_WAIT)
+			return true;
+	return false;
+}
+
+static void stop_following(struct node *n, struct op *first, struct op *op)
+{
+	list_remove(&op->follow);
+	err_set(&op->err, ERR_CANCELLED, "cancelled");
+	send_home(n, op);
+	if (first->unwanted && !is_shared(first))
+		cancel_op(n, first);
+}
+
+/* One asker has lost interest, which ends the operation unless others wait for it too. */
+static void asker_left(struct node *n, uint64_t serial)
 {
 	struct op *op = op_by_serial(n, serial);
+	struct op *first = op ? node_op(n, &op->id) : NULL;
 
-	if (op)
+	if (!op)
+		return;
+	if (first && first != op)
+		stop_following(n, first, op);
+	else if (is_shared(op))
+		op->unwanted = true;
+	else
 		cancel_op(n, op);
+}
+
+static void pass_chunk(struct node *n, struct chunk_msg *m)
+{
+	const struct op *op = op_by_serial(n, m->serial);
+
+	if (op && op->method == METHOD_VM_EXEC && op->at.gen != 0)
+		actor_post(n->env->actors, op->at, &m->msg);
+	else
+		msg_free(&m->msg);
 }
 
 /* ---- deadlines ---- */
@@ -316,14 +365,18 @@ static void expired(struct node *n, struct op *op)
 
 static void accept_clients(struct node *n)
 {
+	struct err why = { 0 };
 	int fd;
 
 	while ((fd = io_listener_next(n->env->io, &n->listener)) >= 0) {
-		if (n->env->stopping || n->env->nclients >= CLIENTS_MAX ||
-		    client_create(n->env, fd) < 0) {
-			if (n->env->stopping || n->env->nclients >= CLIENTS_MAX)
-				io_close(n->env->io, fd);
-		}
+		if (n->env->stopping)
+			err_set(&why, ERR_DAEMON_STOPPING, "the daemon is shutting down");
+		else if (n->env->nclients >= CLIENTS_MAX)
+			err_set(&why, ERR_BUSY, "%d connections already", (int)CLIENTS_MAX);
+		if (why.code)
+			client_refuse(n->env, fd, &why);
+		else
+			IGNORE(client_create(n->env, fd) < 0); /* it has been closed */
 	}
 }
 
@@ -345,7 +398,7 @@ static void handle(struct actor *a, struct msg *m)
 		node_task_done(n, container_of(m, struct task, msg));
 		break;
 	case MSG_CANCEL:
-		cancel_serial(n, container_of(m, struct serial_msg, msg)->serial);
+		asker_left(n, container_of(m, struct serial_msg, msg)->serial);
 		msg_free(m);
 		break;
 	case MSG_TIMER:
@@ -365,9 +418,11 @@ static void handle(struct actor *a, struct msg *m)
 		else
 			accept_clients(n);
 		break;
+	case MSG_CHUNK:
+		pass_chunk(n, container_of(m, struct chunk_msg, msg));
+		break;
 	case MSG_NONE:
 	case MSG_TASK:
-	case MSG_CHUNK:
 	case MSG_EVENT:
 	case MSG_JOB_DONE:
 	case MSG_PLAN_IO:
@@ -398,6 +453,7 @@ int node_create(struct env *env, int listen_fd, struct node **ret_node, struct e
 	n->env = env;
 	env->node = n->actor.id;
 	map_init(&n->ops);
+	map_init(&n->ops_by_serial);
 	map_init(&n->vms_by_id);
 	map_init(&n->vms_by_name);
 	list_init(&n->vms);

@@ -23,7 +23,8 @@ struct node {
 	struct env *env; /* borrowed */
 	struct io_listener listener;
 	bool listening;
-	struct map ops; /* op.by_id, by op_id: under way */
+	struct map ops;           /* op.by_id, by op_id: under way */
+	struct map ops_by_serial; /* op.by_serial: those, and who follows them */
 	struct map vms_by_id;
 	struct map vms_by_name;
 	struct list vms; /* vm.link, ordered by id */

@@ -123,25 +123,16 @@ void node_vm_changed(struct node *n, const struct vm_changed_msg *m)
 {
 	struct vm *vm = node_vm(n, m->vm);
 	struct vm_event ev = { .id = m->vm, .wall_ms = io_wall_ms(n->env->io) };
-	struct buf body;
 
-	if (!list_empty(&n->watchers)) {
-		(void)snprintf(ev.name, sizeof(ev.name), "%s", m->name);
-		(void)snprintf(ev.state, sizeof(ev.state), "%s",
-			       m->gone ? "gone" : vm_states[m->state].name);
-		buf_init(&body, STORE_VALUE_MAX);
-		if (schema_encode(&vm_event_schema, &ev, &body) == 0) {
-			list_for_each (l, &n->watchers) {
-				const struct op *op = list_entry(l, struct op, follow);
-				const struct watch_args *args = op->args;
+	(void)snprintf(ev.name, sizeof(ev.name), "%s", m->name);
+	(void)snprintf(ev.state, sizeof(ev.state), "%s",
+		       m->gone ? "gone" : vm_states[m->state].name);
+	list_for_each (l, &n->watchers) {
+		struct op *op = list_entry(l, struct op, follow);
+		const struct watch_args *args = op->args;
 
-				if (!vm || node_labels_match(&args->labels, &vm->rec.spec.labels))
-					IGNORE(post_event(n->env->actors, op->client, op->serial,
-							  "vm", buf_data(&body),
-							  buf_len(&body)) < 0);
-			}
-		}
-		buf_fini(&body);
+		if (!vm || node_labels_match(&args->labels, &vm->rec.spec.labels))
+			op_event(n->env, op, "vm", &vm_event_schema, &ev);
 	}
 	if (m->gone && vm)
 		forget_vm(n, vm);
@@ -149,17 +140,21 @@ void node_vm_changed(struct node *n, const struct vm_changed_msg *m)
 
 /* ---- fleets ---- */
 
-static int fleet_make(struct op *op, uint32_t count)
+static int fleet_make(struct node *n, struct op *op, uint32_t count)
 {
-	struct fleet *f = calloc(1, sizeof(*f));
+	struct fleet *f;
 
-	if (!f)
-		return -ENOMEM;
-	f->tasks = calloc(count > 0 ? count : 1, sizeof(*f->tasks));
-	if (!f->tasks) {
+	if (op->client.gen != 0 && n->env->ntasks + count > TASKS_MAX)
+		return op_refuse(n->env, op, ERR_BUSY, "%u VMs are being worked on already",
+				 n->env->ntasks);
+	f = calloc(1, sizeof(*f));
+	if (f)
+		f->tasks = calloc(count > 0 ? count : 1, sizeof(*f->tasks));
+	if (!f || !f->tasks) {
 		free(f);
-		return -ENOMEM;
+		return op_refuse(n->env, op, ERR_HOST_MEMORY, "targets");
 	}
+	n->env->ntasks += count;
 	f->n = count;
 	f->pending = count;
 	for (uint32_t i = 0; i < count; i++) {
@@ -171,12 +166,12 @@ static int fleet_make(struct op *op, uint32_t count)
 	return 0;
 }
 
-static void fleet_free(struct op *op)
+static void fleet_free(struct node *n, struct op *op)
 {
 	struct fleet *f = take_ptr(&op->fleet);
 
-	if (f)
-		free(f->tasks);
+	n->env->ntasks -= f->n;
+	free(f->tasks);
 	free(f);
 }
 
@@ -263,14 +258,14 @@ static void fleet_ended(struct node *n, struct op *op)
 	struct target_result *rows = calloc(count > 0 ? count : 1, sizeof(*rows));
 
 	if (!rows) {
-		fleet_free(op);
+		fleet_free(n, op);
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "result");
 		return;
 	}
 	r.targets = (struct seq){ .items = rows, .n = put_targets(op, rows) };
 	r.omitted = op->fleet->n - r.targets.n;
 	const struct err over = cancellation(op);
-	fleet_free(op);
+	fleet_free(n, op);
 	if (over.code)
 		op_fail(n->env, op, &over);
 	else
@@ -409,10 +404,8 @@ void node_targets(struct node *n, struct op *op)
 	if (args->refs.n == 0)
 		list_for_each (l, &n->vms)
 			count += selected(list_entry(l, struct vm, link), args);
-	if (fleet_make(op, count) < 0) {
-		op_refuse(n->env, op, ERR_HOST_MEMORY, "targets");
+	if (fleet_make(n, op, count) < 0)
 		return;
-	}
 	struct task *t = op->fleet->tasks;
 	for (uint32_t i = 0; i < count; i++) {
 		t[i].verb = verb_of(op->method);
@@ -616,10 +609,8 @@ void node_create_vms(struct node *n, struct op *op)
 	const struct create_args *args = op->args;
 	const uint32_t count = args->count > 0 ? args->count : 1;
 
-	if (fleet_make(op, count) < 0) {
-		op_refuse(n->env, op, ERR_HOST_MEMORY, "targets");
+	if (fleet_make(n, op, count) < 0)
 		return;
-	}
 	for (uint32_t i = 0; i < count; i++) {
 		struct task *t = &op->fleet->tasks[i];
 		struct vm *vm = made_before(n, op, i);

@@ -27,6 +27,17 @@ bool op_is_durable(enum client_method m)
 	return (durable & BIT(m)) != 0;
 }
 
+bool op_is_question(enum client_method m)
+{
+	static const uint64_t questions = BIT(METHOD_INFO) | BIT(METHOD_VM_LIST) |
+					  BIT(METHOD_VM_SHOW) | BIT(METHOD_OP_SHOW) |
+					  BIT(METHOD_OP_LIST) | BIT(METHOD_IMAGE_LIST) |
+					  BIT(METHOD_IMAGE_SHOW) | BIT(METHOD_KERNEL_LIST) |
+					  BIT(METHOD_KERNEL_SHOW);
+
+	return (questions & BIT(m)) != 0;
+}
+
 static void op_drop(struct msg *m)
 {
 	op_destroy(container_of(m, struct op, msg));
@@ -112,18 +123,27 @@ int op_refuse(struct env *env, struct op *op, enum err_code code, const char *fm
 	return rc;
 }
 
-void op_progress(struct env *env, const struct op *op, const struct progress_event *ev)
+void op_event(struct env *env, struct op *op, const char *name, const struct schema *schema,
+	      const void *body)
 {
-	struct buf body;
+	struct buf b;
 
-	if (!op->progress || !actor_find(env->actors, op->client))
+	if (!actor_find(env->actors, op->client))
 		return;
-	buf_init(&body, FRAME_MAX);
-	/* Progress is told as far as memory goes; the answer does not depend on it. */
-	if (schema_encode(&progress_event_schema, ev, &body) == 0)
-		IGNORE(post_event(env->actors, op->client, op->serial, "progress", buf_data(&body),
-				  buf_len(&body)) < 0);
-	buf_fini(&body);
+	buf_init(&b, FRAME_MAX);
+	if ((op->lost == 0 || op->events == 0) && op->events < EVENT_QUEUE_MAX &&
+	    schema_encode(schema, body, &b) == 0 &&
+	    post_event(env->actors, op->client, op->serial, name, buf_data(&b), buf_len(&b)) == 0)
+		op->events++;
+	else
+		op->lost++;
+	buf_fini(&b);
+}
+
+void op_progress(struct env *env, struct op *op, const struct progress_event *ev)
+{
+	if (op->progress)
+		op_event(env, op, "progress", &progress_event_schema, ev);
 }
 
 /* ---- steps ---- */

@@ -17,6 +17,7 @@ struct op {
 	struct msg msg;
 	struct map_node by_request; /* client.ops, while it is unanswered */
 	struct map_node by_id;      /* node.ops */
+	struct map_node by_serial;  /* node.ops_by_serial */
 	struct op_id id;
 	uint64_t serial; /* unique in this daemon's life: how messages name it */
 	enum client_method method;
@@ -27,6 +28,7 @@ struct op {
 	bool detach;            /* goes on when the connection closes */
 	bool progress;          /* wants "progress" events */
 	bool cancelled;
+	bool unwanted;            /* its asker has gone; those that follow it have not */
 	bool durable;             /* remembered in the store */
 	bool resumed;             /* cut short by a crash, asked again */
 	struct actor_id at;       /* exec: the VM that serves it */
@@ -38,7 +40,9 @@ struct op {
 	uint32_t nfailed;         /* of them, so far */
 	struct fleet *fleet;      /* owned by the node: targets and their results */
 	struct list followers;    /* op.follow of the same op_id, waiting for our answer */
-	struct list_node follow;  /* leader.followers */
+	struct list_node follow;  /* leader.followers, or node.watchers */
+	uint32_t events;          /* posted to the client, which has not seen them yet */
+	uint64_t lost;            /* events dropped since then: told in their place */
 	struct db_wait commit;    /* the record of its result */
 	struct io_timer deadline; /* of waiting: vm.wait, op.wait */
 	bool expired;             /* ... has passed */
@@ -52,6 +56,8 @@ struct op {
 
 /* Which methods change something and are remembered under their op_id. */
 bool op_is_durable(enum client_method m);
+/* Which are answered from memory, at once, with an answer that may be large. */
+bool op_is_question(enum client_method m);
 
 struct op *op_create(struct env *env, enum client_method m);
 void op_destroy(struct op *op);
@@ -63,8 +69,12 @@ void op_fail(struct env *env, struct op *op, const struct err *e);
 int op_refuse(struct env *env, struct op *op, enum err_code code, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
 
-/* Streams one event to the client; dropped when it is gone or does not want progress. */
-void op_progress(struct env *env, const struct op *op, const struct progress_event *ev);
+/* Streams one event to the client.  Once one had to be dropped, so are those that follow, until the
+ * client has been told how many. */
+void op_event(struct env *env, struct op *op, const char *name, const struct schema *schema,
+	      const void *body);
+/* The same where progress is wanted. */
+void op_progress(struct env *env, struct op *op, const struct progress_event *ev);
 
 /* A step of a plan that works for this operation begins; the number is for op_step_over(). */
 uint32_t op_step_begun(const struct env *env, struct op *op, vm_id vm, const char *name, bool undo);

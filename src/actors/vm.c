@@ -276,6 +276,7 @@ static void wake_waiters(struct vm *vm)
 		if (!wait_over(vm, t, &e))
 			continue;
 		list_remove(n);
+		vm->nwaiters--;
 		task_reply(vm, t, &e);
 	}
 }
@@ -295,6 +296,7 @@ static void tell_waiters(struct vm *vm)
 		else if (vm->fsm.now != t->want_state)
 			continue;
 		list_remove(n);
+		vm->nwaiters--;
 		task_reply(vm, t, &e);
 	}
 }
@@ -453,14 +455,18 @@ static void task_arrived(struct vm *vm, struct task *t)
 		task_reply(vm, t, &e);
 		return;
 	}
-	if (t->verb == VERB_WAIT) {
-		list_append(&vm->waiters, &t->link);
-		wake_waiters(vm);
+	const bool waits = t->verb == VERB_WAIT;
+	const uint32_t max = waits ? WAITERS_MAX : TASK_QUEUE_MAX;
+
+	if ((waits ? vm->nwaiters : vm->ntasks) >= max) {
+		err_set(&e, ERR_BUSY, "%u requests wait for this VM already", max);
+		task_reply(vm, t, &e);
 		return;
 	}
-	if (vm->ntasks >= TASK_QUEUE_MAX) {
-		err_set(&e, ERR_BUSY, "%d requests wait for this VM already", (int)TASK_QUEUE_MAX);
-		task_reply(vm, t, &e);
+	if (waits) {
+		list_append(&vm->waiters, &t->link);
+		vm->nwaiters++;
+		wake_waiters(vm);
 		return;
 	}
 	/* Who wants it stopped does not want to wait until it is up. */
@@ -488,6 +494,8 @@ static bool cancel_queued(struct vm *vm, struct list *l, uint64_t serial)
 			list_remove(n);
 			if (l == &vm->tasks)
 				vm->ntasks--;
+			else
+				vm->nwaiters--;
 			task_reply(vm, t, &e);
 			return true;
 		}

@@ -81,7 +81,8 @@ struct vm {
 	struct task *task;               /* the one at work, borrowed from its fleet */
 	struct list tasks;               /* task.link: waiting their turn */
 	uint32_t ntasks;
-	struct list waiters;   /* task.link: vm.wait */
+	struct list waiters; /* task.link: vm.wait */
+	uint32_t nwaiters;
 	struct io_timer retry; /* an undo that failed is tried again */
 	uint32_t retry_ms;
 	uint32_t leaks; /* undo steps that failed last time, counted in env.leaks; `run` stays */

@@ -85,7 +85,7 @@ static const struct field vm_event_fields[] = {
 	FIELD(struct vm_event, name,    FIELD_STR,   false, 0, 0, "of the VM"),
 	FIELD(struct vm_event, state,   FIELD_STR,   false, 0, 0, "its new state"),
 	FIELD(struct vm_event, wall_ms, FIELD_U64,   false, 0, 0, "Unix time"),
-	FIELD(struct vm_event, lost,    FIELD_U64,   false, 0, 0, "events dropped before this one because you read too slowly"),
+	FIELD(struct vm_event, lost,    FIELD_U64,   false, 0, 0, "events dropped here because you read too slowly; such an event is about no VM"),
 };
 const struct schema vm_event_schema = SCHEMA_OPEN("vm_event", struct vm_event, vm_event_fields);
 

@@ -88,6 +88,13 @@ class Session:
         return subprocess.Popen(argv, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
 
+    def socket(self):
+        """Where a daemon listens; the first to ask starts it."""
+        path = f"{self.runtime}/bangerd.sock"
+        if not os.path.exists(path):
+            self.info()
+        return path
+
     def log(self):
         """What daemons that commands have started said so far."""
         try:
@@ -161,6 +168,10 @@ class Session:
     def clear(self):
         self.run("vm", "delete", "--all", "-f", check=False)
 
+    def sanitizers_are_silent(self):
+        found = [l for l in self.log().splitlines() if "AddressSanitizer" in l or "runtime error:" in l]
+        assert not found, found
+
     def close(self):
         self.clear()
         self.run("daemon", "stop", check=False)
@@ -176,6 +187,19 @@ def wait_for(condition, what, seconds=30):
         time.sleep(0.02)
 
 
+def memory_kib(pid, key="Pss"):
+    """What a process takes of the machine's memory, /proc/PID/smaps_rollup."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(f"{key}:"))
+
+
+def nothing_is_left(s):
+    """The last story of every shared session."""
+    s.clear()
+    s.nothing_left()
+    s.sanitizers_are_silent()
+
+
 def needs_qemu():
     if not shutil.which("qemu-system-x86_64"):
         print("1..0 # SKIP no QEMU")
@@ -185,6 +209,8 @@ def needs_qemu():
 def main(stories, shared=True, prepare=None):
     """Runs them all and exits.  shared: in one session, which `prepare` may change; else each makes its own."""
     wanted = [t for t in stories if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
+    if shared:
+        wanted.append(nothing_is_left)
     print(f"1..{len(wanted)}", flush=True)
     s = Session() if shared else None
     if s and prepare:
