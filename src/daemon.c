@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "actors/catalog.h"
 #include "actors/config.h"
@@ -26,6 +27,18 @@ static int make_dirs(const struct conf *c, struct err *e)
 		rc = paths_ensure_dir(path, e);
 	}
 	return rc;
+}
+
+/* The directory itself, however its path is spelt; a copy of it is another home. */
+static int find_home(struct env *env, struct err *e)
+{
+	struct stat st;
+
+	if (stat(env->conf.state_dir, &st) < 0)
+		return err_sys(e, ERR_HOST_IO, "%s", env->conf.state_dir);
+	const uint64_t place[] = { st.st_dev, st.st_ino };
+	vm_id_text(map_hash_bytes(place, sizeof(place)) & VM_ID_MAX, env->home);
+	return 0;
 }
 
 void daemon_socket_path(const struct conf *conf, char out[ENV_PATH_MAX + 16])
@@ -91,6 +104,8 @@ int daemon_create(const struct daemon_config *conf, struct daemon **ret_daemon, 
 	d->env.conf = *conf->conf;
 	d->env.tsc_khz = conf->tsc_khz;
 	int rc = make_dirs(&d->env.conf, e);
+	if (rc == 0)
+		rc = find_home(&d->env, e);
 	if (rc == 0)
 		rc = open_store(d, conf->no_sync, e);
 	if (rc == 0)

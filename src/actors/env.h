@@ -29,6 +29,7 @@ struct env {
 	struct catalog *catalog;
 	struct conf conf; /* changes between two messages: read it when it is used */
 	struct config *config;
+	char home[VM_ID_CHARS + 1]; /* tells our state directory, and so our VMMs, from others' */
 	struct actor_id node;       /* the root supervisor */
 	struct actor_id accel_by;   /* who knows which accelerator is fast */
 	enum vmm_accel accel;       /* for new starts, once accel_known */

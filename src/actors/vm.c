@@ -70,14 +70,6 @@ void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MA
 		       *file ? "/" : "", file);
 }
 
-void vm_process_word(const struct vm *vm, char out[32])
-{
-	char id[VM_ID_CHARS + 1];
-
-	vm_id_text(vm->rec.id, id);
-	(void)snprintf(out, 32, VMM_PROCESS_PREFIX "%s", id);
-}
-
 /* ---- the store ---- */
 
 static void record_key(vm_id id, uint8_t key[8])

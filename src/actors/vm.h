@@ -122,8 +122,6 @@ void vm_out_of_memory(struct vm *vm); /* the task at hand cannot even begin */
  * made of never changes. */
 void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
 void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
-/* A word of the VMM's command line that no other process has: "banger-<id>". */
-void vm_process_word(const struct vm *vm, char out[32]);
 
 /* Puts the record, and what it holds, into the open batch. */
 int vm_put(struct vm *vm, enum vm_state state);

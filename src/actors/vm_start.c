@@ -276,6 +276,7 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PA
 	*m = (struct vmm_machine){
 		.binary = vm->env->conf.qemu,
 		.id = vm->rec.id,
+		.home = vm->env->home,
 		.name = spec->name,
 		.guest = is_probe(vm) ? VMM_GUEST_PROBE : VMM_GUEST_LINUX,
 		.accel = is_probe(vm) ? vm->env->probe_accel : vm->env->accel,
@@ -383,10 +384,10 @@ static int vmm_spawned(struct plan *p, struct msg *m, struct err *e)
 /* After a crash the record may not know the pid yet: the process is found by its name. */
 static void vmm_seek(struct vm *vm)
 {
+	char word[VMM_WORD_BYTES];
 	uint64_t ticks;
-	char word[32];
 
-	vm_process_word(vm, word);
+	vmm_process_word(vm->rec.id, vm->env->home, word);
 	const pid_t pid = io_find_process(vm->env->io, word, &ticks);
 	if (pid <= 0)
 		return;

@@ -104,13 +104,13 @@ static char *escape(struct args *a, const char *value)
 
 static void add_machine(struct args *a, const struct vmm_machine *m)
 {
-	char id[VM_ID_CHARS + 1];
+	char process[VMM_WORD_BYTES];
 	CLEANUP_FREE char *name = escape(a, m->name);
 
-	vm_id_text(m->id, id);
+	vmm_process_word(m->id, m->home, process);
 	word(a, m->binary);
 	if (name)
-		optionf(a, "-name", "guest=%s,process=bg-%s", name, id);
+		optionf(a, "-name", "guest=%s,%s", name, process);
 	optionf(a, "-M", "microvm,accel=%s,%s", accels[m->accel], machines[m->guest]);
 	if (m->guest == VMM_GUEST_LINUX)
 		option(a, "-cpu", cpus[m->accel]);

@@ -1,11 +1,54 @@
 #include "vmm/vmm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct vmm_driver *const drivers[] = {
 	&vmm_qemu,
 	&vmm_null,
 };
+
+void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES])
+{
+	char text[VM_ID_CHARS + 1];
+
+	vm_id_text(id, text);
+	(void)snprintf(out, VMM_WORD_BYTES, VMM_PROCESS_PREFIX "%s%s%.12s", text,
+		       home && *home ? "." : "", home ? home : "");
+}
+
+/* The id of a word that begins at `at` and is of this home, or 0. */
+static vm_id word_id(const char *at, size_t len, const char *home)
+{
+	const size_t prefix = strlen(VMM_PROCESS_PREFIX);
+	const size_t home_len = strlen(home);
+	char text[VM_ID_CHARS + 1] = { 0 };
+	vm_id id;
+
+	if (len < prefix + VM_ID_CHARS + 1 + home_len)
+		return 0;
+	memcpy(text, at + prefix, VM_ID_CHARS);
+	at += prefix + VM_ID_CHARS;
+	if (at[0] != '.' || memcmp(at + 1, home, home_len) != 0 || vm_id_parse(text, &id) < 0)
+		return 0;
+	return id;
+}
+
+vm_id vmm_process_find(const char *text, size_t len, const char *home)
+{
+	const char *const end = text + len;
+	const char *at = text;
+
+	while ((at = memmem(at, (size_t)(end - at), VMM_PROCESS_PREFIX,
+			    strlen(VMM_PROCESS_PREFIX))) != NULL) {
+		const vm_id id = word_id(at, (size_t)(end - at), home);
+
+		if (id)
+			return id;
+		at++;
+	}
+	return 0;
+}
 
 const struct vmm_driver *vmm_find(const char *name)
 {

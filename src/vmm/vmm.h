@@ -36,14 +36,21 @@ enum vmm_guest {
 /* Name of the virtio-serial port that leads to the guest's agent. */
 #define VMM_AGENT_PORT "banger.agent.0"
 
-/* With the VM's id after it: stands in the command line of its VMM and of no other process. */
 #define VMM_PROCESS_PREFIX "process=bg-"
 
 enum {
 	VMM_PUBLISH_MAX = 32,
 	VMM_CMDLINE_MAX = 2048, /* bytes with the NUL: COMMAND_LINE_SIZE of Linux on x86 */
 	VMM_ANSWER_MAX = 65536, /* bytes of one answer on the control channel */
+	VMM_WORD_BYTES = sizeof(VMM_PROCESS_PREFIX) + VM_ID_CHARS + 1 + VM_ID_CHARS,
 };
+
+/* Part of the command line of this VM's VMM and of no other process: "process=bg-ID.HOME", where
+ * home tells the daemon (its state directory) that the VM belongs to.  Home NULL or "": as it
+ * begins, for a VMM that nobody looks for. */
+void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES]);
+/* The id in such a word of this home anywhere in the text, or 0. */
+vm_id vmm_process_find(const char *text, size_t len, const char *home);
 
 /* Unix sockets that the daemon listens on and is connected to before the VMM starts; the VMM
  * inherits the listening ends by number.
@@ -64,6 +71,7 @@ enum vmm_socket {
 struct vmm_machine {
 	const char *binary; /* absolute path of the VMM's program */
 	vm_id id;
+	const char *home; /* of the daemon, for vmm_process_word(); or NULL */
 	const char *name; /* for humans: process titles, guest hostname */
 	enum vmm_guest guest;
 	enum vmm_accel accel;

@@ -598,3 +598,43 @@ Test(tsc, two_measurements_agree_within_a_thousandth)
 	const uint32_t apart = first > second ? first - second : second - first;
 	cr_expect_leq(apart, first / 1000, "%u and %u kHz", first, second);
 }
+
+/* ---- process words ---- */
+
+static vm_id found(const char *text, size_t len)
+{
+	return vmm_process_find(text, len, "sknk084sn02q");
+}
+
+Test(process, a_word_is_found_by_its_home_alone)
+{
+	static const char cmdline[] =
+		"qemu\0-name\0guest=a,process=bg-0123456789ab.sknk084sn02q\0-M";
+	static const char other[] = "qemu\0-name\0guest=a,process=bg-0123456789ab.sknk084sn02r\0-M";
+	static const char homeless[] = "qemu\0-name\0guest=a,process=bg-0123456789ab\0-M";
+	char word[VMM_WORD_BYTES];
+	vm_id id;
+
+	cr_assert_eq(vm_id_parse("0123456789ab", &id), 0);
+	vmm_process_word(id, "sknk084sn02q", word);
+	cr_expect_str_eq(word, "process=bg-0123456789ab.sknk084sn02q");
+	vmm_process_word(id, NULL, word);
+	cr_expect_str_eq(word, "process=bg-0123456789ab");
+	cr_expect_eq(found(cmdline, sizeof(cmdline)), id);
+	cr_expect_eq(found(other, sizeof(other)), 0);
+	cr_expect_eq(found(homeless, sizeof(homeless)), 0);
+	for (size_t len = 0; len + sizeof("\0-M") < sizeof(cmdline); len++)
+		cr_expect_eq(found(cmdline, len), 0, "%zu bytes of it", len);
+}
+
+Test(process, what_only_begins_like_a_word_hides_none)
+{
+	static const char text[] =
+		"process=bg-process=bg-0123456789AB!process=bg-0123456789ab.sknk084sn02q";
+	vm_id id;
+
+	cr_assert_eq(vm_id_parse("0123456789ab", &id), 0);
+	cr_expect_eq(found(text, sizeof(text)), id);
+	cr_expect_eq(found("process=bg-", strlen("process=bg-")), 0);
+	cr_expect_eq(found("", 0), 0);
+}
