@@ -24,9 +24,9 @@ enum {
 
 static int records(struct conn *c, uint32_t *ret_n, uint32_t *ret_pid, struct err *e)
 {
-	const struct none nothing = { 0 };
+	const struct info_args args = { 0 };
 	static struct info_result info; /* some kilobytes: paths */
-	const int rc = conn_call(c, METHOD_INFO, &nothing, &info, e);
+	const int rc = conn_call(c, METHOD_INFO, &args, &info, e);
 
 	if (rc < 0)
 		return rc;

@@ -76,7 +76,7 @@ static int announce(struct session *s, const struct options *o)
 	const struct info_result *info;
 	const uint32_t count = o->count > 1 ? o->count : 1;
 
-	if (session_call(s, &c, METHOD_INFO, &(struct none){ 0 }) < 0)
+	if (session_call(s, &c, METHOD_INFO, &(struct info_args){ 0 }) < 0)
 		return session_report(s, &c);
 	info = c.result;
 	human_bytes(o->memory_bytes ? o->memory_bytes : info->vm_memory_bytes, memory);

@@ -314,13 +314,19 @@ static const char ask_daemon[] = "`banger daemon start`, then look again.";
 
 static void check_accel(const struct doctor *d, struct finding *f)
 {
-	const bool fast = d->info && strcmp(d->info->accel, "kvm") == 0;
+	const char *slow =
+		access("/dev/kvm", R_OK | W_OK) < 0
+			? "Guests are emulated: they work, slowly.  See kvm, above."
+			: "Guests are emulated: they work, slowly.  On a cloud's machine ask "
+			  "for nested virtualisation, or for bare metal.";
 
-	if (d->info)
-		find(f, fast ? PASS : WARN, fast ? "" : "Guests work, slowly.", "%s, %s: %s",
-		     d->info->vmm, d->info->accel, d->info->accel_reason);
-	else
+	if (!d->info)
 		find(f, WARN, ask_daemon, "not known while no daemon runs");
+	else if (strcmp(d->info->accel, "kvm") == 0)
+		find(f, PASS, "", "%s, kvm: %s", d->info->vmm, d->info->accel_reason);
+	else
+		find(f, WARN, slow, "%s, %s: %s", d->info->vmm, d->info->accel,
+		     d->info->accel_reason);
 }
 
 static void check_images(const struct doctor *d, struct finding *f)
@@ -427,7 +433,7 @@ int doctor_run(const struct options *o)
 		return STATUS_FAILED;
 	}
 	if (session_open(&s, o, false, &d.no_daemon) == 0) {
-		if (session_call(&s, &c, METHOD_INFO, &(struct none){ 0 }) < 0)
+		if (session_call(&s, &c, METHOD_INFO, &(struct info_args){ .measure = true }) < 0)
 			d.no_daemon = c.err;
 		d.info = c.result;
 	}

@@ -35,7 +35,8 @@ static void put_info(const struct info_result *i)
 	human_bytes(i->vm_memory_bytes, memory);
 	human_bytes(i->vm_disk_bytes, disk);
 	(void)printf("version     %s (pid %u, since %s)\n", i->version, i->pid, started);
-	(void)printf("vmm         %s, %s: %s\n", i->vmm, i->accel, i->accel_reason);
+	(void)printf("vmm         %s, %s%s%s\n", i->vmm, i->accel, i->accel[0] ? ": " : "",
+		     i->accel_reason);
 	(void)printf("host        %u CPUs, %s memory\n", i->cpus, host);
 	(void)printf("VMs         %u, %u running, %u starting (at most %u at once), %u waiting\n",
 		     i->vms, i->running, i->starting, i->starts_max, i->waiting);
@@ -50,7 +51,7 @@ int info_run(const struct options *o)
 {
 	CLEANUP_CALL struct call c = { 0 };
 	struct err e = { 0 };
-	const int status = session_ask(o, &c, METHOD_INFO, &(struct none){ 0 });
+	const int status = session_ask(o, &c, METHOD_INFO, &(struct info_args){ 0 });
 
 	if (status != 0)
 		return status;
@@ -186,7 +187,7 @@ int daemon_status_run(const struct options *o)
 
 	if (session_open(&s, o, false, &e) < 0)
 		return failed(o, &e);
-	if (session_call(&s, &c, METHOD_INFO, &(struct none){ 0 }) < 0)
+	if (session_call(&s, &c, METHOD_INFO, &(struct info_args){ 0 }) < 0)
 		return session_report(&s, &c);
 	if (o->json)
 		return report_json(&info_result_schema, c.result, &e) < 0 ? failed(o, &e)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "actors/accel.h"
 #include "actors/catalog.h"
 #include "actors/config.h"
 #include "actors/limits.h"
@@ -66,13 +67,11 @@ static int make_services(struct daemon *d, struct err *e)
 		return rc;
 	env->started_ms = io_wall_ms(env->io);
 	gate_init(&env->gate, &d->actors, env->conf.starts_max);
-	env->accel = VMM_ACCEL_TCG;
-	env->probe_accel = VMM_ACCEL_TCG;
-	(void)snprintf(env->accel_reason, sizeof(env->accel_reason), "emulation runs everywhere");
 	rc = db_create(env->io, &d->actors, d->store, &env->db);
 	if (rc < 0)
 		return err_num(e, ERR_HOST_MEMORY, rc, "store");
-	return catalog_create(d->store, env->conf.libexec_dir, &env->catalog, e);
+	rc = accel_create(env, e);
+	return rc < 0 ? rc : catalog_create(d->store, env->conf.libexec_dir, &env->catalog, e);
 }
 
 static void handle(struct actor *a, struct msg *m)

@@ -324,7 +324,8 @@ int session_turn(struct session *s)
 		moved = true;
 	moved = execs_pump(s, now_ms) || moved;
 	moved = channel_flush(&s->channel) || moved;
-	return moved ? 0 : until_deadline(s, now_ms);
+	/* At the end there is nothing left to wait for. */
+	return moved || s->channel.closed ? 0 : until_deadline(s, now_ms);
 }
 
 bool session_powers_off(const struct session *s)

@@ -18,6 +18,7 @@ enum {
 	ENV_PATH_MAX = CONF_PATH_MAX, /* of the daemon's own directories and programs */
 };
 
+struct accel;
 struct config;
 struct catalog;
 
@@ -31,9 +32,9 @@ struct env {
 	struct config *config;
 	char home[VM_ID_CHARS + 1]; /* tells our state directory, and so our VMMs, from others' */
 	struct actor_id node;       /* the root supervisor */
-	struct actor_id accel_by;   /* who knows which accelerator is fast */
-	enum vmm_accel accel;       /* for new starts, once accel_known */
-	enum vmm_accel probe_accel; /* the probe runs fast under any KVM */
+	struct accel *accelerator;  /* who finds out which one is fast; what it found: */
+	enum vmm_accel accel;       /* for guests with an operating system, once accel_known */
+	enum vmm_accel probe_accel; /* for probes, which do not wait until it is */
 	bool accel_known;
 	char accel_reason[160];
 	uint32_t tsc_khz;

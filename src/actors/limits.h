@@ -47,6 +47,11 @@ enum {
 	RETRY_FIRST_MS = 1000,    /* an undo that failed is tried again after this, doubling ... */
 	RETRY_MAX_MS = 60000,     /* ... up to this */
 
+	ACCEL_FRESH_MS =
+		10000,        /* a verdict on accelerators holds without another look at the host */
+	ACCEL_UP_MS = 10000,  /* for a test guest to come up, and emulation to do its loop */
+	ACCEL_LOOP_MS = 2000, /* for KVM to do it, besides a multiple of what emulation needs */
+
 	BOOT_LINE_MAX = 256,   /* console bytes kept while looking for the probe's line */
 	VMM_TAIL_BYTES = 200,  /* of the VMM's stderr that an error quotes */
 	AGENT_HELLO_MS = 5000, /* from GUEST_SYNC to the agent's hello before we send it again */

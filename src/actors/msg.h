@@ -35,9 +35,11 @@ enum msg_type {
 	MSG_CONSOLE, /* streams of a VM */
 	MSG_AGENT,
 	MSG_CONTROL,
-	MSG_DB_FLUSH,  /* db -> db: the run is over, commit */
-	MSG_DB_DONE,   /* the store lane has applied a batch */
-	MSG_COMMITTED, /* db -> whoever waits: durable, or res < 0 */
+	MSG_ACCEL,       /* accel -> accel: somebody needs to know */
+	MSG_ACCEL_KNOWN, /* accel -> node: now it is known */
+	MSG_DB_FLUSH,    /* db -> db: the run is over, commit */
+	MSG_DB_DONE,     /* the store lane has applied a batch */
+	MSG_COMMITTED,   /* db -> whoever waits: durable, or res < 0 */
 	MSG_NTYPES,
 };
 

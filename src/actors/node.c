@@ -277,7 +277,9 @@ static void cancel_op(struct node *n, struct op *op)
 	op->cancelled = true;
 	if (op->msg.type == MSG_OP_DONE)
 		return; /* its answer is on the way */
-	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT)
+	if (op->method == METHOD_INFO)
+		accel_forget(&op->accel);
+	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT || op->method == METHOD_INFO)
 		op_fail(n->env, op, &e);
 	else if (op->method == METHOD_VM_EXEC)
 		IGNORE(post_serial(n->env->actors, op->at, MSG_CANCEL, op->serial, n->actor.id) <
@@ -394,6 +396,9 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_COMMITTED:
 		op_committed(n, m);
 		break;
+	case MSG_ACCEL_KNOWN:
+		node_info(n, container_of(m, struct op, accel.msg));
+		break;
 	case MSG_TASK_DONE:
 		node_task_done(n, container_of(m, struct task, msg));
 		break;
@@ -433,6 +438,7 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_CONSOLE:
 	case MSG_AGENT:
 	case MSG_CONTROL:
+	case MSG_ACCEL:
 	case MSG_DB_FLUSH:
 	case MSG_DB_DONE:
 	case MSG_NTYPES:

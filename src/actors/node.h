@@ -55,6 +55,7 @@ void node_cancel_tasks(struct node *n, struct op *op);
 void node_lease_over(struct node *n, struct actor_id client);
 void node_cancel(struct node *n, const struct op_id *id, struct err *e);
 void node_answer(struct node *n, struct op *op); /* questions */
+void node_info(struct node *n, struct op *op);   /* the answer to one, now */
 bool node_labels_match(const struct strv *want, const struct strv *have);
 struct op *node_op(const struct node *n, const struct op_id *id); /* under way, or NULL */
 void node_deadline(struct node *n, struct op *op, uint32_t ms);

@@ -14,7 +14,7 @@ enum {
 	LIST_HEAD = 64, /* bytes, and elements, of a list's reply besides its rows */
 };
 
-static void info(struct node *n, struct op *op)
+void node_info(struct node *n, struct op *op)
 {
 	const struct env *env = n->env;
 	struct info_result *r = calloc(1, sizeof(*r)); /* too large for the stack */
@@ -42,8 +42,10 @@ static void info(struct node *n, struct op *op)
 	(void)snprintf(r->state_dir, sizeof(r->state_dir), "%s", env->conf.state_dir);
 	(void)snprintf(r->runtime_dir, sizeof(r->runtime_dir), "%s", env->conf.runtime_dir);
 	(void)snprintf(r->vmm, sizeof(r->vmm), "%s", vmm_qemu.name);
-	(void)snprintf(r->accel, sizeof(r->accel), "%s",
-		       env->accel == VMM_ACCEL_KVM ? "kvm" : "tcg");
+	if (env->accel_known)
+		(void)snprintf(r->accel, sizeof(r->accel), "%s", vmm_accel_name(env->accel));
+	(void)snprintf(r->probe_accel, sizeof(r->probe_accel), "%s",
+		       vmm_accel_name(env->probe_accel));
 	(void)snprintf(r->accel_reason, sizeof(r->accel_reason), "%s", env->accel_reason);
 	(void)snprintf(r->limits, sizeof(r->limits),
 		       "none: cgroups are not delegated to the daemon");
@@ -53,6 +55,15 @@ static void info(struct node *n, struct op *op)
 		r->running += vm_runs(list_entry(l, struct vm, link));
 	op_done(n->env, op, &info_result_schema, r);
 	free(r);
+}
+
+static void info(struct node *n, struct op *op)
+{
+	const struct info_args *args = op->args;
+
+	accel_wait_init(&op->accel, &n->actor, MSG_ACCEL_KNOWN);
+	if (!args->measure || accel_take(n->env->accelerator, &op->accel, 0))
+		node_info(n, op);
 }
 
 /* How much of a reply is left for rows: it is one frame, and so are its bytes and its elements

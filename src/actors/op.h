@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "actors/accel.h"
 #include "actors/env.h"
 #include "actors/msg.h"
 #include "actors/plan.h"
@@ -39,6 +40,7 @@ struct op {
 	uint32_t ntargets;        /* VMs that it is about */
 	uint32_t nfailed;         /* of them, so far */
 	struct fleet *fleet;      /* owned by the node: targets and their results */
+	struct accel_wait accel;  /* info: until that is measured */
 	struct list followers;    /* op.follow of the same op_id, waiting for our answer */
 	struct list_node follow;  /* leader.followers, or node.watchers */
 	uint32_t events;          /* posted to the client, which has not seen them yet */

@@ -30,7 +30,8 @@ static void step_begun(struct plan *p)
 	p->begun = true;
 	p->begun_us = io_now_us(p->io);
 	LOG_DEBUG(p->log, &p->op_id, undo ? "undo.do" : "step.do", K("step", plan_step(p)->name));
-	p->ops->begun(p, plan_step(p)->name, undo);
+	if (p->ops->begun)
+		p->ops->begun(p, plan_step(p)->name, undo);
 }
 
 static void step_over(struct plan *p, int rc)
@@ -41,7 +42,8 @@ static void step_over(struct plan *p, int rc)
 	LOG_DEBUG(p->log, &p->op_id, p->phase == PLAN_UNDOING ? "undo.done" : "step.done",
 		  K("step", plan_step(p)->name), K("rc", rc),
 		  K("dur_us", io_now_us(p->io) - p->begun_us));
-	p->ops->over(p, rc);
+	if (p->ops->over)
+		p->ops->over(p, rc);
 }
 
 /* Enters the current step in the current direction. */

@@ -51,7 +51,8 @@ enum plan_phase {
 };
 
 /* What the owner is told.  Each step that does something is begun and over once a direction;
- * `begun` may leave a number in plan.mark, by which `over` finds what it wrote. */
+ * `begun` may leave a number in plan.mark, by which `over` finds what it wrote.  Both may be
+ * NULL. */
 struct plan_ops {
 	void (*begun)(struct plan *p, const char *step, bool undo);
 	void (*over)(struct plan *p, int rc);

@@ -200,6 +200,7 @@ struct vm_run *vm_run_begin(struct vm *vm)
 	run->vm = vm;
 	plan_init(&run->plan, vm->env->io, &vm->actor, &vm_plan_ops);
 	db_wait_init(&run->commit, &vm->actor);
+	accel_wait_init(&run->accel, &vm->actor, MSG_PLAN_IO);
 	gate_wait_init(&run->gate, &vm->actor);
 	guest_link_init(&run->link, vm->env, &vm->actor, &vm_link_ops);
 	buf_init(&run->console, BOOT_LINE_MAX);
@@ -224,6 +225,7 @@ void vm_run_end(struct vm *vm)
 	ASSERT(!run->exit.armed);
 	ASSERT(run->pidfd < 0);
 	io_timer_cancel(vm->env->io, &run->plan.timer);
+	accel_forget(&run->accel);
 	gate_give(&vm->env->gate, &run->gate);
 	guest_link_fini(&run->link);
 	buf_fini(&run->console);
@@ -590,6 +592,8 @@ static void vm_handle(struct actor *a, struct msg *m)
 	case MSG_IO:
 	case MSG_LISTENER:
 	case MSG_STREAM:
+	case MSG_ACCEL:
+	case MSG_ACCEL_KNOWN:
 	case MSG_DB_FLUSH:
 	case MSG_DB_DONE:
 	case MSG_NTYPES:

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "actors/accel.h"
 #include "actors/fsm.h"
 #include "actors/guest_link.h"
 #include "actors/limits.h"
@@ -41,6 +42,7 @@ struct vm_run {
 	struct vm *vm; /* borrowed: our owner */
 	struct plan plan;
 	struct db_wait commit;
+	struct accel_wait accel;
 	struct gate_wait gate;
 	struct vm_resources res;     /* as last put into the store */
 	int listen_fd[VMM_NSOCKETS]; /* owned until the VMM has them */
@@ -155,6 +157,7 @@ void vm_lost(struct vm *vm, int status); /* the VMM ended by itself; status as w
 bool vm_closing_channel(const struct vm *vm, enum vmm_socket s);
 void vm_ready(struct vm *vm); /* the guest is up */
 bool vm_has_agent(const struct vm *vm);
+int vmm_seek(struct env *env, vm_id id); /* a pidfd of its VMM, by its command line; -ESRCH */
 
 /* vm_stop.c */
 extern const struct step vm_stop_steps[];

@@ -1,6 +1,6 @@
 /* vm_start.c - take a VM to running, by a table whose undo entries also stop it and recover it.
  *
- *   admit -> intent -> runtime -> console, agent, control -> vmm -> boot -> record
+ *   accel -> admit -> intent -> runtime -> console, agent, control -> vmm -> boot -> record
  *
  * The intent is durable before the first host resource is taken.  Every resource is named after the
  * VM's id, so undoing a step that never ran is harmless and a crash is repaired by undoing the
@@ -65,6 +65,25 @@ static bool has_socket(const struct vm *vm, enum vmm_socket s)
 		break;
 	}
 	return false;
+}
+
+/* ---- accel: which accelerator a guest with an operating system gets ---- */
+
+static int accel(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	(void)e;
+	if (!vm->driver->program || is_probe(vm))
+		return STEP_DONE;
+	return accel_take(vm->env->accelerator, &vm->run->accel, p->token) ? STEP_DONE : STEP_WAIT;
+}
+
+static int unaccel(struct plan *p, struct err *e)
+{
+	(void)e;
+	accel_forget(&vm_of(p)->run->accel);
+	return STEP_DONE;
 }
 
 /* ---- admit ---- */
@@ -340,8 +359,7 @@ static int vmm_up(struct plan *p, struct err *e)
 		if (m.socket_fd[s] >= 0)
 			sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->listen_fd[s],
 								    m.socket_fd[s] };
-	(void)snprintf(vm->rec.accel, sizeof(vm->rec.accel), "%s",
-		       m.accel == VMM_ACCEL_KVM ? "kvm" : "tcg");
+	(void)snprintf(vm->rec.accel, sizeof(vm->rec.accel), "%s", vmm_accel_name(m.accel));
 	run->boot_us = io_now_us(vm->env->io);
 	io_spawn(vm->env->io, &p->op, sp);
 	return STEP_WAIT_OP;
@@ -382,21 +400,26 @@ static int vmm_spawned(struct plan *p, struct msg *m, struct err *e)
 }
 
 /* After a crash the record may not know the pid yet: the process is found by its name. */
-static void vmm_seek(struct vm *vm)
+int vmm_seek(struct env *env, vm_id id)
 {
 	char word[VMM_WORD_BYTES];
 	uint64_t ticks;
 
-	vmm_process_word(vm->rec.id, vm->env->home, word);
-	const pid_t pid = io_find_process(vm->env->io, word, &ticks);
-	if (pid <= 0)
-		return;
-	const int fd = io_adopt(vm->env->io, pid, ticks);
+	vmm_process_word(id, env->home, word);
+	const pid_t pid = io_find_process(env->io, word, &ticks);
+	return pid > 0 ? io_adopt(env->io, pid, ticks) : -ESRCH;
+}
+
+static bool vmm_find_again(struct vm *vm)
+{
+	const int fd = vmm_seek(vm->env, vm->rec.id);
+
 	if (fd < 0)
-		return;
+		return false;
 	vm->run->pidfd = fd;
 	vm->run->exited = false;
 	vm_watch(vm);
+	return true;
 }
 
 static int vmm_down(struct plan *p, struct err *e)
@@ -406,9 +429,7 @@ static int vmm_down(struct plan *p, struct err *e)
 
 	if (!vm->driver->program)
 		return STEP_DONE;
-	if (run->pidfd < 0 && !run->exited)
-		vmm_seek(vm);
-	if (run->pidfd < 0)
+	if (run->pidfd < 0 && (run->exited || !vmm_find_again(vm)))
 		return STEP_DONE;
 	const int rc = io_kill(vm->env->io, run->pidfd, SIGKILL);
 	if (rc < 0 && rc != -ESRCH)
@@ -460,6 +481,7 @@ static int put_running(struct plan *p, struct err *e)
 /* clang-format off */
 const struct step vm_start_steps[] = {
 	/* name       start         finish          undo          undone        ms                   arg */
+	{ "accel",    accel,        NULL,           unaccel,      NULL,         0,                   0 },
 	{ "admit",    admit,        NULL,           unadmit,      NULL,         0,                   0 },
 	{ "intent",   put_starting, vm_committed,   put_ended,    vm_committed, 0,                   0 },
 	{ "runtime",  runtime_up,   vm_worked,      runtime_down, vm_worked,    FILES_DEADLINE_MS,   0 },
@@ -603,11 +625,9 @@ bool vm_adopt(struct vm *vm, const struct vm_resources *res)
 		if (fd >= 0) {
 			run->pidfd = fd;
 			vm_watch(vm);
-		} else {
-			vmm_seek(vm);
-		}
-		if (run->pidfd < 0)
+		} else if (!vmm_find_again(vm)) {
 			return false;
+		}
 	}
 	plan_begin(&run->plan, vm_adopt_steps, ARRAY_LEN(vm_adopt_steps), NULL);
 	return true;

@@ -261,6 +261,11 @@ static const struct field kernel_list_result_fields[] = {
 };
 const struct schema kernel_list_result_schema = SCHEMA_OPEN("kernel_list_result", struct kernel_list_result, kernel_list_result_fields);
 
+static const struct field info_args_fields[] = {
+	FIELD(struct info_args, measure, FIELD_BOOL, false, 0, 0, "times a probe guest under each accelerator, unless that is known, and answers then"),
+};
+const struct schema info_args_schema = SCHEMA("info_args", struct info_args, info_args_fields);
+
 static const struct field info_result_fields[] = {
 	FIELD(struct info_result, version,         FIELD_STR,  true,  1, 0, "of the daemon"),
 	FIELD(struct info_result, started_ms,      FIELD_U64,  false, 0, 0, "Unix time"),
@@ -268,7 +273,8 @@ static const struct field info_result_fields[] = {
 	FIELD(struct info_result, state_dir,       FIELD_STR,  false, 0, 0, "where records and disks are"),
 	FIELD(struct info_result, runtime_dir,     FIELD_STR,  false, 0, 0, "where sockets are"),
 	FIELD(struct info_result, vmm,             FIELD_STR,  false, 0, 0, "that a new VM gets"),
-	FIELD(struct info_result, accel,           FIELD_STR,  false, 0, 0, "\"kvm\" or \"tcg\""),
+	FIELD(struct info_result, accel,           FIELD_STR,  false, 0, 0, "\"kvm\" or \"tcg\", of guests with an operating system; absent: not measured yet"),
+	FIELD(struct info_result, probe_accel,     FIELD_STR,  false, 0, 0, "\"kvm\" or \"tcg\", of probes"),
 	FIELD(struct info_result, accel_reason,    FIELD_TEXT, false, 0, 0, "why"),
 	FIELD(struct info_result, vms,             FIELD_U32,  false, 0, 0, "in all"),
 	FIELD(struct info_result, running,         FIELD_U32,  false, 0, 0, "of them"),

@@ -53,7 +53,7 @@ enum {
 /* clang-format off */
 #define CLIENT_METHODS(METHOD)                                                                                            \
 	METHOD(PING,         "ping",          none_schema,        none_schema,          "answers at once")                \
-	METHOD(INFO,         "info",          none_schema,        info_result_schema,   "version, capacity, defaults")    \
+	METHOD(INFO,         "info",          info_args_schema,   info_result_schema,   "version, capacity, defaults")    \
 	METHOD(SHUTDOWN,     "daemon.stop",   none_schema,        none_schema,          "ends the daemon; VMs run on")    \
 	METHOD(CONFIG_SHOW,  "config.show",   none_schema,        config_result_schema, "the daemon's settings, and where each came from") \
 	METHOD(CONFIG_RELOAD,"config.reload", none_schema,        config_reload_result_schema, "reads the configuration again") \
@@ -369,14 +369,20 @@ struct kernel_list_result {
 };
 extern const struct schema kernel_list_result_schema;
 
+struct info_args {
+	bool measure; /* answer only once the accelerator is known */
+};
+extern const struct schema info_args_schema;
+
 struct info_result {
 	char version[32];
 	uint64_t started_ms;
 	uint32_t pid;
 	char state_dir[PATH_BYTES_MAX + 1];
 	char runtime_dir[PATH_BYTES_MAX + 1];
-	char vmm[16]; /* that a new VM gets */
-	char accel[8];
+	char vmm[16];           /* that a new VM gets */
+	char accel[8];          /* of a guest with an operating system; "": not measured yet */
+	char probe_accel[8];    /* of a probe */
 	char accel_reason[160]; /* why */
 	uint32_t vms, running;
 	uint32_t images, kernels;

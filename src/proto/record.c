@@ -28,6 +28,17 @@ static const struct field vm_resources_fields[] = {
 	FIELD(struct vm_resources, start_ticks, FIELD_U64,  false, 0, UINT64_MAX, ""),
 };
 
+static const struct field accel_record_fields[] = {
+	FIELD(struct accel_record, version,     FIELD_U32,  true,  1, UINT32_MAX, "version of the writer"),
+	FIELD(struct accel_record, identity,    FIELD_STR,  true,  1, 0, ""),
+	FIELD(struct accel_record, kvm_up_us,   FIELD_U64,  false, 0, UINT64_MAX, ""),
+	FIELD(struct accel_record, kvm_us,      FIELD_U64,  false, 0, UINT64_MAX, ""),
+	FIELD(struct accel_record, tcg_up_us,   FIELD_U64,  false, 0, UINT64_MAX, ""),
+	FIELD(struct accel_record, tcg_us,      FIELD_U64,  false, 0, UINT64_MAX, ""),
+	FIELD(struct accel_record, words,       FIELD_TEXT, false, 0, 0, ""),
+	FIELD(struct accel_record, measured_ms, FIELD_U64,  false, 0, UINT64_MAX, ""),
+};
+
 static const struct field op_record_fields[] = {
 	FIELD(struct op_record, version,   FIELD_U32,    true,  1, UINT32_MAX, "version of the writer"),
 	FIELD(struct op_record, method,    FIELD_STR,    true,  1, 0, ""),
@@ -61,5 +72,13 @@ const struct schema op_record_schema = {
 	.size = sizeof(struct op_record),
 	.fields = op_record_fields,
 	.nfields = ARRAY_LEN(op_record_fields),
+	.open = true,
+};
+
+const struct schema accel_record_schema = {
+	.name = "accel_record",
+	.size = sizeof(struct accel_record),
+	.fields = accel_record_fields,
+	.nfields = ARRAY_LEN(accel_record_fields),
 	.open = true,
 };

@@ -43,6 +43,19 @@ struct vm_resources {
 };
 extern const struct schema vm_resources_schema;
 
+/* STORE_META, "accel": how long the probe guest took under each accelerator, and on which host. */
+struct accel_record {
+	uint32_t version;
+	char identity[192]; /* of the host; another one: nothing is known */
+	uint64_t kvm_up_us; /* to its first line; 0: it did not come up */
+	uint64_t kvm_us;    /* from there to its second one; VMM_BENCH_NONE: it did not come */
+	uint64_t tcg_up_us;
+	uint64_t tcg_us;
+	char words[120]; /* the VMM's own, where KVM did not run the guest */
+	uint64_t measured_ms;
+};
+extern const struct schema accel_record_schema;
+
 /* STORE_OPS: one operation, so that the same op_id gets the same answer. */
 struct op_record {
 	uint32_t version;

@@ -14,9 +14,7 @@ enum {
 	 * million instructions a second. */
 	KVM_FAST_US = 100 * 1000,
 
-	/* Above that, KVM may be this many times slower than TCG and still be taken: the host may
-	 * have been busy elsewhere in that moment. */
-	KVM_SLOWER_MAX = 4,
+	PROBE_CLOSE = 8, /* an eighth slower is close */
 };
 
 static const char *const reason_texts[] = {
@@ -41,7 +39,16 @@ struct vmm_verdict vmm_judge(uint64_t kvm_us, uint64_t tcg_us)
 		return (struct vmm_verdict){ VMM_ACCEL_TCG, VMM_REASON_KVM_ABSENT };
 	if (kvm_us < KVM_FAST_US)
 		return (struct vmm_verdict){ VMM_ACCEL_KVM, VMM_REASON_KVM_FAST };
-	if (kvm_us / KVM_SLOWER_MAX <= tcg_us)
+	if (kvm_us / VMM_KVM_SLOWER_MAX <= tcg_us)
 		return (struct vmm_verdict){ VMM_ACCEL_KVM, VMM_REASON_KVM_BEST };
 	return (struct vmm_verdict){ VMM_ACCEL_TCG, VMM_REASON_KVM_EMULATES };
+}
+
+enum vmm_accel vmm_judge_probe(uint64_t kvm_up_us, uint64_t tcg_up_us)
+{
+	if (kvm_up_us == 0)
+		return VMM_ACCEL_TCG;
+	if (tcg_up_us == 0 || kvm_up_us <= tcg_up_us + tcg_up_us / PROBE_CLOSE)
+		return VMM_ACCEL_KVM;
+	return VMM_ACCEL_TCG;
 }

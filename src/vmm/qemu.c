@@ -23,11 +23,6 @@
 #define MIB     (UINT64_C(1) << 20)
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
-static const char *const accels[] = {
-	[VMM_ACCEL_TCG] = "tcg",
-	[VMM_ACCEL_KVM] = "kvm",
-};
-
 /* `max`: all that TCG can do; images built for x86-64-v2 and later need it. */
 static const char *const cpus[] = {
 	[VMM_ACCEL_TCG] = "max",
@@ -111,7 +106,7 @@ static void add_machine(struct args *a, const struct vmm_machine *m)
 	word(a, m->binary);
 	if (name)
 		optionf(a, "-name", "guest=%s,%s", name, process);
-	optionf(a, "-M", "microvm,accel=%s,%s", accels[m->accel], machines[m->guest]);
+	optionf(a, "-M", "microvm,accel=%s,%s", vmm_accel_name(m->accel), machines[m->guest]);
 	if (m->guest == VMM_GUEST_LINUX)
 		option(a, "-cpu", cpus[m->accel]);
 	optionf(a, "-smp", "%u", m->vcpu);

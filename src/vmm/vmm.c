@@ -8,6 +8,11 @@ static const struct vmm_driver *const drivers[] = {
 	&vmm_null,
 };
 
+const char *vmm_accel_name(enum vmm_accel accel)
+{
+	return accel == VMM_ACCEL_KVM ? "kvm" : "tcg";
+}
+
 void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES])
 {
 	char text[VM_ID_CHARS + 1];

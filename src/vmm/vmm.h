@@ -20,6 +20,8 @@ enum vmm_accel {
 	VMM_ACCEL_KVM,
 };
 
+const char *vmm_accel_name(enum vmm_accel accel); /* "tcg", "kvm" */
+
 enum vmm_guest {
 	VMM_GUEST_LINUX, /* kernel, initrd, root disk, agent */
 	VMM_GUEST_PROBE, /* the bare-metal probe: says VMM_PROBE_LINE on its serial port */
@@ -166,9 +168,18 @@ struct vmm_verdict {
 
 #define VMM_BENCH_NONE UINT64_MAX /* the probe did not come to its second line */
 
+enum {
+	/* Times that KVM may be slower than TCG and still be taken: the host may have been busy
+	 * elsewhere in that moment. */
+	VMM_KVM_SLOWER_MAX = 4,
+};
+
 /* Pure.  From the time between the probe's two lines under each accelerator. */
 struct vmm_verdict vmm_judge(uint64_t kvm_us, uint64_t tcg_us);
 const char *vmm_reason_text(enum vmm_reason reason);
+/* For probes, whose few instructions no accelerator can be slow at: the one under which it came up
+ * sooner, KVM when it is close, since its processes are smaller.  0: it did not come up. */
+enum vmm_accel vmm_judge_probe(uint64_t kvm_up_us, uint64_t tcg_up_us);
 
 /* ---- disks: images of formats that a VMM reads ---- */
 

@@ -3,6 +3,7 @@
 import json
 
 import banger_session
+from banger_session import wait_for
 
 ENV_BYTES, LABELS_BYTES = 64 * 1024, 16 * 1024
 KIB = 1024
@@ -82,6 +83,7 @@ def commands_have_the_vms_environment(s):
     p = s.run("vm", "exec", "--env", "BOTH=exec", guest, "--", "/bin/sh", "-c", "echo $WHO $BOTH")
     assert p.stdout == "vm exec\n", p.stdout
     s.run("vm", "delete", "-f", guest)
+    wait_for(lambda: s.processes() == [], "the agent is still there")
 
 
 banger_session.main([five_hundred_of_the_heaviest_are_listed, one_byte_more_is_refused_by_name,

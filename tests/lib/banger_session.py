@@ -111,15 +111,40 @@ class Session:
 
     # ---- guests ----
 
-    def fake_vmm(self, agent=None):
-        """From now on VMs are run by fake_qemu.py: the agent answers, and nothing is booted."""
+    def fake_vmm(self, agent=None, accel="tcg"):
+        """From now on VMs are run by fake_qemu.py: the agent answers, and nothing is booted.  accel None: measured."""
         script = f"{self.top}/fake-qemu"
         fake = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_qemu.py")
+        os.mkdir(f"{self.top}/fake")
         with open(script, "w", encoding="utf-8") as f:
             real = f"{self.libexec}/banger-agent"
-            f.write(f'#!/bin/sh\nREAL_AGENT={real} FAKE_AGENT={agent or real} exec {sys.executable} {fake} "$@"\n')
+            f.write(f'#!/bin/sh\nREAL_AGENT={real} FAKE_AGENT={agent or real} FAKE_TOP={self.top} '
+                    f'exec {sys.executable} {fake} "$@"\n')
         os.chmod(script, 0o700)
         self.env["BANGER_QEMU"] = script
+        if accel:
+            self.env["BANGER_ACCEL"] = accel
+
+    def fake(self, accel, how=None):
+        """How the fake VMM behaves under this accelerator from now on (fake_qemu.py says how it may)."""
+        path = f"{self.top}/fake/{accel}"
+        if how is None:
+            if os.path.exists(path):
+                os.unlink(path)
+            return
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(how)
+
+    def fake_starts(self, forget=True):
+        """The accelerators of the starts since the last time."""
+        path = f"{self.top}/fake/starts"
+        if not os.path.exists(path):
+            return []
+        with open(path, encoding="utf-8") as f:
+            starts = [line.split()[0] for line in f]
+        if forget:
+            os.unlink(path)
+        return starts
 
     def fake_image(self):
         """The image and the kernel "none", which nobody boots."""

@@ -2,14 +2,23 @@
 """What the daemon needs of QEMU, without a guest: the agent runs here, as a process of the test.
 
 Takes QEMU's command line, accepts on the sockets that it inherits, and ends when the agent does.  So a
-test has commands in a "guest" where no kernel can be booted, or in no time.  $FAKE_AGENT is the agent;
-it is told the VM's name in $FAKE_NAME.
+test has commands in a "guest" where no kernel can be booted, or in no time.  $FAKE_AGENT is the agent; it is told the
+VM's name in $FAKE_NAME.  In the session's directory:
+
+    fake/starts    a line per start: the accelerator, and the guest's command line
+    fake/tcg       how it goes under this accelerator, fake/kvm likewise; without the file it goes well:
+                     loop MS     the probe's loop takes that long
+                     silent      nothing comes up
+                     fail WORDS  ends with status 1 and these words
 """
 import os
 import re
 import socket
 import subprocess
 import sys
+import time
+
+TOP = os.environ["FAKE_TOP"]
 
 
 def accepted(argv, name):
@@ -25,20 +34,45 @@ def vm_name(argv):
     return re.match(r"guest=([a-z0-9-]+)", argv[argv.index("-name") + 1]).group(1)
 
 
+def behaviour(accel):
+    try:
+        with open(f"{TOP}/fake/{accel}", encoding="utf-8") as f:
+            verb, _, rest = f.read().strip().partition(" ")
+            return verb, rest
+    except FileNotFoundError:
+        return "loop", "1"
+
+
+def probe(console, cmdline, how, rest):
+    if how != "silent":
+        console.sendall(b"banger-probe: up\r\n")
+    if how == "loop" and "bench" in cmdline:
+        time.sleep(int(rest) / 1000)
+        console.sendall(b"banger-probe: bench done\r\n")
+    while "exit" not in cmdline or how == "silent":
+        time.sleep(3600)
+
+
 def main(argv):
+    accel = re.search(r"accel=(\w+)", " ".join(argv)).group(1)
+    cmdline = argv[argv.index("-append") + 1] if "-append" in argv else ""
+    with open(f"{TOP}/fake/starts", "a", encoding="utf-8") as f:
+        f.write(f"{accel} {cmdline}\n")
+    how, rest = behaviour(accel)
+    if how == "fail":
+        print(f"qemu-system-x86_64: {rest}", file=sys.stderr)
+        return 1
     control = accepted(argv, "control")
     console = accepted(argv, "console")
     agent = accepted(argv, "agent")
-    if console:
-        console.sendall(b"banger-probe: up\r\n")
     if control:
         control.sendall(b'{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\r\n')
-    if agent:
-        return subprocess.run([os.environ["FAKE_AGENT"], "--fd", str(agent.fileno())], check=False,
-                              pass_fds=[agent.fileno()], env=dict(os.environ, FAKE_NAME=vm_name(argv))).returncode
-    while (control or console).recv(4096):
-        pass
-    return 0
+    if console:
+        return probe(console, cmdline.split(), how, rest)
+    if how == "silent":
+        time.sleep(3600)
+    return subprocess.run([os.environ["FAKE_AGENT"], "--fd", str(agent.fileno())], check=False,
+                          pass_fds=[agent.fileno()], env=dict(os.environ, FAKE_NAME=vm_name(argv))).returncode
 
 
 sys.exit(main(sys.argv[1:]))

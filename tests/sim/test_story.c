@@ -48,6 +48,7 @@ Test(story, a_probe_is_created_and_started)
 			       "[    0ms] vm/a step.do step=record\n"
 			       "[    0ms] vm/a vm.state from=creating to=created\n"
 			       "[    0ms] vm/a vm.state from=created to=starting\n"
+			       "[    0ms] vm/a step.do step=accel\n"
 			       "[    0ms] vm/a step.do step=admit\n"
 			       "[    0ms] vm/a step.do step=intent\n"
 			       "[    0ms] vm/a step.do step=runtime\n"
@@ -88,6 +89,7 @@ Test(story, a_guest_runs_a_command_and_is_stopped)
 			       "[  200ms] vm/web undo.do step=runtime\n"
 			       "[  200ms] vm/web undo.do step=intent\n"
 			       "[  200ms] vm/web undo.do step=admit\n"
+			       "[  200ms] vm/web undo.do step=accel\n"
 			       "[  200ms] vm/web vm.state from=stopping to=stopped\n");
 	over(w, c);
 }
@@ -105,6 +107,7 @@ Test(story, a_guest_that_dies_while_it_boots_is_undone)
 	cr_assert_str_eq(call_text(call), "the VMM was killed by signal 6: qemu: it went wrong");
 	expect(world_story(w),
 	       "[    0ms] vm/a vm.state from=created to=starting\n"
+	       "[    0ms] vm/a step.do step=accel\n"
 	       "[    0ms] vm/a step.do step=admit\n"
 	       "[    0ms] vm/a step.do step=intent\n"
 	       "[    0ms] vm/a step.do step=runtime\n"
@@ -124,6 +127,7 @@ Test(story, a_guest_that_dies_while_it_boots_is_undone)
 	       "[  270ms] vm/a undo.do step=runtime\n"
 	       "[  270ms] vm/a undo.do step=intent\n"
 	       "[  270ms] vm/a undo.do step=admit\n"
+	       "[  270ms] vm/a undo.do step=accel\n"
 	       "[  270ms] vm/a vm.state from=starting to=failed\n");
 	over(w, c);
 }
@@ -172,6 +176,7 @@ Test(story, after_a_power_loss_what_ran_is_taken_down)
 			       "[    0ms] vm/a undo.do step=runtime\n"
 			       "[    0ms] vm/a undo.do step=intent\n"
 			       "[    0ms] vm/a undo.do step=admit\n"
+			       "[    0ms] vm/a undo.do step=accel\n"
 			       "[    0ms] vm/a vm.state from=stopping to=stopped\n");
 	c = client_open(w);
 	done(c, client_on_vm(c, METHOD_VM_START, "a"), ERR_NONE);
@@ -230,7 +235,7 @@ Test(story, a_reload_takes_over_what_may_change_and_says_what_waits)
 	       "defaults.vcpu limits.starts_max | paths.libexec vmm.accel");
 	cr_assert_eq(w->daemon->env.conf.vcpu, 2);
 	cr_assert_eq(w->daemon->env.gate.max, 9);
-	cr_assert_str_eq(w->daemon->env.conf.accel, "");
+	cr_assert_str_eq(w->daemon->env.conf.accel, "tcg");
 	cr_assert_str_eq(w->daemon->env.conf.libexec_dir, "/usr/libexec/banger");
 	over(w, c);
 }

@@ -208,6 +208,7 @@ static void make_conf(struct world *w)
 	(void)snprintf(c->qemu, sizeof(c->qemu), "/usr/bin/%s", vmm_program.name);
 	(void)snprintf(c->log_level, sizeof(c->log_level), "debug");
 	c->starts_max = WORLD_STARTS;
+	(void)snprintf(c->accel, sizeof(c->accel), "tcg");
 	c->vcpu = 1;
 	c->memory_bytes = UINT64_C(256) << 20;
 	c->disk_bytes = UINT64_C(1) << 30;

@@ -225,6 +225,7 @@ static struct kernel_view kernels[] = { {
 } };
 static const struct kernel_list_result kernel_list = { .kernels = SEQ(kernels) };
 
+static const struct info_args info_measure = { .measure = true };
 static const struct info_result info = {
 	.version = "0.1.0",
 	.started_ms = UINT64_C(1700000000000),
@@ -233,6 +234,7 @@ static const struct info_result info = {
 	.runtime_dir = "/run/banger",
 	.vmm = "qemu",
 	.accel = "tcg",
+	.probe_accel = "kvm",
 	.accel_reason = "/dev/kvm: Permission denied",
 	.vms = 7,
 	.running = 3,
@@ -402,7 +404,7 @@ const struct sample samples[] = {
 
 	REQUEST("client", "ping", none_schema, NULL),
 	REPLY("client", "ping", none_schema, NULL),
-	REQUEST("client", "info", none_schema, NULL),
+	REQUEST("client", "info", info_args_schema, &info_measure),
 	REPLY("client", "info", info_result_schema, &info),
 	REQUEST("client", "daemon.stop", none_schema, NULL),
 	REPLY("client", "daemon.stop", none_schema, NULL),
