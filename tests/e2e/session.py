@@ -3,6 +3,7 @@
 
 Needs QEMU; the guests are probes, so no kernel and no image are fetched.
 """
+import os
 import banger_session
 
 
@@ -69,6 +70,20 @@ def errors_say_what_to_do(s):
     assert p.returncode != 0 and "nothing" in p.stderr, p.stderr
 
 
+def a_program_that_is_not_there_fails_at_once(s):
+    imager = f"{s.libexec}/banger-imager"
+    os.rename(imager, f"{imager}.away")
+    try:
+        p = s.run("kernel", "import", f"{s.libexec}/probe.elf", "--name", "k", check=False)
+    finally:
+        os.rename(f"{imager}.away", imager)
+    assert p.returncode != 0 and "banger-imager: No such file" in p.stderr, p.stderr
+    assert "no answer within" not in p.stderr, p.stderr
+    assert s.info()["leaks"] == 0
+    s.nothing_left()
+
+
 banger_session.needs_qemu()
 banger_session.main([null_vm_lives_and_goes, probe_comes_up_and_leaves_nothing, ten_at_once, same_op_id_is_one_vm,
-                     running_vm_survives_the_daemons_death, crash_in_the_middle_is_undone, errors_say_what_to_do])
+                     running_vm_survives_the_daemons_death, crash_in_the_middle_is_undone, errors_say_what_to_do,
+                     a_program_that_is_not_there_fails_at_once])

@@ -3,7 +3,7 @@
 
 Takes QEMU's command line, accepts on the sockets that it inherits, and ends when the agent does.  So a
 test has commands in a "guest" where no kernel can be booted, or in no time.  $FAKE_AGENT is the agent; it is told the
-VM's name in $FAKE_NAME.  In the session's directory:
+VM's name in $FAKE_NAME.  A VM whose name begins with "hang" never comes up.  In the session's directory:
 
     fake/starts    a line per start: the accelerator, and the guest's command line
     fake/tcg       how it goes under this accelerator, fake/kvm likewise; without the file it goes well:
@@ -11,14 +11,22 @@ VM's name in $FAKE_NAME.  In the session's directory:
                      silent      nothing comes up
                      fail WORDS  ends with status 1 and these words
 """
+import ctypes
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 
 TOP = os.environ["FAKE_TOP"]
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_us():
+    """As a guest does when its VMM is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def accepted(argv, name):
@@ -69,9 +77,11 @@ def main(argv):
         control.sendall(b'{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\r\n')
     if console:
         return probe(console, cmdline.split(), how, rest)
-    if how == "silent":
-        time.sleep(3600)
-    return subprocess.run([os.environ["FAKE_AGENT"], "--fd", str(agent.fileno())], check=False,
+    if how == "silent" or vm_name(argv).startswith("hang"):
+        while agent.recv(4096):
+            pass
+        return 0
+    return subprocess.run([os.environ["FAKE_AGENT"], "--fd", str(agent.fileno())], check=False, preexec_fn=die_with_us,
                           pass_fds=[agent.fileno()], env=dict(os.environ, FAKE_NAME=vm_name(argv))).returncode
 
 

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""What a person sees: each story at a pseudo-terminal, its screens held against docs/screens.md.
+
+The VMs are fake ones (fake_qemu.py), so that each stage lasts as long as the story wants.
+`terminal.py --bless` writes the document anew.
+"""
+import os
+import re
+import subprocess
+import sys
+
+import banger_session
+from screen import Screen, steady
+
+SCREENS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "screens.md")
+BLESS = "--bless" in sys.argv
+HEAD = """# What you see
+Screens of the command line on a terminal, as a test plays them (`tests/e2e/terminal.py`): times, ids and paths are made
+equal, everything else is what the program prints. `^C` is the interrupt key.
+"""
+CTRL_C = "\x03"
+seen = {}
+
+
+def show(title, command, *screens):
+    """One section of the document: the command as typed, and one or more screens."""
+    blocks = [f"```console\n$ {command}\n{steady(s)}\n```" for s in screens]
+    seen[title] = f"## {title}\n" + "\n\n".join(blocks) + "\n"
+
+
+def terminal(s, *words, **size):
+    return Screen([banger_session.BANGER, *words], s.env, **size)
+
+
+def prepare(s):
+    s.fake_vmm()
+    s.fake_image()
+
+
+def a_command_and_its_status(s):
+    with terminal(s, "vm", "run", "--rm", "--name", "web", "--", "sh", "-c", "echo hello; exit 42") as t:
+        screen, status = t.end()
+    assert status == 42 and "hello" in screen, (status, screen)
+    show("A command in a VM of its own", "banger vm run --rm --name web -- sh -c 'echo hello; exit 42'", screen)
+    s.nothing_left()
+
+
+def a_few_have_a_line_each(s):
+    with terminal(s, "vm", "create", "-n", "2", "--name", "hang", "--memory", "512M") as t:
+        middle = t.until(r"hang-1 +booting +1\.\d s\n")
+        assert re.search(r"hang-2 +booting", middle), middle
+        t.press(CTRL_C)
+        screen, status = t.end()
+    assert status == 130 and "cancelled: 2 of 2 undone" in screen, (status, screen)
+    assert "hang-1  booting" not in screen, screen
+    show("A few VMs have a line each; an interrupt undoes them", "banger vm create -n 2 --name hang --memory 512M",
+         middle, screen + "\n")
+    s.nothing_left()
+
+
+def many_share_a_bar(s):
+    with terminal(s, "vm", "create", "-n", "12", "--name", "hang") as t:
+        middle = t.until(r"\[\.+\] 0 of 12 done +1\.\d s")
+        t.press(CTRL_C)
+        t.until("interrupt again")
+        screen, status = t.end()
+    assert status == 130 and "cancelled: 12 of 12 undone" in screen, (status, screen)
+    show("Many share a bar", "banger vm create -n 12 --name hang", middle)
+    s.nothing_left()
+
+
+def a_second_interrupt_leaves_at_once(s):
+    with terminal(s, "vm", "create", "--name", "hang-stop") as t:
+        t.until("booting")
+        t.press(CTRL_C + CTRL_C)
+        screen, status = t.end()
+    assert status == 130, (status, screen)
+    banger_session.wait_for(lambda: s.vms() == [], "what was left is undone by the daemon")
+
+
+def an_interrupt_goes_to_the_command(s):
+    with terminal(s, "vm", "run", "--rm", "--name", "web", "--", "sh", "-c",
+                  "trap 'echo caught; kill $p; exit 7' INT; sleep 60 & p=$!; echo ready; wait") as t:
+        t.until("ready$|ready\n")
+        t.press(CTRL_C)
+        screen, status = t.end()
+    assert status == 7 and "caught" in screen, (status, screen)
+    s.nothing_left()
+
+
+def a_failing_command_says_so(s):
+    with terminal(s, "vm", "run", "--rm", "--name", "web", "--", "no-such-program") as t:
+        screen, status = t.end()
+    assert status == 127 and "no-such-program" in screen, (status, screen)
+    show("A command that is not there", "banger vm run --rm --name web -- no-such-program", screen)
+    s.nothing_left()
+
+
+def typing_errors_are_answered(s):
+    screens = []
+    for words, says in ((["vm", "creat"], "did you mean"), (["vm", "create", "--memroy", "1G"], "did you mean"),
+                        (["vm", "create", "--memory", "lots"], "lots"), (["vm", "stop", "wbe"], "wbe")):
+        with terminal(s, *words) as t:
+            screen, status = t.end()
+        assert status != 0 and says in screen, (status, screen)
+        screens.append((f"banger {' '.join(words)}", screen))
+    blocks = "\n".join(f"$ {c}\n{steady(t)}" for c, t in screens)
+    seen["Typing errors"] = f"## Typing errors\n```console\n{blocks}\n```\n"
+
+
+def tables_fit_forty_columns(s):
+    s.run("vm", "create", "--vmm", "null", "--no-start", "--name", "a-name-that-is-rather-longer-than-the-others")
+    s.run("vm", "create", "--vmm", "null", "--name", "b")
+    with terminal(s, "vm", "list", "-a", cols=40) as t:
+        narrow, status = t.end()
+    assert status == 0 and all(len(line) <= 40 for line in narrow.splitlines()), narrow
+    assert len(narrow.splitlines()) == 3, narrow
+    with terminal(s, "vm", "list", "-a", cols=120) as t:
+        wide, _ = t.end()
+    assert "a-name-that-is-rather-longer-than-the-others" in wide, wide
+    show("Tables fit the terminal", "banger vm list -a     # 40 columns, then 120", narrow, wide)
+    with terminal(s, "vm", "create", "-n", "12", "--name", "hang", cols=40) as t:
+        screen = t.until("0 of 12 done +1")
+        assert "[" not in screen.splitlines()[-1], screen
+        t.press(CTRL_C)
+        t.end()
+    s.clear()
+
+
+def no_terminal_no_live_display(s):
+    """To a pipe and to a file: plain lines, no escape, results on stdout alone."""
+    for env in ({}, {"NO_COLOR": "1"}):
+        p = subprocess.run([banger_session.BANGER, "vm", "run", "--rm", "--name", "web", "--", "echo", "hello"],
+                           env={**s.env, **env}, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        assert p.returncode == 0 and p.stdout == b"hello\n" and b"\033" not in p.stderr, p
+        assert b"web  booting\n" in p.stderr, p
+    out = f"{s.top}/out"
+    with open(out, "wb") as f:
+        p = subprocess.run([banger_session.BANGER, "vm", "list", "-a", "--json"], env=s.env, stdout=f, timeout=60)
+    with open(out, "rb") as f:
+        assert p.returncode == 0 and b"\033" not in f.read()
+    with terminal(s, "--no-color", "vm", "create", "--name", "plain") as t:
+        screen, status = t.end()
+    assert status == 0 and b"\033" not in t.raw, t.raw
+    s.clear()
+
+
+def the_document_is_true(s):
+    text = HEAD + "\n" + "\n".join(seen.values())
+    if BLESS:
+        with open(SCREENS, "w", encoding="utf-8") as f:
+            f.write(text)
+        return
+    with open(SCREENS, encoding="utf-8") as f:
+        was = f.read()
+    for title, section in seen.items():
+        assert section in was, f"docs/screens.md differs in \"{title}\"; terminal.py --bless writes it:\n{section}"
+
+
+STORIES = [a_command_and_its_status, a_few_have_a_line_each, many_share_a_bar, a_second_interrupt_leaves_at_once,
+           an_interrupt_goes_to_the_command, a_failing_command_says_so, typing_errors_are_answered,
+           tables_fit_forty_columns, no_terminal_no_live_display, the_document_is_true]
+
+if __name__ == "__main__":
+    sys.argv = [a for a in sys.argv if a != "--bless"]
+    banger_session.main(STORIES, prepare=prepare)
