@@ -1,6 +1,6 @@
 /* crew.c
  *
- * #syscalls(supervisor) waitid wait4 kill openat close
+ * #syscalls(supervisor) waitid wait4 kill? openat close
  */
 #include "helper/crew.h"
 

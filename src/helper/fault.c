@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/cleanup.h"
@@ -44,6 +46,8 @@ int fault_point(const char *what, struct err *e)
 		__builtin_trap();
 	while (plan->action == FAULT_HANG) {
 	}
+	if (plan->action >= FAULT_CALL)
+		(void)syscall(plan->action - FAULT_CALL, 0, 0, 0, 0, 0, 0);
 	return err_num(e, ERR_NET_FAILED, plan->action, "%s: injected", what);
 }
 #endif

@@ -13,14 +13,16 @@
 #include "base/macros.h"
 
 struct fault_plan {
-	uint32_t at;     /* the point that fails, from 1; 0: none */
-	int32_t action;  /* an errno, or FAULT_DIE, or FAULT_HANG */
+	uint32_t at;    /* the point that fails, from 1; 0: none */
+	int32_t action; /* an errno, FAULT_DIE, FAULT_HANG, or FAULT_CALL and a system call's number
+			 */
 	uint32_t passed; /* points that were met since the operation began */
 };
 
 enum {
 	FAULT_DIE = 0,
 	FAULT_HANG = -1,
+	FAULT_CALL = 1000,
 };
 
 #ifdef HELPER_FAULTS

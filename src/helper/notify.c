@@ -1,6 +1,5 @@
 /* notify.c
  *
- * #syscalls(start) socket:AF_UNIX connect?
  * #syscalls(supervisor) sendto
  */
 #include "helper/notify.h"

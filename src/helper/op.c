@@ -19,7 +19,7 @@ const struct helper_op helper_ops[HELPER_NMETHODS] = {
 	[HELPER_REMOVE_NAT]     = { NET,      OP_ABSENT,  0,  5000, nat_validate,      nat_act,      nat_undo },
 	[HELPER_PREPARE_TAPS]   = { NET,      OP_PRESENT, HELPER_SLOTS_MAX, 20000, taps_validate,     taps_act,     taps_undo },
 	[HELPER_RELEASE_TAPS]   = { NET,      OP_ABSENT,  0,       20000, taps_validate,     taps_act,     taps_undo },
-	[HELPER_SYNC_RESOLVER]  = { RESOLVER, OP_PRESENT, 0, 10000, resolver_validate, resolver_act, resolver_undo },
+	[HELPER_SYNC_RESOLVER]  = { RESOLVER, OP_PRESENT, 0, 10000, resolver_sync_validate, resolver_act, resolver_undo },
 	[HELPER_CLEAR_RESOLVER] = { RESOLVER, OP_ABSENT,  0, 10000, resolver_validate, resolver_act, resolver_undo },
 	[HELPER_REPORT_NET]     = { NET,      OP_ANSWER,  0, 10000, op_no_args,        report_act,   NULL },
 };

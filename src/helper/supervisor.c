@@ -1,6 +1,6 @@
 /* supervisor.c
  *
- * #syscalls(supervisor) poll ppoll? read signalfd4 fcntl
+ * #syscalls(supervisor) poll read
  */
 #include "helper/supervisor.h"
 

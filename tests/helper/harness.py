@@ -31,7 +31,7 @@ address = 10.98.0.1/24
 OWNER = 65533  # nobody's uid
 VM = "00000014d2jp"
 TAP = "bg-" + VM
-DIE, HANG = 0, -1  # enum of src/helper/fault.h
+DIE, HANG, CALL = 0, -1, 1000  # enum of src/helper/fault.h
 DEADLINE_S = 20
 
 
@@ -41,6 +41,11 @@ class Refused(Exception):
     def __init__(self, error):
         self.code, self.message, self.error = error["code"], error.get("message", ""), error
         super().__init__(f"{self.code}: {self.message}")
+
+
+def framed(frame):
+    data = msgpack.packb(frame)
+    return struct.pack(">I", len(data)) + data
 
 
 class Client:
@@ -54,8 +59,13 @@ class Client:
             self.hello = self.receive()
 
     def send(self, frame):
-        data = msgpack.packb(frame)
-        self.sock.sendall(struct.pack(">I", len(data)) + data)
+        self.send_bytes(framed(frame))
+
+    def send_bytes(self, data):
+        try:
+            self.sock.sendall(data)
+        except BrokenPipeError:
+            pass  # it has hung up, and said why: receive() tells
 
     def receive(self):
         while len(self.bytes) < 4 or len(self.bytes) < 4 + self.length():

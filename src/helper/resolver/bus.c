@@ -1,8 +1,8 @@
 /* bus.c
  *
- * #syscalls socket:AF_UNIX connect sendmsg recvmsg sendto? recvfrom? getsockopt setsockopt fcntl ppoll close
- * #syscalls getrandom? brk? mmap? munmap? mremap? futex? getuid? geteuid? getgid? getegid? getpid? gettid?
- * #syscalls(start) openat read pread64 newfstatat mmap mprotect munmap brk close
+ * #syscalls socket:AF_UNIX connect sendmsg recvmsg sendto? recvfrom? getsockopt setsockopt ppoll? close
+ * #syscalls newfstatat getsockname getrandom? brk? mmap? munmap? mremap? futex? getuid? geteuid? getgid? getegid? getpid? gettid?
+ * #syscalls(start) openat read pread64? newfstatat mmap mprotect munmap brk? close
  */
 #include "helper/resolver/bus.h"
 

@@ -83,15 +83,22 @@ int resolver_validate(const struct helper_conf *conf, const void *args,
 
 	if (!b)
 		return err_errno(e);
-	if (a->server[0] != '\0') {
-		const int rc = server_parse(a->server, &t, e);
-
-		if (rc < 0)
-			return rc;
-	}
 	memcpy(t.bridge, b->name, sizeof(t.bridge));
 	ret_target->resolver = t;
 	return 0;
+}
+
+int resolver_sync_validate(const struct helper_conf *conf, const void *args,
+			   struct op_target *ret_target, struct err *e)
+{
+	const struct helper_resolver_args *const a = args;
+	int rc = resolver_validate(conf, args, ret_target, e);
+
+	if (rc < 0)
+		return rc;
+	if (a->server[0] == '\0')
+		return err_set(e, ERR_HELPER_REFUSED, "server: missing");
+	return server_parse(a->server, &ret_target->resolver, e);
 }
 
 /* ---- act, undo ---- */
@@ -135,8 +142,6 @@ int resolver_act(struct op_call *c, struct err *e)
 	int ifindex = 0;
 	int rc;
 
-	if (t->family == AF_UNSPEC)
-		return err_set(e, ERR_HELPER_REFUSED, "server: missing");
 	rc = index_of(t->bridge, &ifindex, e);
 	if (rc == 0)
 		rc = bus_open(&bus, e);

@@ -9,5 +9,5 @@
 
 int resolver_open(const struct helper_conf *conf, void **ret_env, struct err *e);
 
-op_validate resolver_validate;
+op_validate resolver_validate, resolver_sync_validate;
 op_step resolver_act, resolver_undo;

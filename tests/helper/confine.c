@@ -1,0 +1,123 @@
+/* confine.c - each role confines itself, then makes one system call: what its list lacks is death,
+ * what it holds is not.  As root; TAP.
+ *
+ * Built without sanitizers, whose own calls the filters of their builds allow.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "helper/filter.h"
+
+enum {
+	STATUS_NOT_CONFINED = 3,
+	STATUS_SKIP = 77,
+};
+
+#define BIT_OF(role) (1U << (role))
+#define WORKERS      (BIT_OF(FILTER_SUPERVISOR) - 1)
+#define EVERYONE     (BIT_OF(FILTER_NROLES) - 1)
+
+/* A call, its first arguments, and the roles that die of it; the others must live. */
+struct row {
+	const char *name;
+	long number;
+	long args[3];
+	unsigned deadly; /* mask of roles */
+};
+
+/* clang-format off */
+static const struct row rows[] = {
+	{ "io_uring_setup",     SYS_io_uring_setup,    { 0 },                    EVERYONE },
+	{ "io_uring_enter",     SYS_io_uring_enter,    { -1 },                   EVERYONE },
+	{ "io_uring_register",  SYS_io_uring_register, { -1 },                   EVERYONE },
+	{ "execve",             SYS_execve,            { 0 },                    EVERYONE },
+	{ "execveat",           SYS_execveat,          { -1 },                   EVERYONE },
+	{ "ptrace",             SYS_ptrace,            { 0 },                    EVERYONE },
+	{ "process_vm_writev",  SYS_process_vm_writev, { 0 },                    EVERYONE },
+	{ "bpf",                SYS_bpf,               { 0 },                    EVERYONE },
+	{ "mount",              SYS_mount,             { 0 },                    EVERYONE },
+	{ "unshare",            SYS_unshare,           { 0 },                    EVERYONE },
+	{ "setns",              SYS_setns,             { -1 },                   EVERYONE },
+	{ "init_module",        SYS_init_module,       { 0 },                    EVERYONE },
+	{ "kexec_load",         SYS_kexec_load,        { 0 },                    EVERYONE },
+	{ "chmod",              SYS_chmod,             { 0 },                    EVERYONE },
+	{ "open",               SYS_open,              { 0 },                    EVERYONE },
+	{ "openat",             SYS_openat,            { AT_FDCWD },             WORKERS },
+	{ "openat2",            SYS_openat2,           { AT_FDCWD },             EVERYONE },
+	{ "clone",              SYS_clone,             { -1 },                   WORKERS },
+	{ "clone3",             SYS_clone3,            { 0 },                    EVERYONE },
+	{ "kill",               SYS_kill,              { 0, 0 },                 WORKERS },
+	{ "prctl",              SYS_prctl,             { PR_GET_DUMPABLE },      WORKERS },
+	{ "socket AF_INET",     SYS_socket,            { AF_INET, SOCK_STREAM }, EVERYONE },
+	{ "socket AF_UNIX",     SYS_socket,            { AF_UNIX, -1 },          WORKERS & ~BIT_OF(FILTER_RESOLVER) },
+	{ "socket AF_NETLINK",  SYS_socket,            { AF_NETLINK, -1 },       WORKERS },
+	{ "bind",               SYS_bind,              { -1 },                   WORKERS },
+	{ "mmap",               SYS_mmap,              { 0 },                    WORKERS & ~BIT_OF(FILTER_RESOLVER) },
+	{ "brk",                SYS_brk,               { 0 },                    WORKERS & ~BIT_OF(FILTER_RESOLVER) },
+	{ "ioctl TIOCSTI",      SYS_ioctl,             { -1, 0x5412 },           EVERYONE },
+	{ "ioctl TUNSETIFF",    SYS_ioctl,             { -1, TUNSETIFF },        WORKERS & ~BIT_OF(FILTER_NET) },
+	{ "ioctl TUNSETIFF and more", SYS_ioctl,       { -1, (long)(1UL << 32 | TUNSETIFF) }, EVERYONE },
+	{ "close",              SYS_close,             { -1 },                   0 },
+	{ "recvmsg",            SYS_recvmsg,           { -1 },                   0 },
+};
+/* clang-format on */
+
+static int number; /* of the test */
+static int failures;
+
+static void tell(bool passed, const char *role, const char *what, int status)
+{
+	number++;
+	failures += passed ? 0 : 1;
+	(void)printf("%sok %d - %s: %s\n", passed ? "" : "not ", number, role, what);
+	if (!passed)
+		(void)printf("# wait status %#x\n", (unsigned)status);
+}
+
+static int in_child(enum filter_role role, const struct row *r)
+{
+	const pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		if (filter_confine(role, NULL) < 0)
+			_exit(STATUS_NOT_CONFINED);
+		(void)syscall(r->number, r->args[0], r->args[1], r->args[2], 0, 0, 0);
+		_exit(0);
+	}
+	(void)waitpid(pid, &status, 0);
+	return status;
+}
+
+int main(void)
+{
+	if (geteuid() != 0) {
+		(void)puts("1..0 # SKIP needs root");
+		return STATUS_SKIP;
+	}
+	(void)printf("1..%d\n", (int)(FILTER_NROLES * ARRAY_LEN(rows)));
+	for (int role = 0; role < FILTER_NROLES; role++)
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			char what[80];
+			const bool deadly = (rows[i].deadly & BIT_OF(role)) != 0;
+			(void)fflush(stdout);
+			const int status = in_child((enum filter_role)role, &rows[i]);
+			const bool died = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+			const bool lived = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+
+			(void)snprintf(what, sizeof(what), "%s is %s", rows[i].name,
+				       deadly ? "death" : "allowed");
+			tell(deadly ? died : lived, filters[role].name, what, status);
+		}
+	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}

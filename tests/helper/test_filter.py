@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""The filters of a build as users have it: a denied system call within an operation is the worker's death; the lists
+hold what a run of every operation asks for, and nothing besides."""
+import collections
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+from harness import CALL, DEADLINE_S, DIE, OWNER, TAP, VM, Client, Place, Refused, main, read_file, run
+from resolved import Bus
+
+BRIDGE = {"bridge": "br-fc"}
+VM_TAP = {"bridge": "br-fc", "slot": 3, "vm": VM}
+NAT = {**VM_TAP, "address": "10.97.0.9"}
+SLOTS = {"bridge": "br-fc", "first": 10, "count": 2}
+PLAIN = os.environ["BANGERD_ROOT_PLAIN"]
+
+
+class Plain(Place):
+    def __init__(self):
+        super().__init__(binary=PLAIN)
+
+
+DENIED = {"open": 2, "mmap": 9, "brk": 12, "socket": 41, "fork": 57, "execve": 59, "kill": 62, "ptrace": 101, "prctl": 157,
+          "mount": 165, "openat": 257, "unshare": 272, "io_uring_setup": 425, "openat2": 437}  # numbers of x86-64
+
+
+def a_denied_call_within_an_operation_is_death(place):
+    for name, number in DENIED.items():
+        place.faults.plan(1, CALL + number)
+        try:
+            place.ask("ensure_bridge", **BRIDGE)
+            raise AssertionError(f"{name} is allowed")
+        except Refused as e:
+            assert e.code == "helper.worker" and "system call" in e.message, f"{name}: {e}"
+        place.faults.none()
+        assert place.report() == {}
+
+
+# ---- complete and minimal ----
+
+def everything(place):
+    """Every operation."""
+    ask = place.ask
+    ask("ensure_bridge", **BRIDGE)
+    ask("create_tap", **VM_TAP)
+    ask("create_tap", **VM_TAP, descriptor=True)
+    os.close(*place.client.take_fds())
+    ask("ensure_nat", **NAT)
+    ask("prepare_slots.net", **SLOTS)
+    ask("sync_resolver_routing", **BRIDGE, server="127.0.0.1:42069")
+    ask("clear_resolver_routing", **BRIDGE)
+    ask("host_report.net")
+    ask("remove_nat", **NAT)
+    ask("release_slots.net", **SLOTS)
+    ask("delete_tap", **VM_TAP)
+    ask("remove_bridge", **BRIDGE)
+
+
+LINE = re.compile(r"^(\d+) +(\w+)\(([^,)]*)(?:, (\w+))?")
+FILTER = re.compile(r"seccomp\(SECCOMP_SET_MODE_FILTER, .*\{len=")
+
+
+def traced(path, supervisor):
+    """{pid: {call}} of what each process asked for once it was confined.  What a worker asks for before that, it asks
+    for under the supervisor's filter, if that is in force already."""
+    asked, confined = collections.defaultdict(set), set()
+    for line in read_file(path).splitlines():
+        m = LINE.match(line)
+        if not m:
+            continue
+        pid, call, first, second = int(m[1]), *m.groups()[1:]
+        under = pid if pid in confined else supervisor if supervisor in confined else None
+        if under:
+            asked[under] |= {f"ioctl {second}" if call == "ioctl" else call, f"{call}:{first}"}
+        if FILTER.search(line):
+            confined.add(pid)
+    return asked
+
+
+def the_lists_are_complete_and_minimal():
+    trace = os.path.join("/run", "trace")
+    with Bus():
+        place = Place(binary=PLAIN, prefix=["strace", "-f", "-o", trace])
+        workers = {name: pid for name, pid in place.helper.workers().items()}
+        workers["supervisor"] = place.helper.main_pid()
+        everything(place)
+        # What only a supervisor's later days bring: a successor, a stranger, a timeout.
+        place.faults.plan(1, DIE)
+        try:
+            place.ask("ensure_bridge", **BRIDGE)
+        except Refused:
+            place.faults.none()
+        for name, pid in place.helper.workers().items():
+            if pid == workers[name]:
+                os.kill(pid, signal.SIGKILL)
+        everything(place)
+        os.chmod(place.helper.path, 0o666)
+        Client(place.helper.path).close()
+        successors = place.helper.workers()
+        idle = {name for name in successors if f"actor=helper/{name} ev=request" not in place.helper.log()}
+        place.close()
+    asked = traced(trace, workers["supervisor"])
+    with open(os.environ["BANGER_FILTERS"], encoding="utf-8") as f:
+        lists = json.load(f)
+    wrong = []
+    for name, pid in workers.items():
+        rows = {**lists[name]["syscalls"], **{f"ioctl {k}": rare for k, rare in lists[name]["ioctls"].items()}}
+        used = asked[pid] | asked[successors.get(name)]
+        never = sorted(row for row, rare in rows.items() if not rare and row not in used)
+        if never and name not in idle:
+            wrong.append(f"{name} never asked for {' '.join(never)}")
+        unknown = sorted(c for c in used if ":" not in c and c not in rows and not any(r.startswith(c + ":") for r in rows))
+        if unknown:
+            wrong.append(f"{name} asked for {' '.join(unknown)}, which it may not")
+        if not used:
+            wrong.append(f"{name} was not traced")
+    assert not wrong, "; ".join(wrong)
+
+
+def need(program):
+    if not shutil.which(program):
+        print(f"1..0 # SKIP no {program}")
+        raise SystemExit(77)
+
+
+need("strace")
+main([a_denied_call_within_an_operation_is_death, the_lists_are_complete_and_minimal], Plain)
