@@ -12,7 +12,7 @@
 enum {
 	BAR_CELLS = 30,
 	BAR_ROOM = 60,           /* columns below which the bar itself is left out */
-	TIME_AFTER_US = 1000000, /* a phase says its time from here on: quick ones would flicker */
+	TIME_AFTER_US = 1000000, /* what is quicker is not told: it would flicker, and fill logs */
 };
 
 static const char undo_prefix[] = "undo ";
@@ -22,6 +22,7 @@ static const struct {
 	const char *stage;
 	const char *phase;
 } phases[] = {
+	{ "accel", "measuring this host" },
 	{ "admit", "waiting for its turn" },
 	{ "intent", "preparing" },
 	{ "files", "preparing" },
@@ -207,8 +208,35 @@ static void draw(struct progress *p)
 	p->drawn = f.lines;
 }
 
+/* A plain log has each phase that lasts once, without what is for the live display: bytes and time.
+ */
+static void say(struct progress_row *row)
+{
+	char line[PROGRESS_LINE_MAX];
+	struct progress_row still = *row;
+
+	row->said = true;
+	still.total = 0;
+	progress_row_text(&still, 0, still.begun_us, line);
+	(void)fprintf(stderr, "%s\n", line);
+}
+
+static void say_slow(struct progress *p)
+{
+	const uint64_t now_us = clock_us();
+
+	for (uint32_t i = 0; i < p->nrows; i++) {
+		struct progress_row *row = &p->rows[i];
+
+		if (!row->said && !row->ended_us && now_us - row->phase_us >= TIME_AFTER_US)
+			say(row);
+	}
+}
+
 void progress_tick(struct progress *p)
 {
+	if (p->plain)
+		say_slow(p);
 	if (p->live && (p->nrows > 0 || p->expected > PROGRESS_ROWS_MAX))
 		draw(p);
 }
@@ -224,19 +252,7 @@ static struct progress_row *row_of(struct progress *p, vm_id id)
 	return &p->rows[p->nrows++];
 }
 
-/* A plain log has each phase once, without what is for the live display: bytes and time. */
-static void say(const struct progress_row *row)
-{
-	char line[PROGRESS_LINE_MAX];
-	struct progress_row still = *row;
-
-	still.total = 0;
-	progress_row_text(&still, 0, still.begun_us, line);
-	(void)fprintf(stderr, "%s\n", line);
-}
-
-/* Whether there is something new to say. */
-static bool row_update(struct progress_row *row, const struct progress_event *ev, bool over)
+static void row_update(struct progress_row *row, const struct progress_event *ev, bool over)
 {
 	char phase[sizeof(row->phase)];
 
@@ -251,9 +267,12 @@ static bool row_update(struct progress_row *row, const struct progress_event *ev
 	(void)snprintf(row->message, sizeof(row->message), "%.79s", ev->message);
 	row->done = ev->done;
 	row->total = ev->total;
+	if (news) {
+		row->phase_us = clock_us();
+		row->said = false;
+	}
 	if (over)
 		row->ended_us = clock_us();
-	return news;
 }
 
 void progress_take(struct progress *p, const struct progress_event *ev)
@@ -275,8 +294,8 @@ void progress_take(struct progress *p, const struct progress_event *ev)
 			shown.message[0] = '\0';
 		if (ev->id != 0) /* done and total count VMs, not bytes */
 			shown.total = 0;
-		if (row && row_update(row, &shown, over) && p->plain && !over)
-			say(row);
+		if (row)
+			row_update(row, &shown, over);
 	}
 	if (p->live && (over || !bar)) /* thousands of stages pass under one bar */
 		draw(p);

@@ -1,10 +1,10 @@
 /* progress.h - what is happening, on stderr, while a request is under way.
  *
  * On a terminal the display redraws itself: up to PROGRESS_ROWS_MAX VMs have a line each with what
- * they do and for how long, more of them share one bar.  Off a terminal each new phase is a plain
- * line (for few VMs); with --quiet or --json there is nothing.  The session feeds it
- * (call.progress) and lets it redraw every PROGRESS_TICK_MS, so that a long phase is seen to be
- * alive.
+ * they do and for how long, more of them share one bar.  Off a terminal a phase that lasts is a
+ * plain line (for few VMs), so that a log tells what is slow and nothing else; with --quiet or
+ * --json there is nothing.  The session feeds it (call.progress) and lets it redraw every
+ * PROGRESS_TICK_MS, so that a long phase is seen to be alive.
  */
 #pragma once
 
@@ -29,6 +29,8 @@ struct progress_row {
 	char message[80];
 	uint64_t done, total; /* bytes, where total is known */
 	uint64_t begun_us;
+	uint64_t phase_us; /* when the phase began */
+	bool said;         /* the phase, in a plain line */
 	uint64_t ended_us; /* 0 until it is up or has failed */
 };
 

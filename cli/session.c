@@ -361,7 +361,7 @@ int session_begin(struct session *s, struct call *c, enum client_method m, const
 		return err_set(&c->err, ERR_BAD_REQUEST, "request %s: a word is not UTF-8",
 			       client_methods[m].name);
 	if (rc == 0 && c->progress)
-		s->progress = c->progress->live ? c->progress : NULL;
+		s->progress = c->progress->live || c->progress->plain ? c->progress : NULL;
 	if (rc < 0)
 		return err_num(&c->err, ERR_HOST_MEMORY, rc, "request %s", client_methods[m].name);
 	return 0;

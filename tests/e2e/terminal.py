@@ -6,6 +6,7 @@ The VMs are fake ones (fake_qemu.py), so that each stage lasts as long as the st
 """
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -133,7 +134,14 @@ def no_terminal_no_live_display(s):
         p = subprocess.run([banger_session.BANGER, "vm", "run", "--rm", "--name", "web", "--", "echo", "hello"],
                            env={**s.env, **env}, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         assert p.returncode == 0 and p.stdout == b"hello\n" and b"\033" not in p.stderr, p
-        assert b"web  booting\n" in p.stderr, p
+        assert b"booting" not in p.stderr, p
+    p = subprocess.Popen([banger_session.BANGER, "vm", "create", "--name", "hang"], env=s.env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while (line := p.stderr.readline()) != b"hang  booting\n":  # what lasts is told
+        assert line.startswith(b"banger: creating"), line
+    p.send_signal(signal.SIGINT)
+    assert p.wait(60) == 130 and b"1 of 1 undone" in p.stderr.read()
+    p.stderr.close()
     out = f"{s.top}/out"
     with open(out, "wb") as f:
         p = subprocess.run([banger_session.BANGER, "vm", "list", "-a", "--json"], env=s.env, stdout=f, timeout=60)
