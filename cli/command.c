@@ -100,6 +100,13 @@ const struct command commands[] = {
 	{ .name = "ping", .args = "", .run = ping_run, .summary = "ask the daemon for an answer" },
 	{ .name = "doctor", .args = "", .run = doctor_run, .summary = "check this host and say what to do",
 	  .doc = "Changes nothing and starts nothing. The exit status is 1 when a check fails." },
+	{ .name = "config show", .args = "", .run = config_show_run, .options = BIT(OPT_FORMAT), .summary = "show every setting and where it came from",
+	  .doc = "Of the daemon that runs; where none does, of what one would read. Settings are described in banger.conf(5)." },
+	{ .name = "config check", .args = "[FILE]", .run = config_check_run, .max_args = 1, .summary = "say what is wrong in a configuration file",
+	  .doc = "Without FILE: in those that are read, and in the environment. One line per problem, with file and line; the exit status is 1 when there is any.",
+	  .examples = "banger config check ./banger.conf" },
+	{ .name = "config reload", .args = "", .run = config_reload_run, .summary = "make the daemon read its configuration again",
+	  .doc = "Says which settings have a new value, and which get theirs when the daemon starts again. Where anything is wrong, all stays as it is." },
 	{ .name = "daemon start", .args = "", .run = daemon_start_run, .summary = "start the daemon; other commands do it when needed" },
 	{ .name = "daemon stop", .args = "", .run = daemon_stop_run, .summary = "end the daemon; VMs run on" },
 	{ .name = "daemon status", .args = "", .run = daemon_status_run, .summary = "say whether the daemon runs (exit status 0) or not (1)" },
@@ -122,6 +129,7 @@ const struct command_group command_groups[] = {
 	{ "image", "root file systems: import, build, remove" },
 	{ "kernel", "kernels: import, list, remove" },
 	{ "op", "operations: what was done, what is under way, cancel" },
+	{ "config", "settings: show, check, read again" },
 	{ "daemon", "the daemon: start, stop, status" },
 };
 

@@ -15,7 +15,7 @@
 
 enum {
 	BACKLOG = 1024,  /* commands that may wait while the daemon comes up */
-	LOG_WORDS = 160, /* bytes of the log's end that fit into an error */
+	LOG_WORDS = 208, /* bytes of the log's end that fit into an error */
 	LOG_READ = 2048,
 	PRIVATE_FILE = 0600,
 };
@@ -98,7 +98,7 @@ static int log_open(const struct paths *p, off_t *ret_at, struct err *e)
 
 /* Connected before our copy of the listening socket is closed: if the daemon dies from here on, the
  * kernel tells us. */
-static int start(const struct paths *p, const struct sockaddr_un *addr,
+static int start(const struct options *o, const struct paths *p, const struct sockaddr_un *addr,
 		 struct connect_result *ret_how, struct err *e)
 {
 	CLEANUP_FD int listener = -EBADF;
@@ -116,7 +116,7 @@ static int start(const struct paths *p, const struct sockaddr_un *addr,
 	fd = try_connect(addr);
 	if (fd < 0)
 		return err_num(e, ERR_DAEMON_DOWN, fd, "connect to %s", addr->sun_path);
-	rc = spawn_daemon(listener, log, e);
+	rc = spawn_daemon(o, listener, log, e);
 	if (rc < 0) {
 		(void)unlink(addr->sun_path); /* a later command meets nothing, not a dead end */
 		return rc;
@@ -126,8 +126,9 @@ static int start(const struct paths *p, const struct sockaddr_un *addr,
 	return 0;
 }
 
-static int start_locked(const struct paths *p, const struct sockaddr_un *addr,
-			struct connect_result *ret_how, struct err *e)
+static int start_locked(const struct options *o, const struct paths *p,
+			const struct sockaddr_un *addr, struct connect_result *ret_how,
+			struct err *e)
 {
 	CLEANUP_FD int lock = -EBADF;
 	int rc = paths_ensure_dir(p->runtime, e);
@@ -144,20 +145,20 @@ static int start_locked(const struct paths *p, const struct sockaddr_un *addr,
 		*ret_how = (struct connect_result){ .fd = rc };
 		return 0;
 	}
-	return start(p, addr, ret_how, e);
+	return start(o, p, addr, ret_how, e);
 }
 
-int connect_daemon(const char *socket, bool may_start, struct connect_result *ret_how,
+int connect_daemon(const struct options *o, bool may_start, struct connect_result *ret_how,
 		   struct err *e)
 {
 	struct paths p = { 0 };
 	struct sockaddr_un addr;
 	int rc = 0;
 
-	if (!socket)
+	if (!o->socket)
 		rc = paths_session(&p, e);
 	if (rc == 0)
-		rc = address_of(socket ? socket : p.socket, &addr, e);
+		rc = address_of(o->socket ? o->socket : p.socket, &addr, e);
 	if (rc < 0)
 		return rc;
 	rc = try_connect(&addr);
@@ -165,16 +166,18 @@ int connect_daemon(const char *socket, bool may_start, struct connect_result *re
 		*ret_how = (struct connect_result){ .fd = rc };
 		return 0;
 	}
-	if (!socket && may_start && (rc == -ENOENT || rc == -ECONNREFUSED))
-		return start_locked(&p, &addr, ret_how, e);
+	if (!o->socket && may_start && (rc == -ENOENT || rc == -ECONNREFUSED))
+		return start_locked(o, &p, &addr, ret_how, e);
 	return err_num(e, ERR_DAEMON_DOWN, rc, "connect to %s", addr.sun_path);
 }
 
-/* The end of what the daemon wrote since `at`, in one line. */
+/* What the daemon said of its end ("bangerd: ..."), else the last it wrote since `at`. */
 static void last_words(const char *path, off_t at, char *out, size_t size)
 {
+	static const char begin[] = "bangerd: ";
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	char text[LOG_READ + 1];
+	const char *from = text;
 	struct stat st;
 	ssize_t n = 0;
 
@@ -189,9 +192,14 @@ static void last_words(const char *path, off_t at, char *out, size_t size)
 	if (n <= 0)
 		return;
 	text[n] = '\0';
-	const size_t keep = (size_t)n < size ? (size_t)n : size - 1;
-	memcpy(out, text + (size_t)n - keep, keep);
-	out[keep] = '\0';
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, begin, strlen(begin)) == 0)
+			from = line + strlen(begin);
+	}
+	if (from == text && (size_t)n >= size)
+		from = text + (size_t)n - (size - 1);
+	(void)snprintf(out, size, "%.*s", (int)strcspn(from, from == text ? "" : "\n"), from);
 }
 
 int connect_explain(const struct connect_result *how, struct err *e)

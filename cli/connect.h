@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/paths.h"
+#include "options.h"
 
 struct connect_result {
 	int fd;       /* owned by the caller; non-blocking */
@@ -19,8 +20,8 @@ struct connect_result {
 	off_t log_at; /* where the started daemon's lines begin */
 };
 
-/* `socket` NULL: the session's.  Only that one is started when absent, and only if `start`. */
-int connect_daemon(const char *socket, bool start, struct connect_result *ret_how,
+/* To o->socket, else the session's.  Only that one is started when absent, and only if `start`. */
+int connect_daemon(const struct options *o, bool start, struct connect_result *ret_how,
 		   struct err *e) MUST_CHECK;
 
 /* The daemon that we started hung up before its hello: e becomes that, with its last words. */

@@ -68,24 +68,33 @@ int create_args_fill(const struct options *o, struct create_args *ret_args, stru
 }
 
 /* "creating 3 VMs, each with 2 vcpu, 2 GiB memory, 8 GiB disk, of the default image" */
-static int announce(struct session *s, const struct options *o)
+static void announce(const struct options *o, const struct info_result *info)
 {
-	CLEANUP_CALL struct call c = { 0 };
 	char memory[HUMAN_MAX];
 	char disk[HUMAN_MAX];
-	const struct info_result *info;
 	const uint32_t count = o->count > 1 ? o->count : 1;
+	const char *image = o->image ? o->image : info->image;
 
-	if (session_call(s, &c, METHOD_INFO, &(struct info_args){ 0 }) < 0)
-		return session_report(s, &c);
-	info = c.result;
 	human_bytes(o->memory_bytes ? o->memory_bytes : info->vm_memory_bytes, memory);
 	human_bytes(o->disk_bytes ? o->disk_bytes : info->vm_disk_bytes, disk);
 	report_note(o, "creating %u VM%s%s %u vcpu, %s memory, %s disk, %s%s (%s)", count,
 		    count > 1 ? "s, each" : "", count > 1 ? " with" : ":",
-		    o->vcpu ? o->vcpu : info->vcpu, memory, disk, o->image ? "image " : "",
-		    o->image ? o->image : "the default image", o->vmm ? o->vmm : info->vmm);
-	return 0;
+		    o->vcpu ? o->vcpu : info->vcpu, memory, disk, image[0] ? "image " : "",
+		    image[0] ? image : "the default image", o->vmm ? o->vmm : info->vmm);
+}
+
+/* Makes what is missing and says what will be. */
+static int prepare(struct session *s, const struct options *o)
+{
+	CLEANUP_CALL struct call c = { 0 };
+	int status;
+
+	if (session_call(s, &c, METHOD_INFO, &(struct info_args){ 0 }) < 0)
+		return session_report(s, &c);
+	status = provide(s, o, c.result);
+	if (status == 0 && !o->quiet && !o->json)
+		announce(o, c.result);
+	return status;
 }
 
 int create_vms(struct session *s, const struct options *o, struct call *c)
@@ -103,9 +112,7 @@ int create_vms(struct session *s, const struct options *o, struct call *c)
 		report_error(o, &e, NULL, NULL, NULL);
 		return command_failure(o->command);
 	}
-	status = provide(s, o);
-	if (status == 0 && !o->quiet && !o->json)
-		status = announce(s, o);
+	status = prepare(s, o);
 	if (status != 0)
 		return status;
 	progress_init(&progress, o, o->count > 1 ? o->count : 1);

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/paths.h"
+#include "conf/conf.h"
 
 enum {
 	LISTEN_FD = 3, /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
@@ -53,13 +54,20 @@ static bool in_path(char *out, size_t size)
 	return false;
 }
 
-int spawn_find(char *ret_path, size_t size, struct err *e)
+int spawn_find(const struct options *o, char *ret_path, size_t size, struct err *e)
 {
 	const char *said = getenv("BANGER_DAEMON");
+	const char *by = "BANGER_DAEMON";
 
-	if (said && said[0]) {
+	if (!said || !said[0]) {
+		said = o->conf ? o->conf->daemon : "";
+		by = "cli.daemon";
+	}
+	if (said[0] && said[0] != '/')
+		return err_set(e, ERR_DAEMON_DOWN, "%s=%.120s is not an absolute path", by, said);
+	if (said[0]) {
 		if ((size_t)snprintf(ret_path, size, "%s", said) >= size || !runnable(ret_path))
-			return err_sys(e, ERR_DAEMON_DOWN, "BANGER_DAEMON=%s", said);
+			return err_sys(e, ERR_DAEMON_DOWN, "%s=%.120s", by, said);
 		return 0;
 	}
 	if (beside_us(ret_path, size))
@@ -73,10 +81,11 @@ int spawn_find(char *ret_path, size_t size, struct err *e)
 }
 
 /* In the child.  The log is its standard error by then, so that is where a failure is told. */
-static _Noreturn void become(const char *path, int listener, int log)
+static _Noreturn void become(const struct options *o, const char *path, int listener, int log)
 {
 	char pid[16];
-	char *argv[] = { strdup("bangerd"), NULL };
+	char *argv[] = { strdup("bangerd"), o->config_path ? strdup("--config") : NULL,
+			 o->config_path, NULL };
 	const int null = open("/dev/null", O_RDONLY);
 	sigset_t none;
 
@@ -100,10 +109,10 @@ static _Noreturn void become(const char *path, int listener, int log)
 	_exit(EXEC_FAILED);
 }
 
-int spawn_daemon(int listener, int log, struct err *e)
+int spawn_daemon(const struct options *o, int listener, int log, struct err *e)
 {
 	char path[PATHS_FILE_MAX];
-	int rc = spawn_find(path, sizeof(path), e);
+	int rc = spawn_find(o, path, sizeof(path), e);
 
 	if (rc < 0)
 		return rc;
@@ -111,6 +120,6 @@ int spawn_daemon(int listener, int log, struct err *e)
 	if (pid < 0)
 		return err_sys(e, ERR_HOST_IO, "fork");
 	if (pid == 0)
-		become(path, listener, log);
+		become(o, path, listener, log);
 	return 0;
 }

@@ -62,6 +62,7 @@ static const struct field row_fields[] = {
 static const struct schema row_schema = SCHEMA("check", struct row, row_fields);
 
 struct doctor {
+	const struct options *o;
 	struct paths paths;
 	const struct info_result *info; /* NULL: no daemon runs; borrowed from a call */
 	struct err no_daemon;           /* why */
@@ -193,7 +194,7 @@ static void check_daemon_program(const struct doctor *d, struct finding *f)
 	struct err e = { 0 };
 
 	(void)d;
-	if (spawn_find(path, sizeof(path), &e) == 0)
+	if (spawn_find(d->o, path, sizeof(path), &e) == 0)
 		find(f, PASS, "", "%.200s", path);
 	else
 		find(f, FAIL, "Install bangerd, or set BANGER_DAEMON.", "%s", e.text);
@@ -424,7 +425,7 @@ int doctor_run(const struct options *o)
 {
 	CLEANUP_SESSION struct session s = SESSION_INIT;
 	CLEANUP_CALL struct call c = { 0 };
-	struct doctor d = { 0 };
+	struct doctor d = { .o = o };
 	struct err e = { 0 };
 	int status = STATUS_OK;
 

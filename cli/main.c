@@ -9,6 +9,7 @@
 #include "command.h"
 #include "complete.h"
 #include "report.h"
+#include "settings.h"
 #include "values.h"
 
 static int usage_error(const struct options *o, const struct err *e)
@@ -34,6 +35,8 @@ static int run(struct options *o, int argc, char **argv, struct err *e)
 		err_set(e, ERR_BAD_REQUEST, "%s needs %s", c->name, c->args);
 		return usage_error(o, e);
 	}
+	if (settings_load(o, e) < 0)
+		return usage_error(o, e);
 	for (uint32_t i = 0; i < o->nargs; i++) {
 		const struct value_kind *kind = value_kind_at(c->args, i);
 

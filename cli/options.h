@@ -15,6 +15,7 @@
 #include "proto/client.h"
 
 struct command;
+struct conf;
 
 struct options {
 	const struct command *command; /* borrowed */
@@ -22,6 +23,7 @@ struct options {
 	bool json, quiet, help, version, no_color;
 	const char *format;
 	const char *socket;
+	const char *config;
 	struct op_id op_id; /* zero unless given */
 	/* what to create */
 	const char *name, *image, *kernel, *vmm, *pull;
@@ -47,6 +49,9 @@ struct options {
 	uint32_t nargs;
 	char **tail; /* borrowed; the guest's command; NULL-terminated */
 	uint32_t ntail;
+	/* settings.h; NULL for what needs none */
+	char *config_path; /* owned; of `config`, absolute */
+	struct conf *conf; /* owned */
 };
 
 enum option_kind {
@@ -69,6 +74,7 @@ enum option {
 	OPT_JSON,
 	OPT_QUIET,
 	OPT_SOCKET,
+	OPT_CONFIG,
 	OPT_OP_ID,
 	OPT_NO_COLOR,
 	/* of some */

@@ -73,25 +73,34 @@ static bool kernel_missing(struct session *s)
 	       ((const struct kernel_list_result *)c.result)->kernels.n == 0;
 }
 
-int provide(struct session *s, const struct options *o)
+/* What was asked for, else what the daemon's settings say; NULL when neither does. */
+static const char *chosen(const char *asked, const char *setting)
+{
+	return asked ? asked : setting[0] ? setting : NULL;
+}
+
+int provide(struct session *s, const struct options *o, const struct info_result *info)
 {
 	static const struct kernel_import_args debians; /* too large for the stack */
-	const char *image = o->image ? o->image : PROVIDE_IMAGE;
+	const char *named = chosen(o->image, info->image);
+	const char *image = named ? named : PROVIDE_IMAGE;
 	bool missing = false;
 	bool kernel = false;
 	int status = 0;
 
 	if (o->pull && strcmp(o->pull, "never") == 0)
 		return 0;
-	if (o->image)
-		named_image(s, o->image, &missing, &kernel);
-	else if (!o->vmm || strcmp(o->vmm, "null") != 0)
+	if (strcmp(o->vmm ? o->vmm : info->vmm, "null") == 0 && !o->image)
+		return 0;
+	if (named)
+		named_image(s, named, &missing, &kernel);
+	else
 		default_image(s, &missing, &kernel);
 	if (missing && strncmp(image, buildable_prefix, sizeof(buildable_prefix) - 1) != 0)
 		return 0; /* a name that only its owner knows: the create says that it is none */
 	if (missing)
 		status = build_image(s, o, image);
-	if (status == 0 && kernel && !o->kernel && kernel_missing(s)) {
+	if (status == 0 && kernel && !chosen(o->kernel, info->kernel) && kernel_missing(s)) {
 		report_note(o, "there is no kernel yet: fetching Debian's, once");
 		status = make(s, o, METHOD_KERNEL_IMPORT, &debians, ERR_KERNEL_EXISTS);
 	}

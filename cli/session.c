@@ -423,7 +423,7 @@ int session_open(struct session *s, const struct options *o, bool start, struct 
 	/* A daemon that was just leaving may close a connection that waited in its backlog: then
 	 * the next try starts a new one. */
 	for (int i = 0; rc == 0 && i < OPEN_TRIES; i++) {
-		rc = connect_daemon(o->socket, start, &how, e);
+		rc = connect_daemon(o, start, &how, e);
 		if (rc < 0)
 			return rc;
 		s->fd = how.fd;

@@ -27,29 +27,6 @@ struct config {
 
 /* ---- show ---- */
 
-static void fill_key(const struct config *c, enum conf_key key, struct config_key *to)
-{
-	const struct conf *now = &c->env->conf;
-
-	conf_key_name(key, to->key);
-	conf_text(now, key, to->value);
-	(void)snprintf(to->source, sizeof(to->source), "%s",
-		       conf_source_name(now->origins[key].source));
-	conf_where(now, key, to->where, sizeof(to->where));
-	to->live = conf_rows[key].live;
-	if (!conf_equal(now, &c->next, key))
-		conf_text(&c->next, key, to->next);
-}
-
-static void fill_problems(const struct conf_problems *from, struct config_problem *to)
-{
-	for (uint32_t i = 0; i < from->n; i++) {
-		(void)snprintf(to[i].where, sizeof(to[i].where), "%s", from->v[i].where);
-		(void)snprintf(to[i].message, sizeof(to[i].message), "%s", from->v[i].text);
-		to[i].fatal = from->v[i].fatal;
-	}
-}
-
 void config_show(struct env *env, struct op *op)
 {
 	const struct config *c = env->config;
@@ -60,11 +37,11 @@ void config_show(struct env *env, struct op *op)
 
 	for (int i = 0; i < CONF_NKEYS && rc == 0; i++)
 		if (!conf_rows[i].cli)
-			fill_key(c, (enum conf_key)i, &keys[r.keys.n++]);
+			conf_view_key(&env->conf, &c->next, (enum conf_key)i, &keys[r.keys.n++]);
 	for (uint32_t i = 0; i < env->conf.nfiles && rc == 0; i++)
 		rc = strv_add(&r.files, env->conf.files[i]);
 	if (rc == 0) {
-		fill_problems(&c->problems, problems);
+		conf_view_problems(&c->problems, problems);
 		op_done(env, op, &config_result_schema, &r);
 	} else {
 		op_refuse(env, op, ERR_HOST_MEMORY, "settings");
@@ -160,7 +137,7 @@ static void answer(struct config *c, struct config_reload_result *r, int rc)
 	} else if (op && (rc < 0 || !problems)) {
 		op_refuse(c->env, op, ERR_HOST_MEMORY, "what changed");
 	} else if (op) {
-		fill_problems(&c->problems, problems);
+		conf_view_problems(&c->problems, problems);
 		r->problems = (struct seq){ problems, c->problems.n };
 		op_done(c->env, op, &config_reload_result_schema, r);
 	}

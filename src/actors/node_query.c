@@ -41,7 +41,10 @@ void node_info(struct node *n, struct op *op)
 	(void)snprintf(r->version, sizeof(r->version), "%s", BANGER_VERSION);
 	(void)snprintf(r->state_dir, sizeof(r->state_dir), "%s", env->conf.state_dir);
 	(void)snprintf(r->runtime_dir, sizeof(r->runtime_dir), "%s", env->conf.runtime_dir);
-	(void)snprintf(r->vmm, sizeof(r->vmm), "%s", vmm_qemu.name);
+	(void)snprintf(r->vmm, sizeof(r->vmm), "%s",
+		       env->conf.vmm[0] ? env->conf.vmm : vmm_qemu.name);
+	(void)snprintf(r->image, sizeof(r->image), "%s", env->conf.image);
+	(void)snprintf(r->kernel, sizeof(r->kernel), "%s", env->conf.kernel);
 	if (env->accel_known)
 		(void)snprintf(r->accel, sizeof(r->accel), "%s", vmm_accel_name(env->accel));
 	(void)snprintf(r->probe_accel, sizeof(r->probe_accel), "%s",

@@ -178,3 +178,11 @@ void conf_read_file(struct conf *c, const char *path, struct conf_problems *p);
 /* Text of a file that is called `path`; pure, any bytes are safe. */
 void conf_read_text(struct conf *c, const char *path, const char *text, size_t len,
 		    struct conf_problems *p);
+
+/* ---- as the protocol says it ---- */
+
+/* `next` is what the daemon would take if it started now. */
+void conf_view_key(const struct conf *now, const struct conf *next, enum conf_key key,
+		   struct config_key *ret_row);
+void conf_view_problems(const struct conf_problems *p,
+			struct config_problem *ret_rows); /* p->n of them */

@@ -201,29 +201,34 @@ static int check_owner(int fd, const char *path, struct conf_problems *p)
 	return -EPERM;
 }
 
-void conf_read_file(struct conf *c, const char *path, struct conf_problems *p)
+/* As much as fits, or -errno. */
+static ssize_t read_whole(int fd, char *text, size_t size)
 {
-	CLEANUP_FREE char *text = malloc(CONF_FILE_MAX);
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	size_t len = 0;
 	ssize_t n = 1;
 
-	if (!text) {
-		conf_problem(p, path, true, "%s", err_sys_text(ENOMEM));
-		return;
+	while (n > 0 && len < size) {
+		n = read(fd, text + len, size - len);
+		len += n > 0 ? (size_t)n : 0;
 	}
+	return n < 0 ? -errno : (ssize_t)len;
+}
+
+void conf_read_file(struct conf *c, const char *path, struct conf_problems *p)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
 	if (fd < 0) {
 		conf_problem(p, path, true, "%s", err_sys_text(errno));
 		return;
 	}
 	if (check_owner(fd, path, p) < 0)
 		return;
-	while (n > 0 && len < CONF_FILE_MAX) {
-		n = read(fd, text + len, CONF_FILE_MAX - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	if (n < 0)
-		conf_problem(p, path, true, "%s", err_sys_text(errno));
+	char *text = malloc(CONF_FILE_MAX);
+	const ssize_t len = text ? read_whole(fd, text, CONF_FILE_MAX) : -ENOMEM;
+	if (len < 0)
+		conf_problem(p, path, true, "%s", err_sys_text((int)len));
 	else
-		conf_read_text(c, path, text, len, p);
+		conf_read_text(c, path, text, (size_t)len, p);
+	free(text);
 }

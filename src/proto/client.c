@@ -288,6 +288,8 @@ static const struct field info_result_fields[] = {
 	FIELD(struct info_result, vcpu,            FIELD_U32,  false, 0, 0, "default of a new VM"),
 	FIELD(struct info_result, vm_memory_bytes, FIELD_U64,  false, 0, 0, "default of a new VM"),
 	FIELD(struct info_result, vm_disk_bytes,   FIELD_U64,  false, 0, 0, "default of a new VM"),
+	FIELD(struct info_result, image,           FIELD_STR,  false, 0, 0, "default of a new VM; absent: the newest"),
+	FIELD(struct info_result, kernel,          FIELD_STR,  false, 0, 0, "default of a new VM; absent: the image's, else the newest"),
 	FIELD(struct info_result, leaks,           FIELD_U64,  false, 0, 0, "undo steps that failed and are being retried"),
 	FIELD(struct info_result, limits,          FIELD_TEXT, false, 0, 0, "cgroup limits: what is enforced"),
 };

@@ -393,8 +393,10 @@ struct info_result {
 	uint32_t vcpu; /* defaults of a new VM */
 	uint64_t vm_memory_bytes;
 	uint64_t vm_disk_bytes;
-	uint64_t leaks;   /* undo steps that failed and are being retried */
-	char limits[160]; /* cgroup limits: what is enforced */
+	char image[OBJECT_NAME_MAX + 1];  /* "": the newest */
+	char kernel[OBJECT_NAME_MAX + 1]; /* "": the image's, else the newest */
+	uint64_t leaks;                   /* undo steps that failed and are being retried */
+	char limits[160];                 /* cgroup limits: what is enforced */
 };
 extern const struct schema info_result_schema;
 

@@ -6,6 +6,7 @@ does is said by its first word: yes, cat, sum, exit, both, signal, flood, missin
 FAKE_LOG names a file that gets one line per start and per request; FAKE_DIE makes it die at once; FAKE_MUTE names
 a method that is never answered.
 """
+import json
 import os
 import selectors
 import socket
@@ -184,6 +185,7 @@ class Connection:
 
     def create(self, rid, args):
         spec, n = args.get("spec", {}), args.get("count", 1)
+        log("spec " + json.dumps(spec))
         name = spec.get("name", "vm")
         if spec.get("image") == "slow":
             self.slow[rid] = args
@@ -230,6 +232,12 @@ class Connection:
             self.reply(rid, {"targets": ts, "failed": sum("code" in t for t in ts)})
         elif method == "op.show":
             self.fail(rid, "op.not_found", "no such operation")
+        elif method == "config.show":
+            keys = [{"key": "defaults.vcpu", "value": "2", "source": "host", "where": "CPUs", "live": True},
+                    {"key": "vmm.accel", "value": "auto", "source": "built in", "next": "kvm"}]
+            self.reply(rid, {"keys": keys, "files": ["/etc/fake.conf"]})
+        elif method == "config.reload":
+            self.reply(rid, {"changed": ["defaults.memory"], "restart": ["vmm.accel"]})
         elif method == "op.list":
             self.reply(rid, {"ops": [{"op_id": OP_ID, "method": "vm.create", "state": "done"}]})
         elif method == "image.list":
@@ -256,6 +264,8 @@ class Connection:
 
 def main():
     log("start %d" % os.getpid())
+    if sys.argv[1:]:
+        log("argv " + " ".join(sys.argv[1:]))
     if os.environ.get("FAKE_DIE"):
         sys.stderr.write("<3>ev=start.failed reason=\"a test\"\n")
         return 1

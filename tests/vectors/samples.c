@@ -248,6 +248,8 @@ static const struct info_result info = {
 	.vcpu = 1,
 	.vm_memory_bytes = UINT64_C(512) << 20,
 	.vm_disk_bytes = UINT64_C(4) << 30,
+	.image = "debian:bookworm",
+	.kernel = "cloud-6.1",
 	.leaks = 1,
 	.limits = "memory, pids",
 };
