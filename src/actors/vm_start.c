@@ -407,7 +407,7 @@ int vmm_seek(struct env *env, vm_id id)
 
 	vmm_process_word(id, env->home, word);
 	const pid_t pid = io_find_process(env->io, word, &ticks);
-	return pid > 0 ? io_adopt(env->io, pid, ticks) : -ESRCH;
+	return pid > 0 ? io_adopt(env->io, pid, ticks, word) : -ESRCH;
 }
 
 static bool vmm_find_again(struct vm *vm)
@@ -612,6 +612,7 @@ const struct step vm_adopt_steps[] = {
 bool vm_adopt(struct vm *vm, const struct vm_resources *res)
 {
 	struct vm_run *run = vm_run_begin(vm);
+	char word[VMM_WORD_BYTES];
 
 	if (!run)
 		return false;
@@ -619,7 +620,9 @@ bool vm_adopt(struct vm *vm, const struct vm_resources *res)
 	run->ready = true;
 	run->end_state = VM_STOPPED;
 	if (vm->driver->program) {
-		const int fd = res->pid ? io_adopt(vm->env->io, (pid_t)res->pid, res->start_ticks)
+		vmm_process_word(vm->rec.id, NULL, word);
+		const int fd = res->pid ? io_adopt(vm->env->io, (pid_t)res->pid, res->start_ticks,
+						   word)
 					: -ESRCH;
 
 		if (fd >= 0) {

@@ -254,8 +254,10 @@ int io_kill(struct io *io, int pidfd, int signo);
 /* As kill(2) on a process group: that of a child started with new_session and not yet reaped. */
 int io_kill_group(struct io *io, pid_t leader, int signo);
 
-/* A pidfd for a process that was started before us, only if it is still the same one.  -ESRCH. */
-int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks);
+/* A pidfd for a process that was started before us, only if it is still the same one: ours, with
+ * that start time and `text` in its command line (pids and times begin anew with each boot).
+ * -ESRCH. */
+int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text);
 
 /* The process of ours whose command line contains `text`, after a crash left its pid unrecorded; 0
  * when there is none.  Looks through /proc: for recovery only. */

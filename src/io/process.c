@@ -83,7 +83,25 @@ int io_kill_group(struct io *io, pid_t leader, int signo)
 	return kill(-leader, signo) < 0 ? -errno : 0;
 }
 
-int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks)
+/* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not
+ * hold. */
+static bool cmdline_contains(pid_t pid, const char *text)
+{
+	char path[64];
+	char cmdline[CMDLINE_BYTES];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
+		return false;
+	const ssize_t n = read(fd, cmdline, sizeof(cmdline));
+
+	return n > 0 && memmem(cmdline, (size_t)n, text, strlen(text)) != NULL;
+}
+
+int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 {
 	uint64_t ticks;
 
@@ -99,25 +117,7 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks)
 
 	if (rc < 0)
 		return rc;
-	return ticks == start_ticks ? take_fd(&fd) : -ESRCH;
-}
-
-/* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not
- * hold. */
-static bool cmdline_contains(int proc, const char *name, const char *text)
-{
-	char path[64];
-	char cmdline[CMDLINE_BYTES];
-	struct stat st;
-
-	(void)snprintf(path, sizeof(path), "%.32s/cmdline", name);
-	CLEANUP_FD int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
-		return false;
-	const ssize_t n = read(fd, cmdline, sizeof(cmdline));
-
-	return n > 0 && memmem(cmdline, (size_t)n, text, strlen(text)) != NULL;
+	return ticks == start_ticks && cmdline_contains(pid, text) ? take_fd(&fd) : -ESRCH;
 }
 
 pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks)
@@ -133,7 +133,7 @@ pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks
 	       (d = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
 		const long pid = strtol(d->d_name, NULL, 10);
 
-		if (pid > 0 && pid != getpid() && cmdline_contains(dirfd(dir), d->d_name, text) &&
+		if (pid > 0 && pid != getpid() && cmdline_contains((pid_t)pid, text) &&
 		    process_start_ticks((pid_t)pid, ret_start_ticks) == 0)
 			found = (pid_t)pid;
 	}

@@ -403,7 +403,15 @@ int io_kill_group(struct io *io, pid_t leader, int signo)
 	return found ? 0 : -ESRCH;
 }
 
-int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks)
+static bool cmdline_contains(const struct sim_proc *p, const char *text)
+{
+	for (uint32_t i = 0; i < p->argv.n && !p->foreign; i++)
+		if (strstr(p->argv.v[i], text))
+			return true;
+	return false;
+}
+
+int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 {
 	SIM_HOST_SCOPE;
 	struct sim_io *sio = sim_io_of(io);
@@ -412,7 +420,7 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks)
 
 	if (rc < 0)
 		return rc;
-	if (!p || p->start_ticks != start_ticks)
+	if (!p || p->start_ticks != start_ticks || !cmdline_contains(p, text))
 		return -ESRCH;
 	const int fd = sim_fd_put(sio, (struct sim_fd){ .kind = SIM_FD_PROC, .proc = p });
 
@@ -426,12 +434,10 @@ pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks
 	struct sim *s = sim_io_of(io)->sim;
 
 	for (const struct sim_proc *p = sim_next(s, NULL); p; p = sim_next(s, p)) {
-		for (uint32_t i = 0; i < p->argv.n && !p->foreign; i++) {
-			if (!strstr(p->argv.v[i], text))
-				continue;
-			*ret_start_ticks = p->start_ticks;
-			return p->pid;
-		}
+		if (!cmdline_contains(p, text))
+			continue;
+		*ret_start_ticks = p->start_ticks;
+		return p->pid;
 	}
 	return 0;
 }

@@ -243,8 +243,9 @@ Test(io_sim, a_killed_daemon_leaves_its_children_and_the_next_one_finds_them)
 	cr_assert_not_null(sim_find(s, c.sp.pid));
 
 	p = probe_up();
-	cr_assert_eq(io_adopt(p->io, c.sp.pid, c.sp.start_ticks + 1), -ESRCH);
-	const int fd = io_adopt(p->io, c.sp.pid, c.sp.start_ticks);
+	cr_assert_eq(io_adopt(p->io, c.sp.pid, c.sp.start_ticks + 1, "word"), -ESRCH);
+	cr_assert_eq(io_adopt(p->io, c.sp.pid, c.sp.start_ticks, "words"), -ESRCH);
+	const int fd = io_adopt(p->io, c.sp.pid, c.sp.start_ticks, "word");
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(io_kill(p->io, fd, SIGKILL), 0);
 	io_poll(p->io, &c.exit, fd, POLLIN);

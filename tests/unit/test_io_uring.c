@@ -154,15 +154,16 @@ Test(io_spawn, signals_session_and_limit_are_as_asked)
 	probe_down(p);
 }
 
-Test(io_spawn, a_survivor_is_adopted_only_with_its_own_start_time)
+Test(io_spawn, a_survivor_is_adopted_only_with_its_own_start_time_and_words)
 {
 	struct probe *p = probe_up();
 	struct child_run r = { 0 };
 
 	run_shell(p, &r, "read x </dev/tty; while :; do read x; done; exec sleep 1000");
-	cr_assert_eq(io_adopt(p->io, r.sp.pid, r.sp.start_ticks + 1), -ESRCH);
-	cr_assert_eq(io_adopt(p->io, r.sp.pid, 0), -ESRCH);
-	const int fd = io_adopt(p->io, r.sp.pid, r.sp.start_ticks);
+	cr_assert_eq(io_adopt(p->io, r.sp.pid, r.sp.start_ticks + 1, "while"), -ESRCH);
+	cr_assert_eq(io_adopt(p->io, r.sp.pid, 0, "while"), -ESRCH);
+	cr_assert_eq(io_adopt(p->io, r.sp.pid, r.sp.start_ticks, "until"), -ESRCH);
+	const int fd = io_adopt(p->io, r.sp.pid, r.sp.start_ticks, "while");
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(io_kill(p->io, fd, SIGKILL), 0);
 	wait_exit(p, &r);
