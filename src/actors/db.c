@@ -21,7 +21,6 @@ struct db {
 	struct io_op work;
 	struct err work_err; /* written by the store lane before it answers */
 	struct buf scratch;  /* one record being encoded or read */
-	bool failed_put;     /* a put did not fit the batch: its waiters must hear of it */
 };
 
 static void batch_init(struct db_batch *b)
@@ -59,15 +58,6 @@ static void flush(struct db *db)
 	list_init(&db->busy.waiters);
 	list_splice(&db->busy.waiters, &db->open.waiters);
 	db->open.ops = empty.ops;
-	if (db->failed_put) {
-		db->failed_put = false;
-		store_batch_clear(&db->busy.ops);
-		err_set(&db->work_err, ERR_BUSY, "store: more than %d bytes of writes at once",
-			(int)STORE_BATCH_MAX);
-		db->work.msg.res = -EBUSY;
-		actor_post(db->actor.system, db->actor.id, &db->work.msg);
-		return;
-	}
 	submit(db);
 }
 
@@ -155,13 +145,6 @@ bool db_idle(const struct db *db)
 	return !db->work.armed && !list_linked(&db->work.msg.link) && list_empty(&db->open.waiters);
 }
 
-static int noted(struct db *db, int rc)
-{
-	if (rc < 0)
-		db->failed_put = true;
-	return rc;
-}
-
 int db_put(struct db *db, enum store_table t, const void *key, size_t key_len,
 	   const struct schema *schema, const void *record)
 {
@@ -171,17 +154,17 @@ int db_put(struct db *db, enum store_table t, const void *key, size_t key_len,
 	if (rc == 0)
 		rc = store_batch_put(&db->open.ops, t, key, key_len, buf_data(&db->scratch),
 				     buf_len(&db->scratch));
-	return noted(db, rc);
+	return rc;
 }
 
 int db_del(struct db *db, enum store_table t, const void *key, size_t key_len)
 {
-	return noted(db, store_batch_del(&db->open.ops, t, key, key_len));
+	return store_batch_del(&db->open.ops, t, key, key_len);
 }
 
 int db_trim(struct db *db, enum store_table t, uint64_t keep)
 {
-	return noted(db, store_batch_trim(&db->open.ops, t, keep));
+	return store_batch_trim(&db->open.ops, t, keep);
 }
 
 void db_wait_init(struct db_wait *w, const struct actor *owner)

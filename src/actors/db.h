@@ -29,6 +29,7 @@ int db_create(struct io *io, struct actors *actors, struct store *store, struct 
 void db_destroy(struct db *db);
 bool db_idle(const struct db *db); /* nobody waits for a commit */
 
+/* -ENOMEM, -ENOBUFS: it is not in the batch; what others have put stays. */
 int db_put(struct db *db, enum store_table t, const void *key, size_t key_len,
 	   const struct schema *schema, const void *record) MUST_CHECK;
 int db_del(struct db *db, enum store_table t, const void *key, size_t key_len) MUST_CHECK;
