@@ -1,5 +1,6 @@
 #include "actors/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -96,6 +97,38 @@ int files_make_overlay(const char *path, const char *backing, uint64_t bytes, st
 	}
 	buf_fini(&head);
 	return rc < 0 ? rc : sync_parent(path, e);
+}
+
+int files_each(const char *dir, files_each_fn *fn, void *arg, struct err *e)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *entry;
+	int rc = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : err_sys(e, ERR_HOST_IO, "open %s", dir);
+	while (rc == 0 &&
+	       (entry = readdir(d)) != NULL) /* NOLINT(concurrency-mt-unsafe): our own stream */
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			rc = fn(arg, entry->d_name);
+	closedir(d);
+	return rc;
+}
+
+int files_move(const char *from, const char *to, struct err *e)
+{
+	char dir[4096];
+
+	(void)snprintf(dir, sizeof(dir), "%s", to);
+	char *slash = strrchr(dir, '/');
+	if (slash)
+		*slash = '\0';
+	const int rc = files_make_dir(dir, e);
+	if (rc < 0)
+		return rc;
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
+		return err_sys(e, code_of(errno), "rename %s to %s", from, to);
+	return 0;
 }
 
 int files_publish(const char *from, const char *to, bool *ret_swapped, struct err *e)

@@ -23,6 +23,14 @@ int files_remove(const char *path, struct err *e);
 /* A qcow2 overlay over a raw image, durable when this returns. */
 int files_make_overlay(const char *path, const char *backing, uint64_t bytes, struct err *e);
 
+/* Calls fn for each name in the directory but "." and "..", until it is not 0.  One that is absent
+ * is empty. */
+typedef int files_each_fn(void *arg, const char *name);
+int files_each(const char *dir, files_each_fn *fn, void *arg, struct err *e);
+
+/* Within one file system, to a name that is free; the directory of `to` is made. */
+int files_move(const char *from, const char *to, struct err *e);
+
 /* Puts the directory `from` at the place of `to`, durably.  What was there is then at `from`:
  * *ret_swapped says so, and a second call puts it back. */
 int files_publish(const char *from, const char *to, bool *ret_swapped, struct err *e);

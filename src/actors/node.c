@@ -9,6 +9,7 @@
 #include "actors/config.h"
 #include "actors/job.h"
 #include "actors/limits.h"
+#include "actors/sweep.h"
 
 /* ---- operations under way ---- */
 
@@ -407,15 +408,17 @@ static void handle(struct actor *a, struct msg *m)
 		msg_free(m);
 		break;
 	case MSG_TIMER:
-		expired(n, container_of(m, struct op, deadline.msg));
+		if (m == &n->leases.msg)
+			node_end_leases(n);
+		else
+			expired(n, container_of(m, struct op, deadline.msg));
 		break;
 	case MSG_CLIENT_GONE:
-		node_lease_over(n, container_of(m, struct serial_msg, msg)->from);
+		node_end_leases(n);
 		msg_free(m);
 		break;
 	case MSG_VM_CHANGED:
 		node_vm_changed(n, container_of(m, struct vm_changed_msg, msg));
-		msg_free(m);
 		break;
 	case MSG_LISTENER:
 		if (n->listener.closed)
@@ -464,7 +467,10 @@ int node_create(struct env *env, int listen_fd, struct node **ret_node, struct e
 	map_init(&n->vms_by_name);
 	list_init(&n->vms);
 	list_init(&n->watchers);
+	io_timer_init(&n->leases, &n->actor, MSG_TIMER);
 	rc = node_load(n, e);
+	if (rc == 0 && sweep_begin(n) < 0)
+		rc = err_set(e, ERR_HOST_MEMORY, "sweep");
 	if (rc == 0) {
 		rc = io_listener_open(env->io, &n->listener, &n->actor, MSG_LISTENER, listen_fd);
 		if (rc < 0)

@@ -31,6 +31,7 @@ struct node {
 	uint32_t nvms;
 	struct list watchers; /* op.follow: the watch operations */
 	uint32_t nwatchers;
+	struct io_timer leases;                    /* a deletion that failed is tried again */
 	uint64_t finished;                         /* durable operations, since the last trim */
 	struct op_commit commits[OP_COMMITS_KEEP]; /* a ring, of the latest */
 	uint32_t commit_at;
@@ -47,12 +48,13 @@ bool node_stopped(const struct node *n);
 struct vm *node_vm(const struct node *n, vm_id id);
 int node_find(struct node *n, const char *ref, struct vm **ret_vm, struct err *e);
 int node_load(struct node *n, struct err *e);
-void node_vm_changed(struct node *n, const struct vm_changed_msg *m);
+void node_vm_changed(struct node *n, struct vm_changed_msg *m); /* frees it */
 void node_create_vms(struct node *n, struct op *op);
 void node_targets(struct node *n, struct op *op);
 void node_task_done(struct node *n, struct task *t);
 void node_cancel_tasks(struct node *n, struct op *op);
-void node_lease_over(struct node *n, struct actor_id client);
+void node_end_leases(struct node *n); /* deletes the VMs whose clients are gone */
+bool node_lease_is_over(const struct node *n, const struct vm *vm);
 void node_cancel(struct node *n, const struct op_id *id, struct err *e);
 void node_answer(struct node *n, struct op *op); /* questions */
 void node_info(struct node *n, struct op *op);   /* the answer to one, now */
