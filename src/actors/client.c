@@ -8,6 +8,7 @@
 #include "actors/frames.h"
 #include "actors/limits.h"
 #include "actors/op.h"
+#include "base/cleanup.h"
 #include "proto/frame.h"
 #include "proto/wire.h"
 
@@ -18,6 +19,7 @@ struct client {
 	struct buf in;            /* the frame being gathered */
 	struct io_timer deadline; /* of the hello, then of a frame that has begun */
 	struct io_timer again;    /* to read what was left for later */
+	struct serial_msg *gone;  /* owned until we are: to be said without memory */
 	bool greeted;             /* hello was exchanged */
 	bool closing;             /* io_stream_close() was called */
 	bool paused;              /* we do not read: it does not */
@@ -506,7 +508,7 @@ static void ended(struct client *c)
 			IGNORE(post_serial(c->env->actors, c->env->node, MSG_CANCEL, op->serial,
 					   c->actor.id) < 0);
 	}
-	IGNORE(post_serial(c->env->actors, c->env->node, MSG_CLIENT_GONE, 0, c->actor.id) < 0);
+	actor_post(c->env->actors, c->env->node, &take_ptr(&c->gone)->msg);
 	io_timer_cancel(c->env->io, &c->deadline);
 	io_timer_cancel(c->env->io, &c->again);
 	map_fini(&c->ops);
@@ -565,11 +567,15 @@ static int client_open(struct env *env, int fd, struct client **ret_client)
 		list_init(&c->questions);
 		io_timer_init(&c->deadline, &c->actor, MSG_TIMER);
 		io_timer_init(&c->again, &c->actor, MSG_TIMER);
-		rc = io_stream_open(env->io, &c->stream, &c->actor, MSG_STREAM, fd);
+		c->gone = serial_make(MSG_CLIENT_GONE, 0, c->actor.id);
+		rc = c->gone ? io_stream_open(env->io, &c->stream, &c->actor, MSG_STREAM, fd)
+			     : -ENOMEM;
 		if (rc < 0)
 			actor_fini(&c->actor);
 	}
 	if (rc < 0) {
+		if (c)
+			free(c->gone);
 		free(c);
 		io_close(env->io, fd);
 		return rc;

@@ -637,7 +637,8 @@ static int check(const struct job *j, struct err *e)
 	if (j->remove && !exists)
 		return err_set(e, j->kernel ? ERR_KERNEL_NOT_FOUND : ERR_IMAGE_NOT_FOUND,
 			       "there is no \"%s\"", j->name);
-	if (!j->remove && exists && !j->force)
+	/* One that a crash has cut short may have come that far already. */
+	if (!j->remove && exists && !j->force && !j->op->resumed)
 		return err_set(e, j->kernel ? ERR_KERNEL_EXISTS : ERR_IMAGE_EXISTS, "\"%s\" exists",
 			       j->name);
 	if (j->env->njobs >= JOBS_MAX)
@@ -696,6 +697,11 @@ void job_begin(struct env *env, struct op *op)
 	struct err e = { 0 };
 	struct job *j = job_make(env, op, &e);
 
+	if (!j && op->resumed &&
+	    (e.code == ERR_IMAGE_NOT_FOUND || e.code == ERR_KERNEL_NOT_FOUND)) {
+		op_done(env, op, NULL, NULL); /* removed, before a crash cut the answer short */
+		return;
+	}
 	if (!j) {
 		op_fail(env, op, &e);
 		return;

@@ -45,6 +45,7 @@ enum {
 	SPAWN_DEADLINE_MS = 10000,
 	KILL_DEADLINE_MS = 10000, /* from SIGKILL to the exit */
 	RETRY_FIRST_MS = 1000,    /* an undo that failed is tried again after this, doubling ... */
+	LEASE_RETRY_MS = 5000,    /* a VM whose client has gone is looked at again */
 	RETRY_MAX_MS = 60000,     /* ... up to this */
 
 	ACCEL_FRESH_MS =

@@ -33,17 +33,26 @@ static_assert(offsetof(struct vm_changed_msg, msg) == 0,
 	      "drop_owned() frees the message's address");
 static_assert(offsetof(struct event_msg, msg) == 0, "drop_owned() frees the message's address");
 
-int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,
-		struct actor_id from)
+struct serial_msg *serial_make(enum msg_type type, uint64_t serial, struct actor_id from)
 {
 	struct serial_msg *m = calloc(1, sizeof(*m));
 
+	if (m)
+		*m = (struct serial_msg){
+			.msg = { .type = type, .drop = drop_owned },
+			.serial = serial,
+			.from = from,
+		};
+	return m;
+}
+
+int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,
+		struct actor_id from)
+{
+	struct serial_msg *m = serial_make(type, serial, from);
+
 	if (!m)
 		return -ENOMEM;
-	m->msg.type = type;
-	m->msg.drop = drop_owned;
-	m->serial = serial;
-	m->from = from;
 	actor_post(s, to, &m->msg);
 	return 0;
 }
@@ -89,7 +98,7 @@ int post_event(struct actors *s, struct actor_id to, uint64_t serial, const char
 }
 
 int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *name,
-		    uint32_t state, bool gone)
+		    uint32_t state)
 {
 	struct vm_changed_msg *m = calloc(1, sizeof(*m));
 
@@ -98,7 +107,6 @@ int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *
 	m->msg = (struct msg){ .type = MSG_VM_CHANGED, .drop = drop_owned };
 	m->vm = vm;
 	m->state = state;
-	m->gone = gone;
 	(void)snprintf(m->name, sizeof(m->name), "%s", name);
 	actor_post(s, to, &m->msg);
 	return 0;

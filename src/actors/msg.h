@@ -84,6 +84,9 @@ struct vm_changed_msg {
 	char name[64];
 };
 
+/* For those who cannot afford to lack memory later; NULL without it. */
+struct serial_msg *serial_make(enum msg_type type, uint64_t serial, struct actor_id from);
+
 /* Each posts to `to`; an allocation that fails is reported as -ENOMEM and nothing is sent. */
 int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,
 		struct actor_id from);
@@ -96,7 +99,7 @@ int post_event(struct actors *s, struct actor_id to, uint64_t serial, const char
 	       const uint8_t *body, size_t len);
 
 int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *name,
-		    uint32_t state, bool gone);
+		    uint32_t state);
 
 /* Frees an owned message; safe for those that own nothing. */
 void msg_free(struct msg *m);

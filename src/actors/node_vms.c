@@ -119,10 +119,11 @@ bool node_labels_match(const struct strv *want, const struct strv *have)
 
 /* ---- changes, for those who watch ---- */
 
-void node_vm_changed(struct node *n, const struct vm_changed_msg *m)
+void node_vm_changed(struct node *n, struct vm_changed_msg *m)
 {
 	struct vm *vm = node_vm(n, m->vm);
 	struct vm_event ev = { .id = m->vm, .wall_ms = io_wall_ms(n->env->io) };
+	const bool gone = m->gone;
 
 	(void)snprintf(ev.name, sizeof(ev.name), "%s", m->name);
 	(void)snprintf(ev.state, sizeof(ev.state), "%s",
@@ -134,8 +135,9 @@ void node_vm_changed(struct node *n, const struct vm_changed_msg *m)
 		if (!vm || node_labels_match(&args->labels, &vm->rec.spec.labels))
 			op_event(n->env, op, "vm", &vm_event_schema, &ev);
 	}
-	if (m->gone && vm)
-		forget_vm(n, vm);
+	msg_free(&m->msg);
+	if (gone && vm)
+		forget_vm(n, vm); /* the message is its own */
 }
 
 /* ---- fleets ---- */
@@ -385,6 +387,28 @@ static bool selected(const struct vm *vm, const struct targets_args *args)
 	       node_labels_match(&args->labels, &vm->rec.spec.labels);
 }
 
+/* A crash has cut it short: what it asked for may have been done before its answer was durable. The
+ * VM that it deleted is gone, the one that it killed does not run. */
+static bool done_before(const struct op *op, enum vm_verb verb, const struct vm *vm)
+{
+	if (!op->resumed)
+		return false;
+	return verb == VERB_DELETE ? !vm : verb == VERB_KILL && vm && vm_at_rest(vm_state(vm));
+}
+
+/* Answered without the VM. */
+static void task_done(struct node *n, struct task *t, const struct vm *vm)
+{
+	const struct err none = { 0 };
+
+	if (vm) {
+		t->vm = vm->rec.id;
+		(void)snprintf(t->name, sizeof(t->name), "%s", vm->rec.spec.name);
+	}
+	(void)snprintf(t->state, sizeof(t->state), "%s", vm ? fsm_name(&vm->fsm) : "gone");
+	task_fail(n, t, &none);
+}
+
 void node_targets(struct node *n, struct op *op)
 {
 	const struct targets_args *args = op->args;
@@ -424,16 +448,18 @@ void node_targets(struct node *n, struct op *op)
 		node_deadline(n, op, args->deadline_ms);
 	for (uint32_t i = 0; i < args->refs.n; i++) {
 		struct err e = { 0 };
-		struct vm *vm;
+		struct vm *vm = NULL;
 
 		(void)snprintf(t[i].ref, sizeof(t[i].ref), "%s", args->refs.v[i]);
-		if (node_find(n, args->refs.v[i], &vm, &e) < 0) {
-			task_fail(n, &t[i], &e);
-			continue;
-		}
-		if (count == 1)
+		IGNORE(node_find(n, args->refs.v[i], &vm, &e) < 0);
+		if (vm && count == 1)
 			op->vm = vm->rec.id;
-		task_send(n, &t[i], vm);
+		if (done_before(op, t[i].verb, vm) && e.code != ERR_VM_AMBIGUOUS)
+			task_done(n, &t[i], vm);
+		else if (vm)
+			task_send(n, &t[i], vm);
+		else
+			task_fail(n, &t[i], &e);
 	}
 	if (args->refs.n == 0) {
 		list_for_each (l, &n->vms) {
@@ -626,9 +652,7 @@ void node_create_vms(struct node *n, struct op *op)
 		if (count == 1)
 			op->vm = vm->rec.id;
 		if (t->verb == VERB_START && args->no_start) {
-			t->vm = vm->rec.id;
-			(void)snprintf(t->name, sizeof(t->name), "%s", vm->rec.spec.name);
-			task_fail(n, t, &e); /* no error: it is there */
+			task_done(n, t, vm); /* it is there */
 			continue;
 		}
 		task_send(n, t, vm);
@@ -637,14 +661,19 @@ void node_create_vms(struct node *n, struct op *op)
 
 /* ---- leases ---- */
 
-static void delete_leased(struct node *n, const struct vm *vm)
+bool node_lease_is_over(const struct node *n, const struct vm *vm)
+{
+	return vm->rec.lease && !vm->gone && !actor_find(n->env->actors, vm->lease);
+}
+
+static int delete_leased(struct node *n, const struct vm *vm)
 {
 	struct op *op = op_create(n->env, METHOD_VM_DELETE);
 	uint8_t random[10];
 	char id[VM_ID_CHARS + 1];
 
 	if (!op)
-		return; /* a record with a lease is deleted at the next start at the latest */
+		return -ENOMEM;
 	io_random(n->env->io, random, sizeof(random));
 	op->id = op_id_make(op->admitted_ms, random);
 	op->detach = true;
@@ -653,19 +682,28 @@ static void delete_leased(struct node *n, const struct vm *vm)
 	args->force = true;
 	if (strv_add(&args->refs, id) < 0) {
 		op_destroy(op);
-		return;
+		return -ENOMEM;
 	}
 	actor_post(n->env->actors, n->actor.id, &op->msg);
+	return 0;
 }
 
-void node_lease_over(struct node *n, struct actor_id client)
+/* Looked at again until there is none: a delete may fail, and nobody else asks for it. */
+void node_end_leases(struct node *n)
 {
+	bool left = false;
+
 	list_for_each (l, &n->vms) {
 		const struct vm *vm = list_entry(l, struct vm, link);
 
-		if (vm->lease.gen != 0 && actor_id_equal(vm->lease, client))
-			delete_leased(n, vm);
+		if (!node_lease_is_over(n, vm))
+			continue;
+		left = true;
+		if (!vm_is_asked(vm))
+			IGNORE(delete_leased(n, vm) < 0);
 	}
+	if (left)
+		io_timer_set(n->env->io, &n->leases, LEASE_RETRY_MS, 0);
 }
 
 /* ---- what the store has ---- */
@@ -716,8 +754,6 @@ static int recover(struct node *n, struct vm *vm, struct err *e)
 	rc = vm_recover(vm, rc == 0 ? &res : NULL);
 	if (rc < 0)
 		return err_num(e, ERR_HOST_MEMORY, rc, "recovery of %s", vm->rec.spec.name);
-	if (vm->rec.lease) /* its client cannot be there any more */
-		delete_leased(n, vm);
 	return 0;
 }
 
@@ -734,5 +770,6 @@ int node_load(struct node *n, struct err *e)
 		if (recovered < 0)
 			return recovered;
 	}
+	node_end_leases(n); /* no client can be there any more */
 	return 0;
 }

@@ -40,6 +40,11 @@ int vm_state_by_name(const char *name)
 	return -EINVAL;
 }
 
+bool vm_at_rest(enum vm_state s)
+{
+	return (BIT(s) & (BIT(VM_CREATED) | BIT(VM_STOPPED) | BIT(VM_FAILED))) != 0;
+}
+
 struct vm *vm_of(struct plan *p)
 {
 	return container_of(p, struct vm_run, plan)->vm;
@@ -302,8 +307,9 @@ void vm_move(struct vm *vm, enum vm_state to)
 	fsm_move(&vm->fsm, to);
 	LOG_INFO(&vm->actor.log, vm->task ? &vm->task->op->id : NULL, "vm.state", K("from", from),
 		 K("to", fsm_name(&vm->fsm)));
-	IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id, vm->rec.spec.name, to,
-			       false) < 0);
+	/* For those who watch, as far as memory goes. */
+	IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id, vm->rec.spec.name, to) <
+	       0);
 	tell_waiters(vm);
 }
 
@@ -320,6 +326,11 @@ void vm_task_done(struct vm *vm, const struct err *e)
 	if (t)
 		task_reply(vm, t, e && e->code ? e : NULL);
 	wake_waiters(vm);
+}
+
+bool vm_is_asked(const struct vm *vm)
+{
+	return vm->task || vm->ntasks > 0;
 }
 
 static bool vm_busy(const struct vm *vm)
@@ -367,6 +378,7 @@ static void run_task(struct vm *vm, struct task *t)
 	if (io_now_us(vm->env->io) > t->arrived_us)
 		op_step_waited(vm->env, t->op, vm->rec.id, "queue", t->arrived_us);
 	if (t->cancelled) {
+		vm->gone = t->verb == VERB_CREATE; /* it was a name, no more */
 		refuse(vm, ERR_CANCELLED, "cancelled before it began");
 		return;
 	}
@@ -417,6 +429,20 @@ static void run_task(struct vm *vm, struct task *t)
 	vm_next_task(vm);
 }
 
+/* The node frees us on it. */
+static void vm_say_last_word(struct vm *vm)
+{
+	struct vm_changed_msg *m = &vm->last_word;
+
+	if (m->gone)
+		return;
+	m->msg.type = MSG_VM_CHANGED;
+	m->vm = vm->rec.id;
+	m->gone = true;
+	(void)snprintf(m->name, sizeof(m->name), "%s", vm->rec.spec.name);
+	actor_post(vm->env->actors, vm->env->node, &m->msg);
+}
+
 void vm_next_task(struct vm *vm)
 {
 	struct list_node *n;
@@ -429,8 +455,7 @@ void vm_next_task(struct vm *vm)
 		while ((n = list_pop(&vm->tasks)) != NULL)
 			task_reply(vm, list_entry(n, struct task, link), &gone);
 		wake_waiters(vm);
-		IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id,
-				       vm->rec.spec.name, vm->fsm.now, true) < 0);
+		vm_say_last_word(vm);
 		return;
 	}
 	n = list_pop(&vm->tasks);

@@ -88,9 +88,10 @@ struct vm {
 	struct io_timer retry; /* an undo that failed is tried again */
 	uint32_t retry_ms;
 	uint32_t leaks; /* undo steps that failed last time, counted in env.leaks; `run` stays */
-	struct actor_id lease; /* the client whose end is ours; zero: none */
-	bool named;            /* the host's lists know us by name and id */
-	bool gone;             /* the record is deleted */
+	struct actor_id lease;           /* the client whose end is ours; zero: none */
+	bool named;                      /* the host's lists know us by name and id */
+	bool gone;                       /* the record is deleted */
+	struct vm_changed_msg last_word; /* that it is: to be said without memory */
 };
 
 /* A VM that is known to the store already (recovery), or is about to be (create).  Takes the
@@ -105,11 +106,13 @@ int vm_recover(struct vm *vm, const struct vm_resources *res) MUST_CHECK;
 /* The node's look at its child. */
 void vm_view_fill(const struct vm *vm, struct vm_view *ret_view); /* borrows the spec's vectors */
 bool vm_runs(const struct vm *vm);
+bool vm_is_asked(const struct vm *vm); /* a task is at work, or waits */
 static inline enum vm_state vm_state(const struct vm *vm)
 {
 	return (enum vm_state)vm->fsm.now;
 }
 int vm_state_by_name(const char *name); /* -EINVAL */
+bool vm_at_rest(enum vm_state s);       /* exists and neither runs nor is on its way */
 
 /* ---- between the vm_*.c files ---- */
 
