@@ -101,7 +101,7 @@ const char *sim_effect_name(enum sim_effect e);
 
 struct sim_call {
 	enum sim_effect effect;
-	const char *what; /* a path, a program's name, or "" */
+	const char *what; /* a path, a program's name, of work the actor that wants it; or "" */
 };
 
 struct sim_verdict {

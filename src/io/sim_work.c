@@ -13,6 +13,14 @@ static struct sim_lane *lane_of(const struct flight *f)
 	return &f->io->lanes[f->effect == SIM_STORE ? IO_LANE_STORE : IO_LANE_ANY];
 }
 
+static const char *asker(const struct flight *f)
+{
+	const struct io_op *op = container_of(f->req, const struct io_op, req);
+	const struct actor *a = actor_find(f->io->io.actors, op->owner);
+
+	return a ? a->log.actor : "";
+}
+
 static void lane_pump(struct sim_lane *lane)
 {
 	while (lane->begun < lane->max) {
@@ -24,7 +32,7 @@ static void lane_pump(struct sim_lane *lane)
 
 		f->begun = true;
 		lane->begun++;
-		flight_answer(f, "");
+		flight_answer(f, asker(f));
 	}
 }
 
@@ -107,7 +115,7 @@ void work_cancel(struct io *io, struct io_op *op)
 		} else if (f->verdict.hang) {
 			/* It looks at *cancelled at its leisure, and then comes to an end. */
 			f->verdict.hang = false;
-			flight_answer(f, "");
+			flight_answer(f, asker(f));
 		}
 		return;
 	}

@@ -27,14 +27,17 @@ int __real_close(int fd);
 ssize_t __real_write(int fd, const void *data, size_t len);
 int __real_store_apply(struct store *s, const struct store_batch *b, struct err *e);
 
-static bool fails(const char *what)
+static bool refused(const char *what)
 {
-	if (!sim_working || !sim_daemon_runs)
-		return false;
 	const int rc = sim_ask(the_world->sim, SIM_FILE, what);
 
 	errno = -rc;
 	return rc < 0;
+}
+
+static bool fails(const char *what)
+{
+	return sim_working && sim_daemon_runs && refused(what);
 }
 
 int __wrap_mkdir(const char *path, mode_t mode);
@@ -46,7 +49,10 @@ int __wrap_mkdir(const char *path, mode_t mode)
 int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
 int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-	return fails(to) ? -1 : __real_renameat2(from_dir, from, to_dir, to, flags);
+	/* Also on the reactor's thread: the sweep's. */
+	if (sim_daemon_runs && refused(to))
+		return -1;
+	return __real_renameat2(from_dir, from, to_dir, to, flags);
 }
 
 int __wrap_remove(const char *path);

@@ -113,6 +113,8 @@ static const char *check_dirs(struct world *w)
 		{ "state/kernels", known_kernel },
 	};
 
+	if (exists(world_path(w, "state/trash")) || exists(world_path(w, "runtime/trash")))
+		return say("the sweep has left something");
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		const char *name = stranger(w, dirs[i].dir, dirs[i].known);
 

@@ -164,6 +164,26 @@ static struct call *rm_kernel(struct run *r)
 	return rm(r, METHOD_KERNEL_RM, "krn");
 }
 
+static struct call *create_cancelled(struct run *r)
+{
+	struct call *call = create_and_start(r);
+
+	client_cancel(r->c, call);
+	return call;
+}
+
+/* As run --rm: the VM is to go with its client. */
+static struct call *lease_and_go(struct run *r)
+{
+	static struct create_args args = { .lease = true }; /* too large for the stack */
+
+	(void)snprintf(args.spec.name, sizeof(args.spec.name), NAME);
+	(void)snprintf(args.spec.image, sizeof(args.spec.image), "debian");
+	IGNORE(!client_wait(r->c, client_ask(r->c, METHOD_VM_CREATE, &args, NULL)));
+	client_hang_up(r->c);
+	return NULL;
+}
+
 static struct call *start_daemon(struct run *r)
 {
 	IGNORE(!world_start(r->w));
@@ -178,6 +198,8 @@ const struct scenario scenarios[] = {
 	{ "create a probe",        NAME, nothing,                 create_probe,     VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone" },
 	{ "create a null VM",      NAME, nothing,                 create_null,      VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone" },
 	{ "create, the VMM ends",  NAME, nothing,                 create_and_start, VMM_NO_START,  IMAGER_WELL,    "failed",  "gone failed",           "gone" },
+	{ "create and cancel",     NAME, nothing,                 create_cancelled, VMM_WELL,      IMAGER_WELL,    "gone running", "gone failed",      "gone" },
+	{ "run and hang up",       NAME, nothing,                 lease_and_go,     VMM_WELL,      IMAGER_WELL,    "gone",    "gone failed",           "gone" },
 	{ "start",                 NAME, created,                 start,            VMM_WELL,      IMAGER_WELL,    "running", "failed created",        "stopped created" },
 	{ "start a probe",         NAME, probe_created,           start,            VMM_WELL,      IMAGER_WELL,    "running", "failed created",        "stopped created" },
 	{ "start, the guest dies", NAME, created,                 start,            VMM_DIES,      IMAGER_WELL,    "failed",  "failed created",        "stopped created" },

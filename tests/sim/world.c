@@ -325,15 +325,19 @@ bool world_until(struct world *w, world_cond *cond, void *arg, uint64_t limit_us
 
 struct op_id world_op_id(struct world *w)
 {
+	const struct op_id next = w->next_op_id;
 	uint8_t tail[10] = { 0 };
 
+	w->next_op_id = (struct op_id){ { 0 } };
+	if (!op_id_is_zero(&next))
+		return next;
 	w->op_ids++;
 	for (size_t i = 0; i < 8; i++)
 		tail[9 - i] = (uint8_t)(w->op_ids >> (8 * i));
 	return op_id_make(sim_now_us(w->sim) / 1000, tail);
 }
 
-static bool vm_at_rest(const struct vm *vm)
+static bool vm_is_idle(const struct vm *vm)
 {
 	if (vm->task || !list_empty(&vm->tasks) || vm->retry.set)
 		return false;
@@ -348,9 +352,12 @@ bool world_quiet(struct world *w, void *arg)
 	if (n->ops.count > n->nwatchers || w->daemon->env.njobs > 0 || w->daemon->env.leaks > 0 ||
 	    !actors_idle(&w->daemon->actors) || !db_idle(w->daemon->env.db))
 		return false;
-	list_for_each (l, &n->vms)
-		if (!vm_at_rest(list_entry(l, struct vm, link)))
+	list_for_each (l, &n->vms) {
+		const struct vm *vm = list_entry(l, struct vm, link);
+
+		if (!vm_is_idle(vm) || node_lease_is_over(n, vm))
 			return false;
+	}
 	/* Channels that close, processes that end. */
 	return sim_idle(w->sim) && sim_daemon_rests(w->sim);
 }

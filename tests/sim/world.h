@@ -65,7 +65,8 @@ struct world {
 	void (*on_line)(struct world *w, const char *line);
 	uint32_t fds_at_start; /* real descriptors of a daemon without VMs */
 	uint64_t op_ids;
-	uint64_t boots; /* of guests so far: their boot ids */
+	struct op_id next_op_id; /* not zero: of the next request */
+	uint64_t boots;          /* of guests so far: their boot ids */
 	void *arg;
 };
 

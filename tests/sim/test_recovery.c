@@ -1,0 +1,156 @@
+/* test_recovery.c - what a daemon makes of a host that it finds: stories that need a stage of their
+ * own. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/sim/client_fake.h"
+
+enum {
+	TICK_US = 10000,
+};
+
+static struct world *steady(void)
+{
+	struct world *w = world_create(
+		&(struct world_config){ .sim = { .steady = true }, .disk_image = true });
+
+	cr_assert(world_start(w), "%s", w->start_err.text);
+	return w;
+}
+
+static struct client *create(struct world *w, const char *name, const char *image)
+{
+	struct client *c = client_open(w);
+	struct call *call = client_create_vm(c, name, image, false);
+
+	cr_assert(client_wait(c, call));
+	cr_assert_eq(call_code(call), ERR_NONE, "%s", call_text(call));
+	return c;
+}
+
+static void start_again(struct world *w)
+{
+	cr_assert(world_start(w), "%s", w->start_err.text);
+	cr_assert(world_settle(w));
+}
+
+static void agrees(struct world *w)
+{
+	const char *bad = world_check(w);
+
+	cr_assert_null(bad, "%s", bad);
+}
+
+static void make_dir(struct world *w, const char *path)
+{
+	cr_assert_eq(mkdir(world_path(w, path), 0700), 0);
+}
+
+static bool there(struct world *w, const char *path)
+{
+	struct stat st;
+
+	return lstat(world_path(w, path), &st) == 0;
+}
+
+Test(recovery, what_no_record_names_is_swept_and_nothing_else)
+{
+	struct world *w = steady();
+	struct client *c = create(w, "a", "probe");
+
+	world_kill(w);
+	client_free(c);
+	make_dir(w, "state/vms/aaaaaaaaaaaa");
+	make_dir(w, "state/vms/aaaaaaaaaaaa/deeper");
+	make_dir(w, "state/vms/not-an-id");
+	make_dir(w, "runtime/vm/bbbbbbbbbbbb");
+	make_dir(w, "state/staging/01J00000000000000000000000");
+	make_dir(w, "state/images/left");
+	make_dir(w, "state/trash");
+	make_dir(w, "state/trash/7");
+	start_again(w);
+	agrees(w); /* none of these, and all of a's */
+	cr_assert_eq(strcmp(world_state(w, "a"), "running"), 0);
+	cr_assert(there(w, "state/images/debian/rootfs.ext4"));
+	world_destroy(w);
+}
+
+Test(recovery, a_vmm_that_no_record_names_is_not_ours_to_kill)
+{
+	struct world *w = steady();
+
+	world_kill(w);
+	const struct sim_proc *other = sim_spawn(w->sim, &bystander_program,
+						 "guest=x,process=bg-cccccccccccc", false);
+	const pid_t pid = other->pid;
+	start_again(w);
+	cr_assert_not_null(sim_find(w->sim, pid));
+	world_destroy(w);
+}
+
+/* After a reboot both numbers begin anew. */
+Test(recovery, a_process_with_the_pid_and_the_start_time_of_a_vmm_is_not_taken_for_it)
+{
+	struct world *w = steady();
+	struct client *c = create(w, "a", "probe");
+	const struct vm_resources res = world_vm(w, "a")->run->res;
+
+	world_power_loss(w);
+	client_free(c);
+	sim_run(w->sim, res.start_ticks * TICK_US);
+	const struct sim_proc *p = sim_spawn(w->sim, &bystander_program, "innocent", false);
+	const pid_t pid = p->pid;
+	cr_assert_eq(pid, (pid_t)res.pid);
+	cr_assert_eq(p->start_ticks, res.start_ticks);
+	start_again(w);
+	cr_assert_eq(strcmp(world_state(w, "a"), "stopped"), 0, "%s", world_state(w, "a"));
+	c = client_open(w);
+	struct call *call = client_on_vm(c, METHOD_VM_DELETE, "a");
+	cr_assert(client_wait(c, call));
+	cr_assert_not_null(sim_find(w->sim, pid), "it has come to no harm");
+	client_free(c);
+	world_destroy(w);
+}
+
+Test(recovery, a_pid_that_was_not_recorded_is_found_by_name)
+{
+	struct world *w = steady();
+	struct client *c = client_open(w);
+
+	/* Dies once the VMM runs and before that is durable. */
+	client_create_vm(c, "a", "probe", false);
+	while (world_processes(w, 0) == 0) {
+		sim_daemon_runs = true;
+		cr_assert_gt(daemon_turn(w->daemon), 0);
+		sim_daemon_runs = false;
+	}
+	world_kill(w);
+	client_free(c);
+	cr_assert_eq(world_processes(w, 0), 1);
+	start_again(w);
+	agrees(w);
+	cr_assert_eq(strcmp(world_state(w, "a"), "failed"), 0, "%s", world_state(w, "a"));
+	cr_assert_eq(world_processes(w, 0), 0);
+	world_destroy(w);
+}
+
+Test(recovery, a_clock_that_jumps_moves_no_deadline)
+{
+	struct world *w = steady();
+	struct client *c = client_open(w);
+	const uint64_t from_us = sim_now_us(w->sim);
+
+	w->vmm = VMM_SILENT;
+	struct call *call = client_create_vm(c, "a", "probe", false);
+	sim_wall_jump(w->sim, INT64_C(-10) * 365 * 24 * 3600 * 1000);
+	cr_assert(client_wait(c, call));
+	cr_assert_eq(call_code(call), ERR_TIMEOUT, "%s", call_text(call));
+	cr_assert_leq(sim_now_us(w->sim) - from_us, UINT64_C(125) * 1000 * 1000);
+	cr_assert(world_settle(w));
+	agrees(w);
+	client_free(c);
+	world_destroy(w);
+}
