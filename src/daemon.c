@@ -61,6 +61,7 @@ static int make_services(struct daemon *d, struct err *e)
 	struct env *env = &d->env;
 
 	actors_init(&d->actors);
+	list_init(&env->clients);
 	env->actors = &d->actors;
 	int rc = io_create(&(struct io_config){ 0 }, &d->actors, &env->io, e);
 	if (rc < 0)

@@ -14,7 +14,9 @@
 
 struct client {
 	struct actor actor;
-	struct env *env; /* borrowed */
+	struct env *env;       /* borrowed */
+	struct list_node link; /* env.clients */
+	struct msg stop;       /* "the daemon is stopping", to ourselves */
 	struct io_stream stream;
 	struct buf in;            /* the frame being gathered */
 	struct io_timer deadline; /* of the hello, then of a frame that has begun */
@@ -414,6 +416,17 @@ static void readable(struct client *c)
 
 /* ---- answers ---- */
 
+/* Said to whoever waits for nothing; else it comes after the last answer. */
+static void stop(struct client *c)
+{
+	struct err e = { 0 };
+
+	if (!c->env->stopping || c->closing || c->ops.count > 0)
+		return;
+	err_set(&e, ERR_DAEMON_STOPPING, "the daemon is shutting down");
+	protocol_error(c, &e);
+}
+
 static void answered(struct client *c, struct op *op)
 {
 	struct wire w = { .type = WIRE_REPLY, .id = op->request_id, .op_id = op->id };
@@ -432,6 +445,7 @@ static void answered(struct client *c, struct op *op)
 	}
 	op_destroy(op);
 	ask_next(c);
+	stop(c);
 }
 
 static void send_event(struct client *c, const struct op *op, const char *name, const uint8_t *body,
@@ -511,6 +525,7 @@ static void ended(struct client *c)
 	actor_post(c->env->actors, c->env->node, &take_ptr(&c->gone)->msg);
 	io_timer_cancel(c->env->io, &c->deadline);
 	io_timer_cancel(c->env->io, &c->again);
+	list_remove(&c->link);
 	map_fini(&c->ops);
 	buf_fini(&c->in);
 	c->env->client_bytes -= c->shared;
@@ -540,6 +555,8 @@ static void handle(struct actor *a, struct msg *m)
 			c->greeted ? "a frame did not end within %d ms" : "no hello within %d ms",
 			c->greeted ? (int)CLIENT_FRAME_MS : (int)CLIENT_HELLO_MS);
 		protocol_error(c, &e);
+	} else if (m == &c->stop) {
+		stop(c);
 	} else if (m->type == MSG_OP_DONE) {
 		answered(c, container_of(m, struct op, msg));
 	} else if (m->type == MSG_EVENT) {
@@ -592,6 +609,7 @@ int client_create(struct env *env, int fd)
 	if (rc < 0)
 		return rc;
 	io_timer_set(env->io, &c->deadline, CLIENT_HELLO_MS, 0);
+	list_append(&env->clients, &c->link);
 	env->nclients++;
 	return 0;
 }
@@ -609,4 +627,13 @@ void client_refuse(struct env *env, int fd, const struct err *why)
 	env->nrefused++;
 	c->refused = true;
 	protocol_error(c, why);
+}
+
+void clients_stop(struct env *env)
+{
+	list_for_each (n, &env->clients) {
+		struct client *c = list_entry(n, struct client, link);
+
+		actor_post(env->actors, c->actor.id, &c->stop);
+	}
 }

@@ -13,3 +13,7 @@ int client_create(struct env *env, int fd);
 
 /* Takes the descriptor, says why on it and closes it. */
 void client_refuse(struct env *env, int fd, const struct err *why);
+
+/* The daemon is stopping: each connection is told so and closed once nothing of it is unanswered.
+ */
+void clients_stop(struct env *env);

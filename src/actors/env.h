@@ -40,7 +40,8 @@ struct env {
 	uint32_t tsc_khz;
 	uint64_t started_ms;   /* Unix time */
 	uint64_t serial;       /* of the last operation admitted */
-	uint32_t nclients;     /* connections, at most CLIENTS_MAX */
+	struct list clients;   /* client.link: connections */
+	uint32_t nclients;     /* ... at most CLIENTS_MAX */
 	uint32_t nrefused;     /* connections that are being told "busy" */
 	uint64_t client_bytes; /* of CLIENTS_BYTES_MAX, beyond each one's own */
 	uint32_t ntasks;       /* of TASKS_MAX */

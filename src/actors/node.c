@@ -481,6 +481,17 @@ int node_create(struct env *env, int listen_fd, struct node **ret_node, struct e
 	return rc;
 }
 
+/* Their operations have no other end. */
+static void stop_watching(struct node *n)
+{
+	list_for_each (l, &n->watchers) {
+		struct op *op = list_entry(l, struct op, follow);
+
+		if (op->msg.type != MSG_OP_DONE) /* cancelled a moment ago */
+			op_refuse(n->env, op, ERR_DAEMON_STOPPING, "the daemon is shutting down");
+	}
+}
+
 void node_stop(struct node *n)
 {
 	if (n->env->stopping)
@@ -488,6 +499,8 @@ void node_stop(struct node *n)
 	n->env->stopping = true;
 	if (n->listening)
 		io_listener_close(n->env->io, &n->listener);
+	stop_watching(n);
+	clients_stop(n->env);
 }
 
 bool node_stopped(const struct node *n)
