@@ -1,8 +1,9 @@
 /* tsc.c - how fast the host's time stamp counter ticks.
  *
  * CPUID leaf 15h states it where it names the crystal's frequency (Intel SDM, volume 2, CPUID);
- * 16h is a nominal figure and no substitute.  Else two readings some 20 ms apart are compared; the
- * error is that of pairing a TSC reading with a clock reading, well below 100 ppm.  Linux refines
+ * 16h is a nominal figure and no substitute.  Else two readings some 2 ms apart are compared: the
+ * daemon's start waits for it.  The error is that of pairing a TSC reading with a clock reading,
+ * some tens of ns, so well below 100 ppm.  Linux refines
  * tsc_early_khz by itself when it is within 1 %.
  */
 #include <cpuid.h>
@@ -13,7 +14,7 @@
 #include "vmm/vmm.h"
 
 enum {
-	INTERVAL_NS = 20 * 1000 * 1000,
+	INTERVAL_NS = 2 * 1000 * 1000,
 	PAIRINGS = 5, /* attempts at an undisturbed pair of readings */
 	NS_PER_MS = 1000 * 1000,
 };
