@@ -114,7 +114,11 @@ const struct command commands[] = {
 	{ .name = "completion", .args = "SHELL", .run = completion_run, .min_args = 1, .max_args = 1, .summary = "print the script that completes commands in bash, zsh or fish",
 	  .doc = "An installed banger brings these scripts along; this is for one that is not. Names of VMs, images and kernels are those of the daemon, where one runs.",
 	  .examples = "source <(banger completion bash)\nbanger completion fish | source" },
-	{ .name = "watch", .args = "", .run = watch_run, .options = BIT(OPT_LABEL), .summary = "print a line whenever a VM changes, until interrupted" },
+	{ .name = "events", .args = "", .run = events_run, .options = BIT(OPT_TYPE) | BIT(OPT_LABEL),
+	  .summary = "print a line whenever something happens, until interrupted",
+	  .doc = "VMs change their state (vm), operations begin and end (op), images and kernels are added and removed (image, kernel). Labels select VMs, and so the type vm. "
+		 "With --json each line is an object. What is not read in time is not kept: a line \"lost\" says how many events are missing.",
+	  .examples = "banger events --type vm -l tier=web\nbanger events --json | jq -r 'select(.state == \"failed\").name'" },
 };
 
 const struct command_alias command_aliases[] = {
@@ -122,6 +126,7 @@ const struct command_alias command_aliases[] = {
 	{ "ps", "vm list" },        { "vm ls", "vm list" },    { "vm ps", "vm list" },
 	{ "vm rm", "vm delete" },   { "logs", "vm logs" },     { "vm inspect", "vm show" },
 	{ "image ls", "image list" }, { "kernel ls", "kernel list" }, { "op ls", "op list" },
+	{ "watch", "events" },
 };
 
 const struct command_group command_groups[] = {

@@ -100,7 +100,7 @@ int doctor_run(const struct options *o);
 int daemon_start_run(const struct options *o);
 int daemon_stop_run(const struct options *o);
 int daemon_status_run(const struct options *o);
-int watch_run(const struct options *o);
+int events_run(const struct options *o);
 int completion_run(const struct options *o);
 int config_show_run(const struct options *o);
 int config_check_run(const struct options *o);

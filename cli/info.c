@@ -1,4 +1,4 @@
-/* info.c - `info`, `ping`, `version`, `watch` and `daemon start|stop|status`. */
+/* info.c - `info`, `ping`, `version` and `daemon start|stop|status`. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,47 +125,6 @@ int version_run(const struct options *o)
 	else
 		(void)printf("daemon does not run\n");
 	return STATUS_OK;
-}
-
-static void put_event(struct call *c, const struct wire *w)
-{
-	char id[VM_ID_CHARS + 1];
-	char when[HUMAN_MAX];
-	struct vm_event ev;
-
-	if (w->type != WIRE_EVENT || strcmp(w->name, "vm") != 0 ||
-	    schema_decode(&vm_event_schema, w->body.data, w->body.len, &ev, NULL) < 0)
-		return;
-	if (c->o->json) {
-		if (report_json_value(&vm_event_schema, &ev, NULL) == 0)
-			(void)putchar('\n');
-	} else if (ev.lost) {
-		report_note(c->o, "%llu events were lost: this reader is too slow",
-			    (unsigned long long)ev.lost);
-	} else {
-		vm_id_text(ev.id, id);
-		human_time(ev.wall_ms, when);
-		(void)printf("%s  %s  %s  %s\n", when, id, ev.name, ev.state);
-	}
-	(void)fflush(stdout);
-}
-
-int watch_run(const struct options *o)
-{
-	CLEANUP_SESSION struct session s = SESSION_INIT;
-	CLEANUP_CALL struct call c = { .on_event = put_event, .op_id = o->op_id };
-	struct watch_args args = { .labels = o->labels }; /* lent */
-	struct err e = { 0 };
-
-	if (session_open(&s, o, true, &e) < 0)
-		return failed(o, &e);
-	if (session_begin(&s, &c, METHOD_WATCH, &args) < 0)
-		return session_report(&s, &c);
-	while (!c.ended && !ferror(stdout))
-		session_turn(&s, NULL, 0);
-	if (!c.ended)
-		return STATUS_FAILED; /* nobody reads us; closing ends the watch */
-	return c.err.code ? session_report(&s, &c) : STATUS_OK;
 }
 
 int daemon_start_run(const struct options *o)

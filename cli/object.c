@@ -55,12 +55,17 @@ int object_rm(const struct options *o, enum client_method m)
 	struct err e = { 0 };
 	int status = STATUS_OK;
 
+	if (o->nargs > 1 && !op_id_is_zero(&o->op_id)) {
+		err_set(&e, ERR_BAD_REQUEST, "--op-id is for one name: each is an operation");
+		report_error(o, &e, NULL, NULL, NULL);
+		return STATUS_USAGE;
+	}
 	if (session_open(&s, o, true, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
 		return STATUS_FAILED;
 	}
 	for (uint32_t i = 0; i < o->nargs && !s.signo; i++) {
-		CLEANUP_CALL struct call c = { 0 };
+		CLEANUP_CALL struct call c = { .op_id = o->op_id };
 		struct name_args args = { 0 };
 
 		if (name_fill(o->args[i], &args, &c.err) < 0 || session_call(&s, &c, m, &args) < 0)

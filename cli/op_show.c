@@ -20,7 +20,8 @@ enum {
 	BAR_MIN = 8,      /* columns */
 	BAR_MAX = 48,
 	BAR_BYTES = 3 * BAR_MAX + 1, /* a column is a character of up to three bytes */
-	OTHER_COLUMNS = 30,          /* of a table besides the bar, about */
+	TIME_COLUMNS = 7,            /* of AT and TOOK: "3.1 ms" to "59.9 s" */
+	GAPS = 8,                    /* blanks between five columns */
 	KINDS_MAX = 64,              /* different steps */
 };
 
@@ -43,6 +44,22 @@ void op_vm_name(const struct op_view *op, vm_id vm, char out[VM_NAME_MAX + 1])
 			(void)snprintf(out, VM_NAME_MAX + 1, "%s", t[i].name);
 }
 
+/* ---- texts ---- */
+
+enum {
+	STEP_TEXT_MAX = sizeof(((struct op_step *)0)->name) + sizeof("undo "),
+};
+
+static void step_text(const struct op_step *s, char out[STEP_TEXT_MAX])
+{
+	(void)snprintf(out, STEP_TEXT_MAX, "%s%s", s->undo ? "undo " : "", s->name);
+}
+
+static const char *result_text(const struct op_step *s)
+{
+	return s->running ? "under way" : s->result < 0 ? err_sys_text(s->result) : "ok";
+}
+
 /* ---- bars ---- */
 
 struct scale {
@@ -50,19 +67,33 @@ struct scale {
 	unsigned columns;
 };
 
+static unsigned max_of(unsigned a, unsigned b)
+{
+	return a > b ? a : b;
+}
+
+/* The bar gets what the other columns leave. */
 static struct scale scale_of(const struct op_view *op)
 {
 	const unsigned width = term_width(STDOUT_FILENO);
-	const unsigned room = width > OTHER_COLUMNS ? width - OTHER_COLUMNS : 0;
-	struct scale s = { .total_us = op->duration_us, .columns = width ? room : BAR_MAX };
+	struct scale s = { .total_us = op->duration_us, .columns = BAR_MAX };
+	unsigned name = 0;
+	unsigned result = table_width("RESULT");
 
 	for (uint32_t i = 0; i < op->steps.n; i++) {
 		const struct op_step *step = op_step_at(op, i);
+		char text[STEP_TEXT_MAX];
 
+		step_text(step, text);
+		name = max_of(name, table_width(text));
+		result = max_of(result, table_width(result_text(step)));
 		if (step->begin_us + step->duration_us > s.total_us)
 			s.total_us = step->begin_us + step->duration_us;
 	}
-	s.columns = s.columns < BAR_MIN ? BAR_MIN : s.columns > BAR_MAX ? BAR_MAX : s.columns;
+	const unsigned others = name + 2 * TIME_COLUMNS + result + GAPS;
+
+	if (width > 0 && width < others + BAR_MAX)
+		s.columns = width > others + BAR_MIN ? width - others : BAR_MIN;
 	return s;
 }
 
@@ -102,21 +133,16 @@ static const struct column step_columns[] = {
 	{ .head = "RESULT", .shrink = true },
 };
 
-static const char *result_text(const struct op_step *s)
-{
-	return s->running ? "under way" : s->result < 0 ? err_sys_text(s->result) : "ok";
-}
-
 static int add_step(struct table *t, const struct scale *scale, const struct op_step *s,
 		    struct err *e)
 {
-	char name[sizeof(s->name) + 8];
+	char name[STEP_TEXT_MAX];
 	char at[HUMAN_MAX];
 	char took[HUMAN_MAX];
 	char bar[BAR_BYTES];
 	const char *const cells[] = { name, at, took, bar, result_text(s) };
 
-	(void)snprintf(name, sizeof(name), "%s%s", s->undo ? "undo " : "", s->name);
+	step_text(s, name);
 	human_duration(s->begin_us, at);
 	human_duration(s->duration_us, took);
 	bar_text(scale, s->begin_us, s->begin_us + s->duration_us, s->undo, bar);
@@ -187,7 +213,7 @@ static int add_kind(struct table *t, const struct op_view *op, uint32_t first, u
 		    struct err *e)
 {
 	const struct op_step *kind = op_step_at(op, first);
-	char name[sizeof(kind->name) + 8];
+	char name[STEP_TEXT_MAX];
 	char texts[5][HUMAN_MAX];
 	const char *const cells[] = { name, texts[0], texts[1], texts[2], texts[3], texts[4] };
 	uint32_t n = 0;
@@ -202,7 +228,7 @@ static int add_kind(struct table *t, const struct op_view *op, uint32_t first, u
 		failed += s->result < 0;
 	}
 	qsort(took, n, sizeof(*took), compare_u64);
-	(void)snprintf(name, sizeof(name), "%s%s", kind->undo ? "undo " : "", kind->name);
+	step_text(kind, name);
 	(void)snprintf(texts[0], HUMAN_MAX, "%u", n);
 	human_duration(took[0], texts[1]);
 	human_duration(took[n / 2], texts[2]);

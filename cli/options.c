@@ -55,6 +55,7 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(STATE,        0,  "state",       TEXT,     "STATE",     state,          0, 0, "state to wait for; stopped (or gone) unless said"),
 	ROW(TRACE,        0,  "trace",       FLAG,     NULL,        trace,          0, 0, "as trace events, for ui.perfetto.dev or about:tracing"),
 	ROW(FORMAT,       0,  "format",      TEXT,     "FORMAT",    format,         0, 0, "how a row is written: '{{.NAME}}\\t{{.STATE}}', 'table {{.NAME}}', json"),
+	ROW(TYPE,         0,  "type",        WORDS,    "TYPE",      types,          0, WATCH_TYPES_MAX, "of events: vm, op, image, kernel; may be repeated"),
 	ROW(INTERACTIVE, 'i', "interactive", FLAG,     NULL,        interactive,    0, 0, "pass standard input, even from a terminal"),
 	ROW(TTY,         't', "tty",         FLAG,     NULL,        tty,            0, 0, "give the command a terminal"),
 	ROW(NO_STDIN,     0,  "no-stdin",    FLAG,     NULL,        no_stdin,       0, 0, "do not pass standard input"),
@@ -167,7 +168,9 @@ static int option_set(struct options *o, const struct option_row *row, const cha
 		break;
 	case OPTION_PAIRS:
 	case OPTION_WORDS:
-		rc = add_pair(what, row, member, text, e);
+		rc = value_check(what, value_kind(row->arg, strlen(row->arg)), text, e);
+		if (rc == 0)
+			rc = add_pair(what, row, member, text, e);
 		break;
 	case OPTION_PUBLISH:
 		rc = add_publish(what, member, text, e);
@@ -322,6 +325,7 @@ int options_parse(struct options *o, const struct option_rules *rules, int argc,
 void options_fini(struct options *o)
 {
 	strv_fini(&o->labels);
+	strv_fini(&o->types);
 	strv_fini(&o->env);
 	strv_fini(&o->packages);
 	free(o->publish.items);

@@ -34,6 +34,7 @@ struct options {
 	/* which VMs, and how */
 	bool all, force;
 	struct strv labels;
+	struct strv types;
 	uint32_t signo, timeout_ms;
 	const char *state;
 	bool trace;
@@ -101,6 +102,7 @@ enum option {
 	OPT_STATE,
 	OPT_TRACE,
 	OPT_FORMAT,
+	OPT_TYPE,
 	OPT_INTERACTIVE,
 	OPT_TTY,
 	OPT_NO_STDIN,

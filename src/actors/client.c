@@ -460,7 +460,7 @@ static void send_event(struct client *c, const struct op *op, const char *name, 
 /* Once all that was sent before has come by here, a watcher hears how much it has missed since. */
 static void tell_lost(struct client *c, struct op *op)
 {
-	struct vm_event ev = { .wall_ms = io_wall_ms(c->env->io), .lost = op->lost };
+	const struct lost_event ev = { .events = op->lost };
 	struct buf body;
 
 	if (op->lost == 0 || op->events > 0 || c->paused)
@@ -468,11 +468,11 @@ static void tell_lost(struct client *c, struct op *op)
 	op->lost = 0;
 	if (op->method != METHOD_WATCH)
 		return; /* progress: what comes next says more than what was lost */
-	buf_init(&body, STORE_VALUE_MAX);
-	if (schema_encode(&vm_event_schema, &ev, &body) == 0)
-		send_event(c, op, "vm", buf_data(&body), buf_len(&body));
+	buf_init(&body, FRAME_MAX);
+	if (schema_encode(&lost_event_schema, &ev, &body) == 0)
+		send_event(c, op, client_events[EVENT_LOST].name, buf_data(&body), buf_len(&body));
 	else
-		op->lost = ev.lost;
+		op->lost = ev.events;
 	buf_fini(&body);
 }
 

@@ -98,7 +98,7 @@ int post_event(struct actors *s, struct actor_id to, uint64_t serial, const char
 }
 
 int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *name,
-		    uint32_t state)
+		    uint32_t state, const struct op_id *op_id)
 {
 	struct vm_changed_msg *m = calloc(1, sizeof(*m));
 
@@ -107,6 +107,8 @@ int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *
 	m->msg = (struct msg){ .type = MSG_VM_CHANGED, .drop = drop_owned };
 	m->vm = vm;
 	m->state = state;
+	if (op_id)
+		m->op_id = *op_id;
 	(void)snprintf(m->name, sizeof(m->name), "%s", name);
 	actor_post(s, to, &m->msg);
 	return 0;

@@ -81,6 +81,7 @@ struct vm_changed_msg {
 	vm_id vm;
 	uint32_t state;
 	bool gone;
+	struct op_id op_id; /* whose work it is, or 0 */
 	char name[64];
 };
 
@@ -98,8 +99,9 @@ bool chunks_crowd(const struct env *env);
 int post_event(struct actors *s, struct actor_id to, uint64_t serial, const char *name,
 	       const uint8_t *body, size_t len);
 
+/* op_id may be NULL. */
 int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *name,
-		    uint32_t state);
+		    uint32_t state, const struct op_id *op_id);
 
 /* Frees an owned message; safe for those that own nothing. */
 void msg_free(struct msg *m);

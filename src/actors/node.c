@@ -69,15 +69,22 @@ static void answer_followers(struct node *n, struct op *op)
 	}
 }
 
+static void op_over(struct node *n, struct op *op)
+{
+	node_event_op(n, op);
+	node_event_objects(n, op);
+	map_remove(&n->ops, &op->by_id);
+	answer_followers(n, op);
+	send_home(n, op);
+}
+
 /* The answer is there.  A change is answered only once its result is durable. */
 static void op_answered(struct node *n, struct op *op)
 {
 	io_timer_cancel(n->env->io, &op->deadline);
-	if (list_linked(&op->follow)) { /* a watcher, or one that follows another */
-		list_remove(&op->follow);
-		if (op->method == METHOD_WATCH)
-			n->nwatchers--;
-	}
+	if (op->method == METHOD_WATCH && list_linked(&op->follow))
+		node_watch_end(n, op);
+	list_remove(&op->follow); /* of another's followers */
 	if (op->durable) {
 		if (++n->finished % OPS_TRIM_EVERY == 0)
 			IGNORE(db_trim(n->env->db, STORE_OPS, n->env->conf.ops_kept) < 0);
@@ -87,9 +94,7 @@ static void op_answered(struct node *n, struct op *op)
 			return;
 		}
 	}
-	map_remove(&n->ops, &op->by_id);
-	answer_followers(n, op);
-	send_home(n, op);
+	op_over(n, op);
 }
 
 static void op_committed(struct node *n, struct msg *m)
@@ -101,9 +106,7 @@ static void op_committed(struct node *n, struct msg *m)
 		LOG_WARN(&n->actor.log, &op->id, "op.forgotten", K("why", op->commit.err.text));
 	else
 		node_op_committed(n, op);
-	map_remove(&n->ops, &op->by_id);
-	answer_followers(n, op);
-	send_home(n, op);
+	op_over(n, op);
 }
 
 /* ---- admission ---- */
@@ -160,16 +163,6 @@ static bool is_repetition(struct node *n, struct op *op)
 	return settled; /* else it was cut short: it goes on now */
 }
 
-static void watch(struct node *n, struct op *op)
-{
-	if (n->nwatchers >= WATCHERS_MAX) {
-		op_refuse(n->env, op, ERR_BUSY, "%d watchers already", (int)WATCHERS_MAX);
-		return;
-	}
-	list_append(&n->watchers, &op->follow);
-	n->nwatchers++;
-}
-
 static void exec(struct node *n, struct op *op)
 {
 	const struct exec_args *args = op->args;
@@ -203,7 +196,7 @@ static void dispatch(struct node *n, struct op *op)
 		exec(n, op);
 		return;
 	case METHOD_WATCH:
-		watch(n, op);
+		node_watch(n, op);
 		return;
 	case METHOD_IMAGE_IMPORT:
 	case METHOD_IMAGE_BUILD:
@@ -266,6 +259,7 @@ static void op_arrived(struct node *n, struct op *op)
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "operation");
 		return;
 	}
+	node_event_op(n, op);
 	dispatch(n, op);
 }
 

@@ -3,8 +3,9 @@
  * Owns every VM and every operation's fleet.  All requests come here first; those on VMs become one
  * task per VM, whose results are put together again; questions are answered from memory. Operations
  * that change something are remembered in the store under their op_id before they begin and with
- * their result before the reply. Files: node.c (mailbox, operations), node_ops.c (what operations
- * did), node_vms.c (registry, tasks), node_query.c (questions).
+ * their result before the reply.
+ * Files: node.c (mailbox, operations), node_ops.c (what operations did), node_events.c (what is
+ * told), node_vms.c (registry, tasks), node_query.c (questions).
  */
 #pragma once
 
@@ -62,6 +63,13 @@ bool node_labels_match(const struct strv *want, const struct strv *have);
 struct op *node_op(const struct node *n, const struct op_id *id); /* under way, or NULL */
 void node_deadline(struct node *n, struct op *op, uint32_t ms);
 void node_task_row(const struct node *n, const struct task *t, struct target_result *ret_row);
+
+/* node_events.c */
+void node_watch(struct node *n, struct op *op);
+void node_watch_end(struct node *n, struct op *op);
+void node_event_vm(struct node *n, const struct vm *vm, const struct vm_changed_msg *m);
+void node_event_op(struct node *n, const struct op *op); /* it has begun or ended */
+void node_event_objects(struct node *n, const struct op *op);
 
 /* node_ops.c */
 int node_op_record(struct node *n, const struct op_id *id, struct op_record *ret_rec);

@@ -117,24 +117,14 @@ bool node_labels_match(const struct strv *want, const struct strv *have)
 	return true;
 }
 
-/* ---- changes, for those who watch ---- */
+/* ---- changes ---- */
 
 void node_vm_changed(struct node *n, struct vm_changed_msg *m)
 {
 	struct vm *vm = node_vm(n, m->vm);
-	struct vm_event ev = { .id = m->vm, .wall_ms = io_wall_ms(n->env->io) };
 	const bool gone = m->gone;
 
-	(void)snprintf(ev.name, sizeof(ev.name), "%s", m->name);
-	(void)snprintf(ev.state, sizeof(ev.state), "%s",
-		       m->gone ? "gone" : vm_states[m->state].name);
-	list_for_each (l, &n->watchers) {
-		struct op *op = list_entry(l, struct op, follow);
-		const struct watch_args *args = op->args;
-
-		if (!vm || node_labels_match(&args->labels, &vm->rec.spec.labels))
-			op_event(n->env, op, "vm", &vm_event_schema, &ev);
-	}
+	node_event_vm(n, vm, m);
 	msg_free(&m->msg);
 	if (gone && vm)
 		forget_vm(n, vm); /* the message is its own */

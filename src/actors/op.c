@@ -123,17 +123,18 @@ int op_refuse(struct env *env, struct op *op, enum err_code code, const char *fm
 	return rc;
 }
 
-void op_event(struct env *env, struct op *op, const char *name, const struct schema *schema,
-	      const void *body)
+void op_event(struct env *env, struct op *op, enum client_event type, const void *body)
 {
+	const struct client_event_row *row = &client_events[type];
 	struct buf b;
 
 	if (!actor_find(env->actors, op->client))
 		return;
 	buf_init(&b, FRAME_MAX);
 	if ((op->lost == 0 || op->events == 0) && op->events < EVENT_QUEUE_MAX &&
-	    schema_encode(schema, body, &b) == 0 &&
-	    post_event(env->actors, op->client, op->serial, name, buf_data(&b), buf_len(&b)) == 0)
+	    schema_encode(row->body, body, &b) == 0 &&
+	    post_event(env->actors, op->client, op->serial, row->name, buf_data(&b), buf_len(&b)) ==
+		    0)
 		op->events++;
 	else
 		op->lost++;
@@ -143,7 +144,7 @@ void op_event(struct env *env, struct op *op, const char *name, const struct sch
 void op_progress(struct env *env, struct op *op, const struct progress_event *ev)
 {
 	if (op->progress)
-		op_event(env, op, "progress", &progress_event_schema, ev);
+		op_event(env, op, EVENT_PROGRESS, ev);
 }
 
 /* ---- steps ---- */

@@ -35,6 +35,7 @@ struct op {
 	struct actor_id at;       /* exec: the VM that serves it */
 	uint64_t admitted_us;     /* reactor's clock */
 	uint64_t admitted_ms;     /* Unix time */
+	uint64_t watches;         /* watch: BIT(enum client_event) of what it wants to hear of */
 	uint64_t answered_us;     /* reactor's clock; 0: not yet */
 	vm_id vm;                 /* it is about this one, or 0 */
 	uint32_t ntargets;        /* VMs that it is about */
@@ -73,8 +74,7 @@ int op_refuse(struct env *env, struct op *op, enum err_code code, const char *fm
 
 /* Streams one event to the client.  Once one had to be dropped, so are those that follow, until the
  * client has been told how many. */
-void op_event(struct env *env, struct op *op, const char *name, const struct schema *schema,
-	      const void *body);
+void op_event(struct env *env, struct op *op, enum client_event type, const void *body);
 /* The same where progress is wanted. */
 void op_progress(struct env *env, struct op *op, const struct progress_event *ev);
 

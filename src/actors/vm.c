@@ -302,14 +302,14 @@ static void tell_waiters(struct vm *vm)
 
 void vm_move(struct vm *vm, enum vm_state to)
 {
+	const struct op_id *op_id = vm->task ? &vm->task->op->id : NULL;
 	const char *from = fsm_name(&vm->fsm);
 
 	fsm_move(&vm->fsm, to);
-	LOG_INFO(&vm->actor.log, vm->task ? &vm->task->op->id : NULL, "vm.state", K("from", from),
-		 K("to", fsm_name(&vm->fsm)));
+	LOG_INFO(&vm->actor.log, op_id, "vm.state", K("from", from), K("to", fsm_name(&vm->fsm)));
 	/* For those who watch, as far as memory goes. */
-	IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id, vm->rec.spec.name, to) <
-	       0);
+	IGNORE(post_vm_changed(vm->env->actors, vm->env->node, vm->rec.id, vm->rec.spec.name, to,
+			       op_id) < 0);
 	tell_waiters(vm);
 }
 

@@ -80,16 +80,44 @@ static const struct field progress_event_fields[] = {
 };
 const struct schema progress_event_schema = SCHEMA_OPEN("progress_event", struct progress_event, progress_event_fields);
 
+static const struct field lost_event_fields[] = {
+	FIELD(struct lost_event, events, FIELD_U64, true, 0, 0, "that came before this one and were not sent"),
+};
+const struct schema lost_event_schema = SCHEMA_OPEN("lost_event", struct lost_event, lost_event_fields);
+
 static const struct field vm_event_fields[] = {
-	FIELD(struct vm_event, id,      FIELD_VM_ID, false, 0, 0, "of the VM"),
-	FIELD(struct vm_event, name,    FIELD_STR,   false, 0, 0, "of the VM"),
-	FIELD(struct vm_event, state,   FIELD_STR,   false, 0, 0, "its new state"),
+	FIELD(struct vm_event, id,      FIELD_VM_ID, true,  0, 0, "of the VM"),
+	FIELD(struct vm_event, name,    FIELD_STR,   true,  1, 0, "of the VM"),
+	FIELD(struct vm_event, state,   FIELD_STR,   true,  1, 0, "its new state; \"gone\" when it is deleted"),
+	FIELD(struct vm_event, op_id,   FIELD_OP_ID, false, 0, 0, "of the operation at work; absent: it happened by itself"),
 	FIELD(struct vm_event, wall_ms, FIELD_U64,   false, 0, 0, "Unix time"),
-	FIELD(struct vm_event, lost,    FIELD_U64,   false, 0, 0, "events dropped here because you read too slowly; such an event is about no VM"),
 };
 const struct schema vm_event_schema = SCHEMA_OPEN("vm_event", struct vm_event, vm_event_fields);
 
+static const struct field op_event_fields[] = {
+	FIELD(struct op_event, op_id,       FIELD_OP_ID, true,  0, 0, "of the operation"),
+	FIELD(struct op_event, method,      FIELD_STR,   true,  1, 0, "what was asked"),
+	FIELD(struct op_event, state,       FIELD_STR,   true,  1, 0, "running: it has begun; done, failed or cancelled: it has ended"),
+	FIELD(struct op_event, vm,          FIELD_VM_ID, false, 0, 0, "absent unless it is about one VM"),
+	FIELD(struct op_event, vms,         FIELD_U32,   false, 0, 0, "that it is about"),
+	FIELD(struct op_event, failed,      FIELD_U32,   false, 0, 0, "of them"),
+	FIELD(struct op_event, duration_us, FIELD_U64,   false, 0, 0, "absent while it runs"),
+	FIELD(struct op_event, code,        FIELD_STR,   false, 0, 0, "a row of docs/errors.md, where it failed"),
+	FIELD(struct op_event, message,     FIELD_TEXT,  false, 0, 0, "what went wrong"),
+	FIELD(struct op_event, wall_ms,     FIELD_U64,   false, 0, 0, "Unix time"),
+};
+const struct schema op_event_schema = SCHEMA_OPEN("op_event", struct op_event, op_event_fields);
+
+static const struct field object_event_fields[] = {
+	FIELD(struct object_event, name,    FIELD_STR,   true,  1, 0, "of the image or kernel"),
+	FIELD(struct object_event, action,  FIELD_STR,   true,  1, 0, "\"added\", also where it replaced one; \"removed\""),
+	FIELD(struct object_event, op_id,   FIELD_OP_ID, true,  0, 0, "of the operation"),
+	FIELD(struct object_event, wall_ms, FIELD_U64,   false, 0, 0, "Unix time"),
+};
+const struct schema object_event_schema = SCHEMA_OPEN("object_event", struct object_event, object_event_fields);
+
 static const struct field watch_args_fields[] = {
+	FIELD(struct watch_args, types,  FIELD_STRV,  false, 0, WATCH_TYPES_MAX, "vm, op, image, kernel; absent: all, or with labels vm"),
 	FIELD(struct watch_args, labels, FIELD_PAIRS, false, 0, LABELS_MAX, "only VMs that have them all"),
 };
 const struct schema watch_args_schema = SCHEMA("watch_args", struct watch_args, watch_args_fields);
@@ -331,6 +359,12 @@ const struct client_method_row client_methods[METHOD_NMETHODS] = {
 	CLIENT_METHODS(METHOD)
 #undef METHOD
 };
+
+const struct client_event_row client_events[EVENT_NEVENTS] = {
+#define EVENT(sym, name, body, doc) [EVENT_##sym] = { name, &body, doc },
+	CLIENT_EVENTS(EVENT)
+#undef EVENT
+};
 /* clang-format on */
 
 int method_find(const struct client_method_row *rows, size_t n, const char *name)
@@ -349,4 +383,14 @@ int client_method_find(const char *name, enum client_method *ret_method)
 		return i;
 	*ret_method = (enum client_method)i;
 	return 0;
+}
+
+int client_event_find(const char *name, enum client_event *ret_event)
+{
+	for (int i = 0; i < EVENT_NEVENTS; i++)
+		if (strcmp(client_events[i].name, name) == 0) {
+			*ret_event = (enum client_event)i;
+			return 0;
+		}
+	return -ENOENT;
 }

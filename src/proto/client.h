@@ -40,6 +40,7 @@ enum {
 	CONFIG_TEXT_MAX = 1100, /* a path of 1 KiB, and a line number */
 	CONFIG_FILES_MAX = 4,
 	CONFIG_PROBLEMS_MAX = 64,
+	WATCH_TYPES_MAX = 8,
 	PACKAGES_MAX = 1024,
 	TTY_CELLS_MAX = WIRE_CELLS_MAX,
 	DEADLINE_MS_MAX = DURATION_MS_MAX,
@@ -57,7 +58,7 @@ enum {
 	METHOD(SHUTDOWN,     "daemon.stop",   none_schema,        none_schema,          "ends the daemon; VMs run on")    \
 	METHOD(CONFIG_SHOW,  "config.show",   none_schema,        config_result_schema, "the daemon's settings, and where each came from") \
 	METHOD(CONFIG_RELOAD,"config.reload", none_schema,        config_reload_result_schema, "reads the configuration again") \
-	METHOD(WATCH,        "watch",         watch_args_schema,  none_schema,          "streams `vm` events until cancelled") \
+	METHOD(WATCH,        "watch",         watch_args_schema,  none_schema,          "streams events until cancelled") \
 	METHOD(VM_CREATE,    "vm.create",     create_args_schema, targets_result_schema,"creates, and starts unless told not to") \
 	METHOD(VM_START,     "vm.start",      targets_args_schema,targets_result_schema,"starts stopped VMs")             \
 	METHOD(VM_STOP,      "vm.stop",       targets_args_schema,targets_result_schema,"powers off, then kills")         \
@@ -102,6 +103,33 @@ int client_method_find(const char *name, enum client_method *ret_method); /* -EN
 
 /* The row with this name in any conversation's table: its index, or -ENOSYS. */
 int method_find(const struct client_method_row *rows, size_t n, const char *name);
+
+/* ---- the events: EVENT(symbol, "name", body's schema, one line) ---- */
+/* clang-format off */
+#define CLIENT_EVENTS(EVENT)                                                                      \
+	EVENT(PROGRESS, "progress", progress_event_schema, "how far the request is, where it asked for `progress`") \
+	EVENT(LOST,     "lost",     lost_event_schema,     "events of the request that were not sent, because you read too slowly") \
+	EVENT(VM,       "vm",       vm_event_schema,       "`watch`: a VM is in another state")   \
+	EVENT(OP,       "op",       op_event_schema,       "`watch`: an operation that is kept, or a `vm.exec`, began, or its result is durable") \
+	EVENT(IMAGE,    "image",    object_event_schema,   "`watch`: an image was added or removed") \
+	EVENT(KERNEL,   "kernel",   object_event_schema,   "`watch`: a kernel was added or removed")
+/* clang-format on */
+
+enum client_event {
+#define EVENT(sym, name, body, doc) EVENT_##sym,
+	CLIENT_EVENTS(EVENT)
+#undef EVENT
+		EVENT_NEVENTS,
+};
+
+struct client_event_row {
+	const char *name;
+	const struct schema *body;
+	const char *doc;
+};
+
+extern const struct client_event_row client_events[EVENT_NEVENTS];
+int client_event_find(const char *name, enum client_event *ret_event); /* -ENOENT */
 
 /* ---- arguments and results ---- */
 
@@ -186,18 +214,48 @@ struct progress_event {
 };
 extern const struct schema progress_event_schema;
 
-/* Body of the event "vm": something about a VM changed. */
+/* Body of the event "lost": what came before it and was not sent, because you read too slowly. */
+struct lost_event {
+	uint64_t events;
+};
+extern const struct schema lost_event_schema;
+
+/* Body of the event "vm": a VM is in another state. */
 struct vm_event {
 	vm_id id;
 	char name[VM_NAME_MAX + 1];
 	char state[16];
+	struct op_id op_id; /* whose work it is; 0: nobody's */
 	uint64_t wall_ms;
-	uint64_t lost; /* events that were dropped before this one because you read too slowly */
 };
 extern const struct schema vm_event_schema;
 
+/* Body of the event "op": an operation began, or its result is durable. */
+struct op_event {
+	struct op_id op_id;
+	char method[WIRE_METHOD_MAX];
+	char state[16]; /* as in op_view */
+	vm_id vm;
+	uint32_t vms, failed;
+	uint64_t duration_us;
+	char code[48];
+	char message[ERR_TEXT_MAX];
+	uint64_t wall_ms;
+};
+extern const struct schema op_event_schema;
+
+/* Body of the events "image" and "kernel". */
+struct object_event {
+	char name[OBJECT_NAME_MAX + 1];
+	char action[16]; /* "added", "removed" */
+	struct op_id op_id;
+	uint64_t wall_ms;
+};
+extern const struct schema object_event_schema;
+
 struct watch_args {
-	struct strv labels;
+	struct strv types;  /* "vm", "op", "image", "kernel"; empty: all, or with labels "vm" */
+	struct strv labels; /* of VMs: every "k=v" must match */
 };
 extern const struct schema watch_args_schema;
 

@@ -10,6 +10,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WAIT_S = 60
+OP_ID_TEXT = "01J9ZKQ5T00000000000000000"  # of the one operation that the fake daemon knows
 
 
 class Case(unittest.TestCase):

@@ -36,6 +36,27 @@ def view(n, name, state="running"):
             "spec": {"name": name, "image": "debian", "vcpu": 2, "memory_bytes": 2 << 30, "disk_bytes": 8 << 30, "labels": {"tier": "web"}}}
 
 
+def op_view():
+    """A start of three VMs: two came up, the third's guest did not."""
+    step = lambda vm, name, begin, took, **more: dict(vm=vm_id(vm), name=name, begin_us=begin, duration_us=took, **more)
+    return {"op_id": OP_ID, "method": "vm.create", "state": "failed", "vms": 5, "failed": 1, "wall_ms": 1700000000000,
+            "duration_us": 100000, "commit_us": 400,
+            "steps": [step(1, "queue", 0, 1000), step(1, "admit", 1000, 10),
+                      step(1, "boot", 1000, 50000, result=-110), step(1, "boot", 51000, 25000, undo=True)],
+            "targets": [{"ref": "web-1", "name": "web-1-with-a-long-name-that-is-cut", "id": vm_id(1), "state": "failed",
+                         "code": "timeout", "step": "boot", "message": "no answer within 50 ms"}]}
+
+
+EVENTS = [
+    ("vm", {"id": vm_id(1), "name": "web", "state": "running", "op_id": OP_ID, "wall_ms": 1700000000000}),
+    ("news", {"of": "tomorrow"}),
+    ("op", {"op_id": OP_ID, "method": "vm.start", "state": "done", "vms": 3, "failed": 1, "duration_us": 2000000,
+            "wall_ms": 1700000000000}),
+    ("image", {"name": "debian", "action": "added", "op_id": OP_ID, "wall_ms": 1700000000000}),
+    ("lost", {"events": 7}),
+]
+
+
 class Exec:
     def __init__(self, conn, rid, args):
         self.conn, self.rid, self.args = conn, rid, args
@@ -230,6 +251,8 @@ class Connection:
                 if method == "vm.delete":
                     self.leased = []
             self.reply(rid, {"targets": ts, "failed": sum("code" in t for t in ts)})
+        elif method in ("op.show", "op.wait") and args["op_id"] == OP_ID:
+            self.reply(rid, op_view())
         elif method == "op.show":
             self.fail(rid, "op.not_found", "no such operation")
         elif method == "config.show":
@@ -238,6 +261,14 @@ class Connection:
             self.reply(rid, {"keys": keys, "files": ["/etc/fake.conf"]})
         elif method == "config.reload":
             self.reply(rid, {"changed": ["defaults.memory"], "restart": ["vmm.accel"]})
+        elif method == "watch":
+            log(" ".join(["types"] + args.get("types", [])))
+            for name, body in EVENTS:
+                self.send({"type": "event", "id": rid, "event": name, "body": body})
+            if not os.environ.get("FAKE_ENDLESS"):
+                return self.reply(rid, {})
+            while True:
+                self.send({"type": "event", "id": rid, "event": "vm", "body": EVENTS[0][1]})
         elif method == "op.list":
             self.reply(rid, {"ops": [{"op_id": OP_ID, "method": "vm.create", "state": "done"}]})
         elif method == "image.list":

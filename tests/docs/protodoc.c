@@ -22,7 +22,7 @@
 
 enum {
 	FILE_MAX_BYTES = 1 << 20,
-	SCHEMAS_MAX = 64,
+	SCHEMAS_MAX = 96,
 };
 
 #define BEGIN "<!-- begin "
@@ -178,6 +178,18 @@ static void put_client_methods(FILE *to)
 	put_methods(to, client_methods, METHOD_NMETHODS);
 }
 
+static void put_client_events(FILE *to)
+{
+	(void)fputs("\n| event | body | what |\n|---|---|---|\n", to);
+	for (int i = 0; i < EVENT_NEVENTS; i++) {
+		const struct client_event_row *row = &client_events[i];
+
+		(void)fprintf(to, "| `%s` | [%s](#%s) | %s |\n", row->name, row->body->name,
+			      row->body->name, row->doc);
+	}
+	(void)fputc('\n', to);
+}
+
 static void put_guest_methods(FILE *to)
 {
 	put_methods(to, guest_methods, GUEST_METHOD_NMETHODS);
@@ -196,8 +208,8 @@ static void put_types(FILE *to)
 		see(&seen, client_methods[i].args);
 		see(&seen, client_methods[i].result);
 	}
-	see(&seen, &progress_event_schema);
-	see(&seen, &vm_event_schema);
+	for (size_t i = 0; i < EVENT_NEVENTS; i++)
+		see(&seen, client_events[i].body);
 	for (size_t i = 0; i < GUEST_METHOD_NMETHODS; i++) {
 		see(&seen, guest_methods[i].args);
 		see(&seen, guest_methods[i].result);
@@ -229,6 +241,7 @@ static const struct {
 } sections[] = {
 	{ "envelopes", put_envelopes },
 	{ "client-methods", put_client_methods },
+	{ "client-events", put_client_events },
 	{ "guest-methods", put_guest_methods },
 	{ "helper-methods", put_helper_methods },
 	{ "types", put_types },

@@ -4,6 +4,8 @@
 Needs QEMU; the guests are probes and null VMs.
 """
 import json
+import signal
+import threading
 
 import banger_session
 from banger_session import wait_for
@@ -141,8 +143,106 @@ def lists_take_a_format(s):
     s.clear()
 
 
+class Events:
+    """`banger events --json` under way; `read` may be put off."""
+
+    def __init__(self, s, *args):
+        self.p = s.start("events", "--json", *args)
+        # It watches once the daemon has answered what was asked before: a line of its own proves it.
+        self.s, self.seen, self.lost = s, [], 0
+
+    def until(self, condition):
+        """The events up to the first that is so."""
+        got = []
+        for line in self.p.stdout:
+            event = json.loads(line)
+            if event["event"] == "lost":
+                self.lost += event["events"]
+            else:
+                self.seen.append(event)
+            got.append(event)
+            if condition(event):
+                return got
+        raise AssertionError(f"ended: {self.p.stderr.read()}")
+
+    def ready(self):
+        """An operation over and over, until one is told of."""
+        seen = threading.Event()
+        t = threading.Thread(target=lambda: (self.until(lambda e: e["event"] == "op"), seen.set()), daemon=True)
+        t.start()
+        while not seen.is_set():
+            self.s.run("image", "rm", "none", check=False)
+        t.join()
+        return self
+
+    def end(self):
+        self.p.send_signal(signal.SIGINT)
+        self.p.communicate(timeout=60)
+        return self.p.returncode
+
+
+def ended(op):
+    return lambda e: e.get("op_id") == op and e["event"] == "op" and e["state"] != "running"
+
+
+def events_tell_what_happens_in_order(s):
+    watch = Events(s).ready()
+    op, stop = OP.format(11), OP.format(12)
+    s.run("vm", "create", "--vmm", "null", "--name", "ev", "--op-id", op)
+    told = [(e["event"], e["state"]) for e in watch.until(ended(op)) if e["op_id"] == op]
+    assert told == [("op", "running"), ("vm", "created"), ("vm", "starting"), ("vm", "running"), ("op", "done")], told
+    s.run("vm", "delete", "ev", "missing", "--op-id", stop, check=False)
+    over = watch.until(ended(stop))
+    assert [e["state"] for e in over if e["event"] == "vm"] == ["stopping", "stopped", "deleting", "gone"], over
+    assert (over[-1]["vms"], over[-1]["failed"]) == (2, 1) and over[-1]["duration_us"] > 0, over[-1]
+    assert watch.end() == 130
+
+
+def events_are_chosen_by_type_and_label(s):
+    everything = Events(s).ready()
+    web = s.start("events", "--json", "-l", "tier=web")
+    wait_for(lambda: s.run("op", "list", "--format", "{{.method}}").stdout.count("watch") == 2, "both watch")
+    op = OP.format(13)
+    s.run("vm", "create", "--vmm", "null", "--name", "db", "-l", "tier=db")
+    s.run("vm", "create", "--vmm", "null", "--name", "web", "-l", "tier=web", "--op-id", op)
+    everything.until(ended(op))
+    got = [json.loads(web.stdout.readline()) for _ in range(3)]
+    assert [(e["name"], e["state"]) for e in got] == [("web", "created"), ("web", "starting"), ("web", "running")], got
+    web.send_signal(signal.SIGINT)
+    web.communicate(timeout=60)
+    everything.end()
+    bad = s.run("events", "--type", "op", "-l", "a=b", check=False)
+    assert bad.returncode == 1 and "labels" in bad.stderr, bad
+    bad = s.run("events", "--type", "vms", check=False)
+    assert bad.returncode in (1, 2) and "vms" in bad.stderr, bad
+    s.clear()
+
+
+def a_slow_reader_is_told_how_much_it_lost(s):
+    fast, slow = Events(s).ready(), Events(s).ready()
+    base = {w: (len(w.seen), w.lost) for w in (fast, slow)}
+    load, mark = OP.format(14), OP.format(15)
+    reader = threading.Thread(target=lambda: fast.until(lambda e: e.get("op_id") == mark), daemon=True)
+    reader.start()
+    for i in range(3):
+        s.run("vm", "create", "-n", "800", "--vmm", "null", "-q", "--name", "load")
+        s.run("vm", "delete", "--all", "-f", "-q", *(["--op-id", load] if i == 2 else []))
+    slow.until(lambda e: e["event"] == "lost")
+    s.run("image", "rm", "none", "--op-id", mark, check=False)
+    slow.until(lambda e: e.get("op_id") == mark)
+    reader.join()
+    total = {w: len(w.seen) - base[w][0] + w.lost - base[w][1] for w in (fast, slow)}
+    # `ready` may have asked once more for the first than for the second, each begun and ended.
+    assert slow.lost > 1000 and 0 <= total[fast] - total[slow] <= 20, (total, slow.lost, fast.lost)
+    assert total[slow] > 3 * 800 * 7, total
+    fast.end()
+    slow.end()
+    assert s.vms() == []
+
+
 banger_session.needs_qemu()
 banger_session.main([an_operation_on_many_keeps_each_ones_steps, a_trace_opens_in_a_viewer,
                      what_failed_is_in_its_steps_undone, an_operation_under_way_is_seen_waited_for_and_cancelled,
                      an_ended_operation_need_not_be_waited_for, waits_end_in_the_order_asked,
-                     a_wait_that_is_in_vain_says_so, lists_take_a_format])
+                     a_wait_that_is_in_vain_says_so, lists_take_a_format, events_tell_what_happens_in_order,
+                     events_are_chosen_by_type_and_label, a_slow_reader_is_told_how_much_it_lost])

@@ -86,8 +86,6 @@ void fuzz_payload(const struct client_method_row *methods, size_t nmethods, cons
 		if (w.type == WIRE_REPLY && !w.failed)
 			fuzz_schema(methods[i].result, w.body.data, w.body.len);
 	}
-	if (w.type == WIRE_EVENT) {
-		fuzz_schema(&progress_event_schema, w.body.data, w.body.len);
-		fuzz_schema(&vm_event_schema, w.body.data, w.body.len);
-	}
+	for (size_t i = 0; i < EVENT_NEVENTS && w.type == WIRE_EVENT; i++)
+		fuzz_schema(client_events[i].body, w.body.data, w.body.len);
 }

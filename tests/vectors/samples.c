@@ -45,6 +45,7 @@ static char accent[] = "h\xc3\xa9llo";
 static char empty[] = "";
 static char curl[] = "curl";
 static char git[] = "git";
+static char vm_type[] = "vm";
 
 static struct publish ports[] = { { 8080, 80 }, { 65535, 443 } };
 
@@ -138,7 +139,7 @@ static const struct list_result listed = { .vms = SEQ(two_vms),
 					   .next = "0000006as1h1",
 					   .total = 7 };
 static const struct ref_args ref_web = { .ref = "web-1" };
-static const struct watch_args watch = { .labels = STRV(team) };
+static const struct watch_args watch = { .types = STRV(vm_type), .labels = STRV(team) };
 
 static const struct exec_args exec = {
 	.ref = "web-1",
@@ -297,9 +298,28 @@ static const struct vm_event vm_changed = {
 	.id = VM_WEB,
 	.name = "web-1",
 	.state = "running",
+	.op_id = OP,
 	.wall_ms = UINT64_C(1700000000000),
-	.lost = 2,
 };
+static const struct op_event op_over = {
+	.op_id = OP,
+	.method = "vm.start",
+	.state = "failed",
+	.vm = VM_WEB,
+	.vms = 1,
+	.failed = 1,
+	.duration_us = 915,
+	.code = "vmm.missing",
+	.message = "vmm: qemu-system-x86_64: No such file or directory",
+	.wall_ms = UINT64_C(1700000000000),
+};
+static const struct object_event image_added = {
+	.name = "debian:bookworm",
+	.action = "added",
+	.op_id = OP,
+	.wall_ms = UINT64_C(1700000000000),
+};
+static const struct lost_event events_lost = { .events = 42 };
 
 static const struct guest_exec_args guest_exec = {
 	.argv = STRV(echo, accent),
@@ -397,6 +417,9 @@ const struct sample samples[] = {
 	STREAM_FRAMES("client"),
 	EVENT("client/event-progress", "progress", progress_event_schema, &progress),
 	EVENT("client/event-vm", "vm", vm_event_schema, &vm_changed),
+	EVENT("client/event-op", "op", op_event_schema, &op_over),
+	EVENT("client/event-image", "image", object_event_schema, &image_added),
+	EVENT("client/event-lost", "lost", lost_event_schema, &events_lost),
 	ENVELOPE("client/request-detached", .type = WIRE_REQUEST, .id = UINT32_MAX, .name = "ping", .detach = true),
 	ENVELOPE("client/reply-error", .type = WIRE_REPLY, .id = 1, .op_id = OP, .failed = true,
 		.error = { .code = "port.busy", .message = "port 80: Address already in use", .step = "ports",
