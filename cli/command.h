@@ -77,6 +77,7 @@ int create_run(const struct options *o);
 int lifecycle_run(const struct options *o);
 int list_run(const struct options *o);
 int show_run(const struct options *o);
+int prune_run(const struct options *o);
 int logs_run(const struct options *o);
 int exec_run(const struct options *o);
 int shell_run(const struct options *o);

@@ -2,6 +2,8 @@
  *
  * The good ones proceed when others are missing; the answers come in the order asked.
  */
+#include "lifecycle.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ static int args_fill(const struct options *o, struct targets_args *a, struct err
 	return 0;
 }
 
-static int results(const struct options *o, struct call *c)
+int lifecycle_results(const struct options *o, struct call *c)
 {
 	const struct targets_result *r = c->result;
 	struct err e = { 0 };
@@ -99,5 +101,5 @@ int lifecycle_run(const struct options *o)
 		c.progress = NULL;
 	}
 	schema_fini(&targets_args_schema, &args);
-	return status == STATUS_OK ? results(o, &c) : status;
+	return status == STATUS_OK ? lifecycle_results(o, &c) : status;
 }

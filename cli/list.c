@@ -4,7 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
 #include "command.h"
 #include "human.h"
 #include "report.h"
@@ -109,8 +108,7 @@ static int ref_args_fill(const struct options *o, struct ref_args *ret_args, str
 	return 0;
 }
 
-/* vm.show of the command's one word. */
-static int show(const struct options *o, struct call *c)
+int list_show(const struct options *o, struct call *c)
 {
 	struct ref_args args = { 0 };
 	struct err e = { 0 };
@@ -126,44 +124,11 @@ int show_run(const struct options *o)
 {
 	CLEANUP_CALL struct call c = { 0 };
 	struct err e = { 0 };
-	int status = show(o, &c);
+	int status = list_show(o, &c);
 
 	if (status == 0 && report_json(&vm_view_schema, c.result, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
 		status = STATUS_FAILED;
 	}
 	return status;
-}
-
-static int copy_file(const char *path, struct err *e)
-{
-	CLEANUP_FILE FILE *f = fopen(path, "re");
-	char bytes[4096];
-	size_t n;
-
-	if (!f)
-		return err_sys(e, ERR_HOST_IO, "open %s", path);
-	while ((n = fread(bytes, 1, sizeof(bytes), f)) > 0)
-		if (fwrite(bytes, 1, n, stdout) != n)
-			return 0; /* report_end() says so */
-	return ferror(f) ? err_sys(e, ERR_HOST_IO, "read %s", path) : 0;
-}
-
-int logs_run(const struct options *o)
-{
-	CLEANUP_CALL struct call c = { 0 };
-	const struct vm_view *vm;
-	struct err e = { 0 };
-	int rc;
-	const int status = show(o, &c);
-
-	if (status != 0)
-		return status;
-	vm = c.result;
-	rc = vm->console_log[0] ? copy_file(vm->console_log, &e)
-				: err_set(&e, ERR_VM_STATE, "%s has no console log", vm->spec.name);
-	if (rc == 0)
-		return STATUS_OK;
-	report_error(o, &e, NULL, NULL, NULL);
-	return STATUS_FAILED;
 }

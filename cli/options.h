@@ -36,7 +36,8 @@ struct options {
 	struct strv labels;
 	struct strv types;
 	uint32_t signo, timeout_ms;
-	const char *state;
+	const char *state, *tail_lines;
+	bool follow, vmm_log;
 	bool trace;
 	/* commands in a guest */
 	bool interactive, tty, no_stdin;
@@ -103,6 +104,9 @@ enum option {
 	OPT_TRACE,
 	OPT_FORMAT,
 	OPT_TYPE,
+	OPT_FOLLOW,
+	OPT_TAIL,
+	OPT_VMM_LOG,
 	OPT_INTERACTIVE,
 	OPT_TTY,
 	OPT_NO_STDIN,

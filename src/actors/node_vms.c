@@ -424,6 +424,7 @@ void node_targets(struct node *n, struct op *op)
 	for (uint32_t i = 0; i < count; i++) {
 		t[i].verb = verb_of(op->method);
 		t[i].force = args->force;
+		t[i].stopped_only = args->stopped_only;
 		t[i].signo = args->signo;
 		t[i].deadline_ms = args->deadline_ms;
 		t[i].want_state = (uint32_t)want;

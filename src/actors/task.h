@@ -30,6 +30,7 @@ struct task {
 	char ref[REF_MAX + 1]; /* as asked, or "" */
 	bool no_start;         /* create */
 	bool force;            /* stop, delete: kill at once */
+	bool stopped_only;     /* delete: refused while it runs */
 	uint32_t signo;        /* kill */
 	uint32_t deadline_ms;  /* 0: the default */
 	uint32_t want_state;   /* wait */

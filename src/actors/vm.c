@@ -382,7 +382,8 @@ static void run_task(struct vm *vm, struct task *t)
 		refuse(vm, ERR_CANCELLED, "cancelled before it began");
 		return;
 	}
-	if (t->verb != VERB_CREATE && !fsm_accepts(&vm->fsm, t->verb)) {
+	if ((t->verb != VERB_CREATE && !fsm_accepts(&vm->fsm, t->verb)) ||
+	    (t->stopped_only && now == VM_RUNNING)) {
 		(void)snprintf(text, sizeof(text), "the VM is %s", fsm_name(&vm->fsm));
 		refuse(vm, ERR_VM_STATE, text);
 		return;
@@ -489,7 +490,7 @@ static void task_arrived(struct vm *vm, struct task *t)
 		return;
 	}
 	/* Who wants it stopped does not want to wait until it is up. */
-	if (vm_state(vm) == VM_STARTING &&
+	if (vm_state(vm) == VM_STARTING && !t->stopped_only &&
 	    (t->verb == VERB_STOP || t->verb == VERB_KILL || t->verb == VERB_DELETE)) {
 		err_set(&e, ERR_CANCELLED, "stopped while it was starting");
 		plan_abort(&vm->run->plan, &e);
@@ -641,8 +642,10 @@ void vm_view_fill(const struct vm *vm, struct vm_view *ret_view)
 	(void)snprintf(v->state, sizeof(v->state), "%s", fsm_name(&vm->fsm));
 	(void)snprintf(v->vmm, sizeof(v->vmm), "%s", vm->driver->name);
 	(void)snprintf(v->failure, sizeof(v->failure), "%s", vm->rec.failure);
-	if (vm->driver->program)
+	if (vm->driver->program) {
 		vm_state_path(vm, VM_FILE_CONSOLE, v->console_log);
+		vm_state_path(vm, VM_FILE_LOG, v->vmm_log);
+	}
 	if (!vm_runs(vm))
 		return;
 	v->started_ms = vm->rec.started_ms;

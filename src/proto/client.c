@@ -43,6 +43,7 @@ static const struct field targets_args_fields[] = {
 	FIELD(struct targets_args, labels,      FIELD_PAIRS, false, 0, LABELS_MAX, "every VM that has them all"),
 	FIELD(struct targets_args, all,         FIELD_BOOL,  false, 0, 0, "every VM"),
 	FIELD(struct targets_args, force,       FIELD_BOOL,  false, 0, 0, "stop, delete: kills at once"),
+	FIELD(struct targets_args, stopped_only, FIELD_BOOL, false, 0, 0, "delete: refuses VMs that run or are starting"),
 	FIELD(struct targets_args, signo,       FIELD_U32,   false, 1, WIRE_SIGNO_MAX, "kill: the signal; absent: SIGKILL"),
 	FIELD(struct targets_args, deadline_ms, FIELD_U32,   false, 1, DEADLINE_MS_MAX, "stop: before the kill; start: for the boot; wait: gives up"),
 	FIELD(struct targets_args, state,       FIELD_STR,   false, 0, 0, "wait: for this state; absent: stopped or gone"),
@@ -147,6 +148,7 @@ static const struct field vm_view_fields[] = {
 	FIELD(struct vm_view, vmm,         FIELD_STR,   false, 0, 0, "that runs it"),
 	FIELD(struct vm_view, accel,       FIELD_STR,   false, 0, 0, "\"kvm\" or \"tcg\""),
 	FIELD(struct vm_view, console_log, FIELD_STR,   false, 0, 0, "path of the console's log"),
+	FIELD(struct vm_view, vmm_log,     FIELD_STR,   false, 0, 0, "path of what the VMM said"),
 	FIELD(struct vm_view, failure,     FIELD_TEXT,  false, 0, 0, "why the last start or run failed"),
 	FIELD(struct vm_view, exit_status, FIELD_I32,   false, 0, 0, "of the last VMM, as a shell shows it; -1: not known"),
 };

@@ -176,6 +176,7 @@ struct targets_args {
 	struct strv labels; /* every "k=v" must match */
 	bool all;
 	bool force;           /* stop, delete: kill at once */
+	bool stopped_only;    /* delete: refuse those that run */
 	uint32_t signo;       /* kill: 0 is SIGKILL */
 	uint32_t deadline_ms; /* stop: before the kill; start: for the boot; wait: give up */
 	char state[16];       /* wait: "" is "stopped" (or gone) */
@@ -285,6 +286,7 @@ struct vm_view {
 	char vmm[16];
 	char accel[8]; /* "kvm" or "tcg" */
 	char console_log[PATH_BYTES_MAX + 1];
+	char vmm_log[PATH_BYTES_MAX + 1];
 	char failure[ERR_TEXT_MAX]; /* why the last start or run failed */
 	int32_t exit_status;        /* of the last VMM, as a shell shows it; -1: not known */
 };

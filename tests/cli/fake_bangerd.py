@@ -33,6 +33,7 @@ def vm_id(n):
 
 def view(n, name, state="running"):
     return {"id": vm_id(n), "state": state, "created_ms": 1000, "console_log": os.environ.get("FAKE_CONSOLE", ""),
+            "vmm_log": os.environ.get("FAKE_VMM_LOG", ""),
             "spec": {"name": name, "image": "debian", "vcpu": 2, "memory_bytes": 2 << 30, "disk_bytes": 8 << 30, "labels": {"tier": "web"}}}
 
 
@@ -236,7 +237,8 @@ class Connection:
             self.execs[rid] = ex = Exec(self, rid, args)
             ex.begin()
         elif method == "vm.list":
-            rows = [view(i, "web-%d" % i) for i in range(1, 6)]
+            states = (os.environ.get("FAKE_STATES") or "running").split(",")
+            rows = [view(i, "web-%d" % i, states[i - 1] if i <= len(states) else "running") for i in range(1, 6)]
             if args.get("after"):
                 self.reply(rid, {"vms": rows[3:], "total": 5})
             else:
@@ -245,6 +247,8 @@ class Connection:
             self.reply(rid, view(1, args["ref"]))
         elif method in ("vm.start", "vm.stop", "vm.restart", "vm.kill", "vm.delete", "vm.wait"):
             ts = []
+            if args.get("stopped_only"):
+                log("delete stopped_only %d" % len(args["refs"]))
             for r in args.get("refs", []):
                 ts.append({"ref": r, "code": "vm.not_found", "message": 'no VM is called "%s"' % r} if r == "gone"
                           else {"ref": r, "name": r, "id": vm_id(1), "state": "stopped"})

@@ -7,10 +7,12 @@ import fcntl
 import json
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
 import termios
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -86,6 +88,106 @@ class Operations(Case):
 
     def test_wait_says_how_it_ended(self):
         self.assertEqual(self.run_cli("op", "wait", OP_ID_TEXT)[:2], (1, "failed\n"))
+
+
+class Logs(Case):
+    def setUp(self):
+        super().setUp()
+        self.console = self.dir + "/logs/console"
+        os.mkdir(self.dir + "/logs")
+        self.env["FAKE_CONSOLE"] = self.console
+
+    def write(self, text, mode="w"):
+        with open(self.console, mode) as f:
+            f.write(text)
+
+    def test_tail_counts_lines_from_the_end(self):
+        text = "".join("line %d %s\n" % (i, "x" * (i % 200)) for i in range(2000))
+        for end in ("", "unended"):
+            self.write(text + end)
+            lines = (text + end).splitlines(keepends=True)
+            for n in (0, 1, 2, 50, 1999, 2000, 2001, 5000):
+                self.assertEqual(self.run_cli("logs", "-n", str(n), "web")[1], "".join(lines[-n:] if n else []), n)
+            self.assertEqual(self.run_cli("logs", "-n", "all", "web")[1], text + end)
+        self.assertEqual(self.run_cli("logs", "-n", "x", "web")[0], 1)
+
+    def test_follows_what_is_written_and_ends_when_the_log_is_gone(self):
+        p = self.popen("logs", "-f", "web")
+        self.until("request vm.show")
+        self.write("first\n")  # it was not there yet
+        self.assertEqual(p.stdout.readline(), b"first\n")
+        self.write("second\n", "a")
+        self.assertEqual(p.stdout.readline(), b"second\n")
+        self.write("anew\n")  # cut
+        self.assertEqual(p.stdout.readline(), b"anew\n")
+        os.rename(self.console, self.console + ".1")  # rotated: it goes on where the name is
+        os.unlink(self.console + ".1")
+        self.write("rotated\n")
+        self.assertEqual(p.stdout.readline(), b"rotated\n")
+        os.unlink(self.console)
+        os.rmdir(self.dir + "/logs")
+        out, err = p.communicate(timeout=WAIT_S)
+        self.assertEqual((p.returncode, out, err), (0, b"", b""))
+
+    def test_follow_outlives_the_daemon_and_ends_with_its_reader(self):
+        self.write("first\n")
+        p = self.popen("logs", "-f", "-n", "0", "web")
+        self.until("request vm.show")
+        self.assertEqual(self.run_cli("daemon", "stop")[0], 0)
+        end = time.monotonic() + WAIT_S
+        while p.poll() is None and not select.select([p.stdout], [], [], 0)[0]:  # until it looks at the file
+            self.assertLess(time.monotonic(), end)
+            self.write("second\n", "a")
+            select.select([p.stdout], [], [], 0.05)
+        self.assertEqual(p.stdout.readline(), b"second\n")
+        p.stdout.close()
+        self.assertEqual(p.wait(timeout=WAIT_S), 1 if self.write("third\n", "a") else p.returncode)
+        p.stdin.close()
+        p.stderr.close()
+
+    def test_a_vm_that_was_never_started_has_none(self):
+        status, _, err = self.run_cli("logs", "web")
+        self.assertEqual(status, 1)
+        self.assertIn("never started", err)
+
+    def test_the_vmms_own(self):
+        with open(self.dir + "/vmm.log", "w") as f:
+            f.write("qemu: hello\n")
+        self.assertEqual(self.run_cli("logs", "--vmm", "web", env=dict(self.env, FAKE_VMM_LOG=self.dir + "/vmm.log"))[1],
+                         "qemu: hello\n")
+
+
+class Prune(Case):
+    def test_without_a_terminal_it_needs_force(self):
+        status, _, err = self.run_cli("vm", "prune", input=b"y\n")
+        self.assertEqual(status, 2)
+        self.assertIn("--force", err)
+        self.assertEqual(self.lines("request"), [])
+        status, out, _ = self.run_cli("vm", "prune", "-f", env=dict(self.env, FAKE_STATES="running,stopped,failed"))
+        self.assertEqual((status, len(out.split())), (0, 2))
+        self.assertEqual(self.lines("delete"), ["delete stopped_only 2"])
+
+    def answer(self, word):
+        env = dict(self.env, FAKE_STATES="created,running,stopped,starting")
+        main, sub = pty.openpty()
+        p = self.popen("vm", "prune", stdin=sub, stdout=subprocess.PIPE, stderr=sub, env=env)
+        os.close(sub)
+        text = b""
+        while b"[y/N]" not in text:
+            text += os.read(main, 65536)
+        os.write(main, word)
+        out, _ = p.communicate(timeout=WAIT_S)
+        os.close(main)
+        return p.returncode, text.decode(), out.decode().split()
+
+    def test_asks_and_takes_no_for_an_answer(self):
+        for word in (b"n\n", b"\n", b"\x04", b"yesno\n"):
+            status, text, out = self.answer(word)
+            self.assertEqual((status, out, self.lines("delete")), (1, [], []), word)
+            self.assertIn("stopped", text)
+            self.assertNotIn("running", text)
+        status, _, out = self.answer(b"y\n")
+        self.assertEqual((status, len(out)), (0, 2))
 
 
 class Events(Case):

@@ -143,6 +143,38 @@ def lists_take_a_format(s):
     s.clear()
 
 
+def logs_are_followed_through_restarts_until_the_vm_is_gone(s):
+    s.run("vm", "create", "--image", "probe", "--name", "talks", "--no-start")
+    assert s.run("logs", "talks", check=False).returncode == 1
+    p = s.start("logs", "-f", "talks")
+    s.run("vm", "start", "talks")
+    assert p.stdout.readline().startswith("banger-probe: up")
+    s.kill_daemon()
+    s.run("vm", "restart", "talks")
+    assert p.stdout.readline().startswith("banger-probe: up")
+    assert s.run("logs", "talks").stdout.count("banger-probe: up") == 2
+    assert s.run("logs", "-n", "1", "talks").stdout.count("banger-probe: up") == 1
+    assert s.run("logs", "--vmm", "talks").returncode == 0
+    s.run("vm", "delete", "talks")
+    p.communicate(timeout=60)
+    assert p.returncode == 0
+    null = s.run("vm", "create", "--vmm", "null", "-q").stdout.strip()
+    assert "no log" in s.run("logs", null, check=False).stderr
+    s.clear()
+
+
+def prune_deletes_what_does_not_run(s):
+    s.run("vm", "create", "--vmm", "null", "--name", "stays")
+    s.run("vm", "create", "-n", "3", "--vmm", "null", "--no-start", "--name", "idle")
+    s.run("vm", "create", "--image", "probe", "--name", "late", "--timeout", "1ms", check=False)
+    assert s.run("vm", "prune", check=False).returncode == 2 and len(s.vms()) == 5
+    assert sorted(s.run("vm", "prune", "-f").stdout.split()) == ["idle-1", "idle-2", "idle-3", "late"]
+    assert [v["spec"]["name"] for v in s.vms()] == ["stays"]
+    assert "every VM runs" in s.run("vm", "prune", "-f").stderr
+    s.clear()
+    s.nothing_left()
+
+
 class Events:
     """`banger events --json` under way; `read` may be put off."""
 
@@ -244,5 +276,6 @@ banger_session.needs_qemu()
 banger_session.main([an_operation_on_many_keeps_each_ones_steps, a_trace_opens_in_a_viewer,
                      what_failed_is_in_its_steps_undone, an_operation_under_way_is_seen_waited_for_and_cancelled,
                      an_ended_operation_need_not_be_waited_for, waits_end_in_the_order_asked,
-                     a_wait_that_is_in_vain_says_so, lists_take_a_format, events_tell_what_happens_in_order,
+                     a_wait_that_is_in_vain_says_so, lists_take_a_format,
+                     logs_are_followed_through_restarts_until_the_vm_is_gone, prune_deletes_what_does_not_run, events_tell_what_happens_in_order,
                      events_are_chosen_by_type_and_label, a_slow_reader_is_told_how_much_it_lost])

@@ -214,16 +214,31 @@ Test(commands, are_found_by_name_and_alias)
 	cr_assert_eq(words, 1);
 }
 
-Test(commands, aliases_lead_to_commands_and_letters_are_unique)
+Test(commands, aliases_lead_to_commands)
 {
 	for (size_t i = 0; i < ncommand_aliases; i++)
 		cr_assert_not_null(command_by_name(command_aliases[i].name), "%s",
 				   command_aliases[i].name);
-	for (size_t i = 0; i < OPT_NOPTIONS; i++) {
+}
+
+static void check_apart(const struct command *c, const struct option_row *a,
+			const struct option_row *b)
+{
+	cr_assert(a->letter == 0 || a->letter != b->letter, "%s: -%c twice", c->name, a->letter);
+	cr_assert_str_neq(a->name, b->name, "%s", c->name);
+}
+
+/* Rows may share a letter or a name, as long as no command has both. */
+Test(commands, options_of_a_command_are_told_apart)
+{
+	for (size_t i = 0; i < OPT_NOPTIONS; i++)
 		cr_assert_not_null(option_rows[i].name, "row %zu", i);
-		for (size_t j = 0; j < i; j++)
-			cr_assert(option_rows[i].letter == 0 ||
-					  option_rows[i].letter != option_rows[j].letter,
-				  "--%s and --%s", option_rows[i].name, option_rows[j].name);
+	for (size_t n = 0; n < ncommands; n++) {
+		const uint64_t mask = commands[n].options | OPTIONS_GLOBAL;
+
+		for (size_t i = 0; i < OPT_NOPTIONS; i++)
+			for (size_t j = 0; j < i; j++)
+				if ((mask & BIT(i)) && (mask & BIT(j)))
+					check_apart(&commands[n], &option_rows[i], &option_rows[j]);
 	}
 }

@@ -90,7 +90,11 @@ static const struct targets_args targets_all = { .all = true };
 static const struct targets_args targets_refs = { .refs = STRV(web_1, db), .deadline_ms = 10000 };
 static const struct targets_args targets_force = { .refs = STRV(web_1), .force = true };
 static const struct targets_args targets_kill = { .refs = STRV(web_1), .signo = 9 };
-static const struct targets_args targets_labels = { .labels = STRV(team), .force = true };
+static const struct targets_args targets_labels = {
+	.labels = STRV(team),
+	.force = true,
+	.stopped_only = true,
+};
 static const struct targets_args targets_wait = {
 	.refs = STRV(web_1),
 	.deadline_ms = 86400000,
@@ -118,6 +122,7 @@ static struct vm_view two_vms[] = {
 		.vmm = "qemu",
 		.accel = "kvm",
 		.console_log = "/var/lib/banger/vms/00000014d2jp/console.log",
+		.vmm_log = "/var/lib/banger/vms/00000014d2jp/vmm.log",
 		.exit_status = -1,
 	},
 	{
