@@ -21,8 +21,10 @@
 enum {
 	OUT_MAX = 8 << 20, /* bytes waiting to be sent: requests of thousands of calls */
 	READ_BYTES = 64 * 1024,
-	EXTRA_MAX = 4, /* descriptors that a caller may add to a turn */
-	OPEN_TRIES = 2,
+	EXTRA_MAX = 4,           /* descriptors that a caller may add to a turn */
+	OPEN_PATIENCE_MS = 3000, /* with a daemon that takes connections and closes them */
+	OPEN_WAIT_FIRST_MS = 4,
+	OPEN_WAIT_MAX_MS = 100,
 };
 
 static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
@@ -411,39 +413,50 @@ static int hello_exchange(struct session *s, struct err *e)
 	return 0;
 }
 
+/* Connected, perhaps to a daemon that it had to start; and introduced. */
+static int open_once(struct session *s, const struct options *o, bool start,
+		     struct connect_result *ret_how, struct err *e)
+{
+	int rc;
+
+	s->fd = ret_how->fd;
+	buf_clear(&s->in);
+	buf_clear(&s->out);
+	rc = s->masked ? 0 : signals_open(s, e); /* until here an interrupt ends us as usual */
+	if (rc == 0)
+		rc = hello_exchange(s, e);
+	if (rc < 0)
+		close_fd(&s->fd);
+	if (rc < 0 && ret_how->started)
+		return connect_explain(ret_how, e);
+	return rc < 0 && e->code == ERR_DAEMON_DOWN && start && !o->socket ? -EAGAIN : rc;
+}
+
 int session_open(struct session *s, const struct options *o, bool start, struct err *e)
 {
-	struct connect_result how = { 0 };
-	int rc = 0;
+	int wait_ms = OPEN_WAIT_FIRST_MS;
+	int waited_ms = 0;
+	int rc;
 
 	s->o = o;
 	buf_init(&s->in, FRAME_HEAD + FRAME_MAX + READ_BYTES);
 	buf_init(&s->out, OUT_MAX);
 	map_init(&s->calls);
-	/* A daemon that was just leaving may close a connection that waited in its backlog: then
-	 * the next try starts a new one. */
-	for (int i = 0; rc == 0 && i < OPEN_TRIES; i++) {
+	/* The socket of a daemon that is leaving, or was killed, takes connections for a moment
+	 * longer, until the kernel has taken its ring apart, and then closes them. */
+	for (;;) {
+		struct connect_result how = { 0 };
+
 		rc = connect_daemon(o, start, &how, e);
-		if (rc < 0)
-			return rc;
-		s->fd = how.fd;
-		buf_clear(&s->in);
-		buf_clear(&s->out);
-		if (!s->masked) /* until here an interrupt ends us as usual */
-			rc = signals_open(s, e);
 		if (rc == 0)
-			rc = hello_exchange(s, e);
-		if (rc == 0)
-			return 0;
-		close_fd(&s->fd);
-		if (how.started)
-			return connect_explain(&how, e);
-		if (e->code != ERR_DAEMON_DOWN || !start || o->socket)
+			rc = open_once(s, o, start, &how, e);
+		if (rc != -EAGAIN || waited_ms >= OPEN_PATIENCE_MS)
 			return rc;
-		if (i + 1 < OPEN_TRIES)
-			rc = 0;
+		*e = (struct err){ 0 };
+		(void)poll(NULL, 0, wait_ms);
+		waited_ms += wait_ms;
+		wait_ms = wait_ms < OPEN_WAIT_MAX_MS ? wait_ms * 2 : wait_ms;
 	}
-	return rc;
 }
 
 int session_report(const struct session *s, const struct call *c)

@@ -51,6 +51,13 @@ def running_vm_survives_the_daemons_death(s):
     s.nothing_left()
 
 
+def the_next_command_finds_a_daemon(s):
+    """However the last one ended: the socket of one that was killed takes connections for a moment longer."""
+    for end in (s.kill_daemon, lambda: s.run("daemon", "stop")) * 5:
+        end()
+        s.run("vm", "list")
+
+
 def crash_in_the_middle_is_undone(s):
     p = s.start("vm", "create", "-n", "6", "--image", "probe", "--name", "c")
     s.kill_daemon()
@@ -85,5 +92,6 @@ def a_program_that_is_not_there_fails_at_once(s):
 
 banger_session.needs_qemu()
 banger_session.main([null_vm_lives_and_goes, probe_comes_up_and_leaves_nothing, ten_at_once, same_op_id_is_one_vm,
-                     running_vm_survives_the_daemons_death, crash_in_the_middle_is_undone, errors_say_what_to_do,
+                     running_vm_survives_the_daemons_death, the_next_command_finds_a_daemon,
+                     crash_in_the_middle_is_undone, errors_say_what_to_do,
                      a_program_that_is_not_there_fails_at_once])
