@@ -15,7 +15,7 @@
 
 enum {
 	OVERLAY_MAX = 16 << 20, /* bytes of an empty overlay's tables */
-	TAIL_MAX = 1024,        /* bytes looked at for the last line */
+	TAIL_MAX = 4096,        /* bytes looked at for the last line, and for words */
 };
 
 static enum err_code code_of(int err)
@@ -151,22 +151,58 @@ int files_open_log(const char *path, struct err *e)
 	return fd < 0 ? err_sys(e, code_of(errno), "open %s", path) : fd;
 }
 
-void files_last_line(const char *path, char *out, size_t size)
+/* The end of a text file, at most TAIL_MAX bytes of what follows the offset; the NUL is added.  How
+ * many they are. */
+static size_t read_tail(const char *path, uint64_t from, char out[TAIL_MAX + 1])
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char tail[TAIL_MAX + 1];
 	struct stat st;
 
 	out[0] = '\0';
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return;
-	const off_t at = st.st_size > TAIL_MAX ? st.st_size - TAIL_MAX : 0;
-	ssize_t n = pread(fd, tail, TAIL_MAX, at);
+		return 0;
+	off_t at = st.st_size > TAIL_MAX ? st.st_size - TAIL_MAX : 0;
+	if ((uint64_t)at < from)
+		at = (off_t)from;
+	const ssize_t n = pread(fd, out, TAIL_MAX, at);
+	const size_t len = n > 0 ? (size_t)n : 0;
+	out[len] = '\0';
+	return len;
+}
+
+void files_last_line(const char *path, char *out, size_t size)
+{
+	char tail[TAIL_MAX + 1];
+	size_t n = read_tail(path, 0, tail);
+
 	while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\r'))
-		n--;
-	if (n <= 0)
-		return;
-	tail[n] = '\0';
+		tail[--n] = '\0';
 	const char *line = strrchr(tail, '\n');
-	(void)snprintf(out, size, "%s", line ? line + 1 : tail);
+	line = line ? line + 1 : tail;
+	/* Of a line that is too long the end counts: that is where the reason stands. */
+	const size_t len = strlen(line);
+	if (len < size)
+		(void)snprintf(out, size, "%s", line);
+	else
+		(void)snprintf(out, size, "...%s", line + len + sizeof("...") - size);
+}
+
+bool files_find_last(const char *path, uint64_t from, const char *words, char *out, size_t size)
+{
+	char tail[TAIL_MAX + 1];
+	const char *found = NULL;
+
+	IGNORE(read_tail(path, from, tail) == 0);
+	for (const char *at = tail; (at = strstr(at, words)) != NULL; at += strlen(words))
+		found = at + strlen(words);
+	if (found)
+		(void)snprintf(out, size, "%.*s", (int)strcspn(found, "\r\n"), found);
+	return found != NULL;
+}
+
+uint64_t files_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }

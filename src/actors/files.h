@@ -38,5 +38,10 @@ int files_publish(const char *from, const char *to, bool *ret_swapped, struct er
 /* Opens (or makes, 0600) a log for appending; a descriptor. */
 int files_open_log(const char *path, struct err *e);
 
-/* The last line of a text file, at most size-1 bytes of it; "" when there is none. */
+/* The last line of a text file, its last size-1 bytes; "" when there is none. */
 void files_last_line(const char *path, char *out, size_t size);
+
+/* What follows the last `words` of a text file, to the end of the line; looked for in its last
+ * bytes from the offset on.  False when they are not there. */
+bool files_find_last(const char *path, uint64_t from, const char *words, char *out, size_t size);
+uint64_t files_bytes(const char *path); /* of a file; 0 when there is none */

@@ -56,7 +56,9 @@ enum {
 	BOOT_LINE_MAX = 256,   /* console bytes kept while looking for the probe's line */
 	VMM_TAIL_BYTES = 200,  /* of the VMM's stderr that an error quotes */
 	AGENT_HELLO_MS = 5000, /* from GUEST_SYNC to the agent's hello before we send it again */
-	AGENT_REST_MS = 5000,  /* an agent that broke the protocol is not listened to for so long */
+	EARLY_MAX = 256,  /* commands, and what belongs to them, that wait for the agent of a VM */
+	EARLY_MS = 15000, /* how long they do */
+	AGENT_REST_MS = 5000, /* an agent that broke the protocol is not listened to for so long */
 	AGENT_QUIET_MS = 15000,  /* commands run and it says nothing: it is asked how it is ... */
 	AGENT_ANSWER_MS = 45000, /* ... and given up when it does not say */
 	AGENT_ANEW_MS = 500,     /* an agent that begins anew sooner than that breaks it */

@@ -208,6 +208,8 @@ struct vm_run *vm_run_begin(struct vm *vm)
 	accel_wait_init(&run->accel, &vm->actor, MSG_PLAN_IO);
 	gate_wait_init(&run->gate, &vm->actor);
 	guest_link_init(&run->link, vm->env, &vm->actor, &vm_link_ops);
+	list_init(&run->early);
+	io_timer_init(&run->early_over, &vm->actor, MSG_TIMER);
 	buf_init(&run->console, BOOT_LINE_MAX);
 	buf_init(&run->control, VMM_ANSWER_MAX);
 	io_op_init(&run->exit, &vm->actor, MSG_EXIT);
@@ -233,6 +235,7 @@ void vm_run_end(struct vm *vm)
 	accel_forget(&run->accel);
 	gate_give(&vm->env->gate, &run->gate);
 	guest_link_fini(&run->link);
+	ASSERT(list_empty(&run->early));
 	buf_fini(&run->console);
 	buf_fini(&run->control);
 	strv_fini(&run->argv);
@@ -528,8 +531,8 @@ static void cancelled(struct vm *vm, uint64_t serial)
 {
 	const struct err e = { .code = ERR_CANCELLED, .text = "cancelled" };
 
-	if ((vm->run && guest_link_cancel(&vm->run->link, serial)) ||
-	    cancel_queued(vm, &vm->tasks, serial) || cancel_queued(vm, &vm->waiters, serial))
+	if (vm_exec_cancel(vm, serial) || cancel_queued(vm, &vm->tasks, serial) ||
+	    cancel_queued(vm, &vm->waiters, serial))
 		return;
 	if (vm->task && vm->task->op->serial == serial && vm->run) {
 		vm->task->cancelled = true;
@@ -538,30 +541,18 @@ static void cancelled(struct vm *vm, uint64_t serial)
 	}
 }
 
-/* ---- commands ---- */
-
-static void exec_arrived(struct vm *vm, struct op *op)
-{
-	if (!fsm_accepts(&vm->fsm, VERB_EXEC)) {
-		op_refuse(vm->env, op, ERR_VM_STATE, "vm %s is %s", vm->rec.spec.name,
-			  fsm_name(&vm->fsm));
-		return;
-	}
-	if (!vm_has_agent(vm)) {
-		op_refuse(vm->env, op, ERR_GUEST_NO_AGENT, "vm %s runs image \"%s\"",
-			  vm->rec.spec.name, vm->rec.spec.image);
-		return;
-	}
-	guest_link_exec(&vm->run->link, op, &vm->rec.spec.env);
-}
-
 /* ---- mailbox ---- */
 
 static void timer_fired(struct vm *vm, struct msg *m)
 {
+	const struct err silent = { .code = ERR_GUEST_GONE,
+				    .text = "the guest's agent does not answer" };
+
 	if (m == &vm->retry.msg) {
 		if (!vm_busy(vm))
 			vm_retry(vm);
+	} else if (vm->run && m == &vm->run->early_over.msg) {
+		vm_exec_refuse(vm, &silent);
 	} else if (vm->run) {
 		guest_link_timer(&vm->run->link, m);
 	}
@@ -576,12 +567,10 @@ static void vm_handle(struct actor *a, struct msg *m)
 		task_arrived(vm, container_of(m, struct task, msg));
 		break;
 	case MSG_OP:
-		exec_arrived(vm, container_of(m, struct op, msg));
+		vm_exec(vm, container_of(m, struct op, msg));
 		break;
 	case MSG_CHUNK:
-		if (vm->run)
-			guest_link_chunk(&vm->run->link, container_of(m, struct chunk_msg, msg));
-		msg_free(m);
+		vm_exec_chunk(vm, container_of(m, struct chunk_msg, msg));
 		break;
 	case MSG_CANCEL:
 		cancelled(vm, container_of(m, struct serial_msg, msg)->serial);

@@ -8,7 +8,7 @@
  * order), MSG_OP (exec), MSG_CHUNK (bytes of an exec), MSG_CANCEL.  A stopped VM is its record and
  * little else; what a start needs lives in `run`, which exists from a task's begin until the VM
  * holds nothing. Files: vm.c (mailbox, tasks), vm_create.c, vm_start.c (the plans), vm_stop.c,
- * vm_exec.c (streams), guest_link.c (the agent's conversation).
+ * vm_exec.c (commands), guest_link.c (the agent's conversation).
  */
 #pragma once
 
@@ -50,14 +50,18 @@ struct vm_run {
 	bool stream_open[VMM_NSOCKETS]; /* the stream holds a descriptor: close and wait for its end
 					 */
 	struct guest_link link;         /* the conversation on the agent's stream */
-	struct buf console;             /* the line being looked at, until the guest is up */
-	struct buf control;             /* bytes of the control channel not yet parsed */
+	struct list early;          /* msg.link: commands, and what belongs to them, that wait */
+	uint32_t nearly;            /* ... for the agent, so many */
+	struct io_timer early_over; /* ... until then */
+	struct buf console;         /* the line being looked at, until the guest is up */
+	struct buf control;         /* bytes of the control channel not yet parsed */
 	struct strv argv, envp;
 	struct io_spawn spawn;
 	int log_fd; /* the VMM's stdout and stderr */
 	int pidfd;
 	struct io_op exit;   /* poll on pidfd: MSG_EXIT */
 	bool exited;         /* ... has come */
+	bool shut_down;      /* the guest has ended itself, the VMM says */
 	bool ready;          /* the guest has said that it is up */
 	bool ready_line;     /* ... the probe, on its console */
 	struct err work_err; /* of a job on a worker thread; read after its answer */
@@ -170,7 +174,15 @@ bool vm_powering_off(const struct vm *vm);
 /* vm_streams.c: console, control and agent channels */
 void vm_stream_event(struct vm *vm, enum vmm_socket s);
 int vm_control_call(struct vm *vm, enum vmm_call call);
+void vm_control_drain(struct vm *vm); /* reads what the VMM has said */
 extern const struct guest_link_ops vm_link_ops;
+
+/* vm_exec.c: commands, and those that wait for the agent */
+void vm_exec(struct vm *vm, struct op *op);
+void vm_exec_chunk(struct vm *vm, struct chunk_msg *m);
+bool vm_exec_cancel(struct vm *vm, uint64_t serial);
+void vm_exec_resume(struct vm *vm); /* the agent is up */
+void vm_exec_refuse(struct vm *vm, const struct err *why);
 
 /* vm_ended.c: what follows a plan's end */
 extern const struct plan_ops vm_plan_ops;

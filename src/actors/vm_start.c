@@ -265,8 +265,10 @@ static int channel_down(struct plan *p, struct err *e)
 		io_close(vm->env->io, run->listen_fd[s]);
 		run->listen_fd[s] = -EBADF;
 	}
-	if (s == VMM_SOCKET_AGENT)
+	if (s == VMM_SOCKET_AGENT) {
 		guest_link_close(&run->link, &gone);
+		vm_exec_refuse(vm, &gone);
+	}
 	if (!run->stream_open[s])
 		return STEP_DONE;
 	io_stream_close(vm->env->io, &run->stream[s], 0);
@@ -360,6 +362,8 @@ static int vmm_up(struct plan *p, struct err *e)
 			sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->listen_fd[s],
 								    m.socket_fd[s] };
 	(void)snprintf(vm->rec.accel, sizeof(vm->rec.accel), "%s", vmm_accel_name(m.accel));
+	run->shut_down = false;
+	run->res.console_at = files_bytes(paths[1]);
 	run->boot_us = io_now_us(vm->env->io);
 	io_spawn(vm->env->io, &p->op, sp);
 	return STEP_WAIT_OP;
@@ -525,39 +529,78 @@ void vm_unwind(struct vm *vm, enum vm_state end_state)
 
 /* ---- the VMM's end ---- */
 
-static void exit_text(const struct vm *vm, int status, char *out, size_t size)
+/* What Linux says last; of this start only.  The guest could lie, about itself and to its owner. */
+static bool panic_text(const struct vm *vm, char *out, size_t size)
 {
 	char path[ENV_PATH_MAX];
-	char tail[VMM_TAIL_BYTES];
+	char why[VMM_TAIL_BYTES];
 
-	vm_state_path(vm, VM_FILE_LOG, path);
-	files_last_line(path, tail, sizeof(tail));
-	if (status >= 0 && WIFSIGNALED(status))
-		(void)snprintf(out, size, "the VMM was killed by signal %d%s%s", WTERMSIG(status),
-			       tail[0] ? ": " : "", tail);
+	vm_state_path(vm, VM_FILE_CONSOLE, path);
+	if (!vm_has_agent(vm) || !files_find_last(path, vm->run->res.console_at,
+						  "Kernel panic - not syncing: ", why, sizeof(why)))
+		return false;
+	(void)snprintf(out, size, "the guest's kernel panicked: %s", why);
+	return true;
+}
+
+/* Why it ended; ERR_NONE when the guest has powered off. */
+static enum err_code exit_text(const struct vm *vm, int status, char *out, size_t size)
+{
+	const bool known = status >= 0;
+	char path[ENV_PATH_MAX];
+	char tail[VMM_TAIL_BYTES];
+	char end[64];
+
+	if (panic_text(vm, out, size))
+		return ERR_GUEST_PANIC;
+	if (known ? WIFEXITED(status) && WEXITSTATUS(status) == 0 : vm->run->shut_down)
+		return ERR_NONE;
+	if (!known)
+		(void)snprintf(end, sizeof(end), "the VMM ended");
+	else if (WIFSIGNALED(status))
+		(void)snprintf(end, sizeof(end), "the VMM was killed by signal %d",
+			       WTERMSIG(status));
 	else
-		(void)snprintf(out, size, "the VMM ended with status %d%s%s",
-			       status < 0 ? -1 : WEXITSTATUS(status), tail[0] ? ": " : "", tail);
+		(void)snprintf(end, sizeof(end), "the VMM ended with status %d",
+			       WEXITSTATUS(status));
+	const size_t used = strlen(end) + strlen(": ");
+	vm_state_path(vm, VM_FILE_LOG, path);
+	files_last_line(path, tail, size - used < sizeof(tail) ? size - used : sizeof(tail));
+	(void)snprintf(out, size, "%s%s%.*s", end, tail[0] ? ": " : "", VMM_TAIL_BYTES, tail);
+	return ERR_VMM_EXIT;
 }
 
 /* It ended by itself: the guest powered off, or something went wrong. */
 void vm_lost(struct vm *vm, int status)
 {
-	const bool clean = status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	const bool failed = exit_text(vm, status, vm->rec.failure, sizeof(vm->rec.failure)) != 0;
 
-	if (!clean)
-		exit_text(vm, status, vm->rec.failure, sizeof(vm->rec.failure));
 	vm_move(vm, VM_STOPPING);
-	vm_unwind(vm, clean ? VM_STOPPED : VM_FAILED);
+	vm_unwind(vm, failed ? VM_FAILED : VM_STOPPED);
+}
+
+/* It ended before the guest was up. */
+static void vm_stillborn(struct vm *vm, int status)
+{
+	char text[ERR_TEXT_MAX];
+	struct err e = { 0 };
+	const enum err_code code = exit_text(vm, status, text, sizeof(text));
+
+	if (code == ERR_NONE)
+		err_set(&e, ERR_VMM_EXIT, "the guest powered off before it was up");
+	else
+		err_set(&e, code, "%s", text);
+	plan_abort(&vm->run->plan, &e);
 }
 
 void vm_exited(struct vm *vm)
 {
 	struct vm_run *run = vm->run;
 	struct plan *p = &run->plan;
-	struct err e = { 0 };
 	int status = -1;
 
+	/* Its last words, which have come before its end. */
+	vm_control_drain(vm);
 	/* Adopted ones are reaped by whoever inherited them, and keep their status for themselves.
 	 */
 	if (io_reap(vm->env->io, run->pidfd, &status) < 0)
@@ -569,17 +612,12 @@ void vm_exited(struct vm *vm)
 			      : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 						    : WEXITSTATUS(status);
 	LOG_INFO(&vm->actor.log, NULL, "vmm.exit", K("status", vm->rec.exit_status));
-	if (vm_powering_off(vm) || plan_waits_undo(p, vmm_down)) {
+	if (vm_powering_off(vm) || plan_waits_undo(p, vmm_down))
 		plan_event(p, 0);
-	} else if (p->phase == PLAN_DOING && p->steps == vm_start_steps) {
-		char text[ERR_TEXT_MAX];
-
-		exit_text(vm, status, text, sizeof(text));
-		err_set(&e, ERR_VMM_EXIT, "%s", text);
-		plan_abort(p, &e);
-	} else if (!plan_busy(p) && vm_runs(vm)) {
+	else if (p->phase == PLAN_DOING && p->steps == vm_start_steps)
+		vm_stillborn(vm, status);
+	else if (!plan_busy(p) && vm_runs(vm))
 		vm_lost(vm, status);
-	}
 }
 
 /* ---- adoption ---- */

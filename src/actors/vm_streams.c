@@ -42,6 +42,13 @@ static void console_read(struct vm *vm)
 	}
 }
 
+/* An adopted VMM keeps its exit status for who started it; this says as much. */
+static void guest_shuts_down(struct vm *vm, const char *why)
+{
+	LOG_INFO(&vm->actor.log, NULL, "guest.shutdown", K("why", why));
+	vm->run->shut_down = strncmp(why, "guest-", strlen("guest-")) == 0;
+}
+
 /* Answers of the VMM.  What it says is its own; a VMM that breaks its protocol is hung up on. */
 static void control_read(struct vm *vm)
 {
@@ -66,7 +73,7 @@ static void control_read(struct vm *vm)
 			if (a.event == VMM_EVENT_REPLY && !a.ok)
 				LOG_WARN(&vm->actor.log, NULL, "vmm.refused", K("why", a.text));
 			else if (a.event == VMM_EVENT_SHUTDOWN)
-				LOG_INFO(&vm->actor.log, NULL, "guest.shutdown", K("why", a.text));
+				guest_shuts_down(vm, a.text);
 		}
 	}
 	if (rc < 0 || s->eof || s->error) {
@@ -75,6 +82,12 @@ static void control_read(struct vm *vm)
 				 K("why", e.text));
 		io_stream_close(vm->env->io, s, 0);
 	}
+}
+
+void vm_control_drain(struct vm *vm)
+{
+	if (vm->run->stream_open[VMM_SOCKET_CONTROL] && !vm->run->stream[VMM_SOCKET_CONTROL].closed)
+		control_read(vm);
 }
 
 int vm_control_call(struct vm *vm, enum vmm_call call)
@@ -129,6 +142,7 @@ static void link_up(struct guest_link *l)
 	if (vm_runs(vm) && vm->rec.boot_id[0] && strcmp(vm->rec.boot_id, l->status.boot_id) != 0)
 		LOG_WARN(&vm->actor.log, NULL, "guest.rebooted", K("boot_id", l->status.boot_id));
 	(void)snprintf(vm->rec.boot_id, sizeof(vm->rec.boot_id), "%s", l->status.boot_id);
+	vm_exec_resume(vm);
 	vm_ready(vm);
 }
 
@@ -138,7 +152,7 @@ static void link_down(struct guest_link *l, const struct err *why)
 {
 	struct vm_run *run = container_of(l, struct vm_run, link);
 
-	(void)why;
+	vm_exec_refuse(run->vm, why);
 	if (run->stream_open[VMM_SOCKET_AGENT])
 		io_stream_close(run->vm->env->io, &run->stream[VMM_SOCKET_AGENT], 0);
 }

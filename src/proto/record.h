@@ -40,6 +40,7 @@ struct vm_resources {
 	bool process;         /* a VMM was, or was about to be, started */
 	uint32_t pid;         /* 0 until known */
 	uint64_t start_ticks; /* with pid: tells a reused one */
+	uint64_t console_at;  /* bytes of the console's log before this start */
 };
 extern const struct schema vm_resources_schema;
 

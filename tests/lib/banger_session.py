@@ -54,10 +54,11 @@ class Session:
 
     # ---- commands ----
 
-    def run(self, *args, check=True, wrap=(), **more):
+    def run(self, *args, check=True, wrap=(), deadline=DEADLINE_S, **more):
         """`banger ARGS`; `wrap` is put before it: a command that changes what it runs in."""
-        p = subprocess.run([*wrap, BANGER, *args], env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
-                           text=True, timeout=DEADLINE_S, **more)
+        quiet = {"text": True, **({} if "input" in more else {"stdin": subprocess.DEVNULL})}
+        p = subprocess.run([*wrap, BANGER, *args], env=self.env, capture_output=True, timeout=deadline,
+                           **{**quiet, **more})
         if check and p.returncode != 0:
             raise AssertionError(f"banger {' '.join(args)}: {p.returncode}: {p.stderr}")
         return p
@@ -231,13 +232,13 @@ def needs_qemu():
         sys.exit(77)
 
 
-def main(stories, shared=True, prepare=None):
+def main(stories, shared=True, prepare=None, session=Session):
     """Runs them all and exits.  shared: in one session, which `prepare` may change; else each makes its own."""
     wanted = [t for t in stories if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
     if shared:
         wanted.append(nothing_is_left)
     print(f"1..{len(wanted)}", flush=True)
-    s = Session() if shared else None
+    s = session() if shared else None
     if s and prepare:
         prepare(s)
     failed = 0
@@ -247,10 +248,10 @@ def main(stories, shared=True, prepare=None):
             print(f"ok {i} - {story.__name__}", flush=True)
         except Skip as e:
             print(f"ok {i} - {story.__name__} # SKIP {e}", flush=True)
-        except Exception as e:  # each has its own story to tell
+        except Exception:  # each has its own story to tell
             failed += 1
             print(f"not ok {i} - {story.__name__}", flush=True)
-            for line in f"{type(e).__name__}: {e}\n{traceback.format_exc()}".splitlines():
+            for line in traceback.format_exc().splitlines():
                 print(f"# {line[:1000]}", flush=True)
             if s:
                 s.clear()
