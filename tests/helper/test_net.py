@@ -298,6 +298,28 @@ def slots_are_prepared_and_released_twice(place):
     place.ask("remove_bridge", **BRIDGE)
 
 
+def a_link_that_bears_the_mark_of_deletion_is_left_alone(place):
+    """Slots go together, by a number that somebody else may have given to a link of his."""
+    run("ip", "link", "add", "other", "group", str(0x62616e67), "type", "bridge")
+    place.ask("ensure_bridge", **BRIDGE)
+    place.ask("prepare_slots.net", **SLOTS)
+    place.ask("release_slots.net", **SLOTS)
+    assert place.report() == {"bridges": ["br-fc"]} and "other" in links()
+    run("ip", "link", "del", "other")
+    place.ask("remove_bridge", **BRIDGE)
+
+
+def slots_that_are_no_taps_are_left_alone(place):
+    place.ask("ensure_bridge", **BRIDGE)
+    place.ask("prepare_slots.net", **SLOTS)
+    run("ip", "link", "del", "bg-s11")
+    run("ip", "link", "add", "bg-s11", "type", "veth", "peer", "name", "other")
+    refused(place, "release_slots.net", SLOTS, "helper.refused", "bg-s11", "no tap")
+    assert place.report()["taps"] == ["bg-s11"], "undo goes on to the end"
+    run("ip", "link", "del", "other")
+    place.ask("remove_bridge", **BRIDGE)
+
+
 def slot_arguments_are_checked(place):
     place.ask("ensure_bridge", **BRIDGE)
     refused(place, "prepare_slots.net", {**SLOTS, "first": 4095, "count": 2}, "helper.refused", "slot: ")
@@ -432,6 +454,8 @@ main([
     nat_arguments_are_checked,
     nat_is_for_ports_of_our_bridge_only,
     slots_are_prepared_and_released_twice,
+    a_link_that_bears_the_mark_of_deletion_is_left_alone,
+    slots_that_are_no_taps_are_left_alone,
     slot_arguments_are_checked,
     a_failing_effect_leaves_nothing,
     a_dying_worker_leaves_what_can_be_removed,

@@ -9,6 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
+
+enum {
+	GROUP_GOING = 0x62616e67, /* links that are about to be deleted together: "bang" */
+};
+
 /* ---- reading ---- */
 
 static bool has_text(const struct nlattr *a, const char *text)
@@ -65,6 +71,8 @@ static int read_link(const struct nlmsghdr *m, struct link *ret_link)
 				       mnl_attr_get_str(a));
 		else if (type == IFLA_MASTER)
 			ret_link->master = (int)number(a);
+		else if (type == IFLA_GROUP)
+			ret_link->group = number(a);
 		else if (type == IFLA_LINKINFO)
 			read_info(a, ret_link);
 	}
@@ -232,4 +240,54 @@ int link_delete(struct nl *nl, const struct link *l, struct err *e)
 	(void)link_msg(nl, RTM_DELLINK, 0, "delete", l->index, &m);
 	rc = nl_run(nl, l->name, e);
 	return rc == -ENODEV ? 0 : rc; /* somebody was quicker */
+}
+
+static void see_group(const struct link *l, void *arg)
+{
+	if (l->group == GROUP_GOING)
+		*(bool *)arg = true;
+}
+
+static int delete_group(struct nl *nl, struct err *e)
+{
+	struct nlmsghdr *m;
+	int rc;
+
+	nl_begin(nl);
+	(void)link_msg(nl, RTM_DELLINK, 0, "delete", 0, &m);
+	mnl_attr_put_u32(m, IFLA_GROUP, GROUP_GOING);
+	rc = nl_run(nl, "group of taps", e);
+	return rc == -ENODEV ? 0 : rc;
+}
+
+/* Marks them, as many as one call takes, and deletes what is marked. */
+static int delete_some(struct nl *nl, const struct link *links, uint32_t n, struct err *e)
+{
+	int rc;
+
+	ASSERT(n > 0);
+	nl_begin(nl);
+	for (uint32_t i = 0; i < n; i++) {
+		struct nlmsghdr *m;
+
+		(void)link_msg(nl, RTM_NEWLINK, 0, "mark", links[i].index, &m);
+		mnl_attr_put_u32(m, IFLA_GROUP, GROUP_GOING);
+	}
+	rc = nl_run(nl, links[0].name, e);
+	return rc < 0 && rc != -ENODEV ? rc : delete_group(nl, e);
+}
+
+int link_delete_all(struct nl *nl, const struct link *links, uint32_t n, struct err *e)
+{
+	bool taken = false;
+	int rc = link_list(nl, 0, see_group, &taken, e);
+
+	/* Somebody else's links bear our mark, or ours of a worker that died in the middle. */
+	for (uint32_t i = 0; rc == 0 && taken && i < n; i++)
+		rc = link_delete(nl, &links[i], e);
+	if (rc < 0 || taken)
+		return rc;
+	for (uint32_t at = 0; rc == 0 && at < n; at += NL_BATCH_MAX)
+		rc = delete_some(nl, links + at, n - at < NL_BATCH_MAX ? n - at : NL_BATCH_MAX, e);
+	return rc;
 }

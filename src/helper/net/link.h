@@ -22,6 +22,7 @@ struct link {
 	int master;      /* index of the bridge that it is a port of; 0: none */
 	bool persistent; /* taps */
 	uid_t owner;     /* taps; -1: none */
+	uint32_t group;  /* number that links may be dealt with by */
 };
 
 /* -ENODEV: there is none (and *e is not touched). */
@@ -45,3 +46,7 @@ int link_enslave(struct nl *nl, const struct link *port, const struct link *brid
 int link_no_ipv6(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
 int link_up(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
 int link_delete(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
+
+/* All at once: a deletion is mostly the kernel's wait for others to let go, and many wait together.
+ */
+int link_delete_all(struct nl *nl, const struct link *links, uint32_t n, struct err *e) MUST_CHECK;

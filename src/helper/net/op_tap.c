@@ -94,21 +94,25 @@ static int keep(int tun, const struct tap_target *t, struct err *e)
 	return rc < 0 ? rc : tun_ioctl(tun, TUNSETPERSIST, yes, "TUNSETPERSIST", t->name, e);
 }
 
+/* -ENODEV: there is none; what else bears the name is somebody else's. */
+static int find_tap(struct nl *nl, const char *name, struct link *ret_tap, struct err *e)
+{
+	const int rc = link_get(nl, name, ret_tap, e);
+
+	if (rc == 0 && ret_tap->kind != LINK_TAP)
+		return err_set(e, ERR_HELPER_REFUSED, "%s: is there and is no tap", name);
+	return rc;
+}
+
 /* Present with the right owner; `tun` is attached to it where that was needed or is wanted. */
 static int device_up(struct nl *nl, const struct tap_target *t, int tun, struct link *ret_link,
 		     struct err *e)
 {
-	int rc = link_get(nl, t->name, ret_link, e);
-	bool right = false;
+	int rc = find_tap(nl, t->name, ret_link, e);
 
 	if (rc < 0 && rc != -ENODEV)
 		return rc;
-	if (rc == 0) {
-		if (ret_link->kind != LINK_TAP)
-			return err_set(e, ERR_HELPER_REFUSED, "%s: is there and is no tap",
-				       t->name);
-		right = ret_link->persistent && ret_link->owner == t->uid;
-	}
+	const bool right = rc == 0 && ret_link->persistent && ret_link->owner == t->uid;
 	if (right && !t->descriptor)
 		return 0;
 	if (tun < 0)
@@ -157,12 +161,10 @@ static int tap_up(struct nl *nl, const struct tap_target *t, int tun, struct err
 static int tap_down(struct nl *nl, const char *name, struct err *e)
 {
 	struct link l;
-	const int rc = link_get(nl, name, &l, e);
+	const int rc = find_tap(nl, name, &l, e);
 
 	if (rc == -ENODEV)
 		return 0;
-	if (rc == 0 && l.kind != LINK_TAP)
-		return err_set(e, ERR_HELPER_REFUSED, "%s: is there and is no tap", name);
 	return rc < 0 ? rc : link_delete(nl, &l, e);
 }
 
@@ -214,15 +216,21 @@ int taps_undo(struct op_call *c, struct err *e)
 {
 	struct net_env *const env = c->env;
 	const struct taps_target *const all = &c->target.taps;
+	struct link links[HELPER_SLOTS_MAX];
+	uint32_t n = 0;
 	int first = 0;
+	int rc;
 
 	for (uint32_t i = 0; i < all->count; i++) {
 		name_if name;
 
 		name_tap(0, all->first + i, name);
-		const int rc = tap_down(&env->route, name, first < 0 ? NULL : e);
-		if (rc < 0 && first == 0)
+		rc = find_tap(&env->route, name, &links[n], first < 0 ? NULL : e);
+		if (rc == 0)
+			n++;
+		else if (rc != -ENODEV && first == 0)
 			first = rc;
 	}
-	return first;
+	rc = n > 0 ? link_delete_all(&env->route, links, n, first < 0 ? NULL : e) : 0;
+	return first < 0 ? first : rc;
 }
