@@ -26,6 +26,7 @@ enum bench_option {
 	BENCH_OPT_IMAGE,       /* --image */
 	BENCH_OPT_PROBE,       /* --probe */
 	BENCH_OPT_KEEP,        /* --keep */
+	BENCH_OPT_SOCKET,      /* --socket */
 	BENCH_NOPTIONS,
 };
 
@@ -36,8 +37,9 @@ struct bench_args {
 	const char *accel; /* "tcg" or "kvm" */
 	const char *vmm;
 	const char *image;
-	const char *probe; /* path of the probe guest, or NULL: beside our own program */
-	bool keep;         /* leave what was made */
+	const char *probe;  /* path of the probe guest, or NULL: beside our own program */
+	const char *socket; /* of the root helper */
+	bool keep;          /* leave what was made */
 	bool json;
 };
 
@@ -56,3 +58,4 @@ int bench_cycles(const struct bench_args *a, struct err *e);
 int bench_fill(const struct bench_args *a, struct err *e);
 int bench_restart(const struct bench_args *a, struct err *e);
 int bench_fleet(const struct bench_args *a, struct err *e);
+int bench_helper(const struct bench_args *a, struct err *e);

@@ -1,7 +1,7 @@
 /* main.c - banger-bench: load and measurement.
  *
- * bare and echo need no daemon: they are the yardsticks.  The others talk to the session's daemon,
- * found and started as `banger` would.
+ * bare and echo need no daemon: they are the yardsticks.  helper talks to the root helper.  The
+ * others talk to the session's daemon, found and started as `banger` would.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "proto/helper.h"
 
 /* clang-format off */
 #define N    BIT(BENCH_OPT_COUNT)
@@ -40,6 +41,9 @@ static const struct bench_command commands[] = {
 	{ "fleet", bench_fleet, N | C | VM | BIT(BENCH_OPT_KEEP),
 	  { .count = 200, .concurrency = 1, .vmm = "", .image = "probe" },
 	  "starts VMs through the daemon; -c: in so many requests at once" },
+	{ "helper", bench_helper, N | BIT(BENCH_OPT_SOCKET),
+	  { .count = 100, .socket = HELPER_SOCKET },
+	  "taps and NAT through the root helper, and by ip and nft" },
 };
 
 static const struct option longs[] = {
@@ -50,6 +54,7 @@ static const struct option longs[] = {
 	{ "image", required_argument, NULL, 'i' },
 	{ "probe", required_argument, NULL, 'p' },
 	{ "keep", no_argument, NULL, 'k' },
+	{ "socket", required_argument, NULL, 's' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -60,7 +65,7 @@ static const struct option longs[] = {
 static const char letters[BENCH_NOPTIONS] = {
 	[BENCH_OPT_COUNT] = 'n', [BENCH_OPT_CONCURRENCY] = 'c', [BENCH_OPT_CONNECTIONS] = 'o',
 	[BENCH_OPT_ACCEL] = 'a', [BENCH_OPT_VMM] = 'v',         [BENCH_OPT_IMAGE] = 'i',
-	[BENCH_OPT_PROBE] = 'p', [BENCH_OPT_KEEP] = 'k',
+	[BENCH_OPT_PROBE] = 'p', [BENCH_OPT_KEEP] = 'k',        [BENCH_OPT_SOCKET] = 's',
 };
 
 static void usage(FILE *to)
@@ -69,7 +74,7 @@ static void usage(FILE *to)
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].doc);
 	fputs("\n  -n N  -c C, --inflight C  --connections N  --accel tcg|kvm  --vmm NAME\n"
-	      "  --image NAME  --probe PATH  --keep  --json\n",
+	      "  --image NAME  --probe PATH  --keep  --socket PATH  --json\n",
 	      to);
 }
 
@@ -118,6 +123,9 @@ static int set(struct bench_args *a, int letter)
 		return 0;
 	case 'k':
 		a->keep = true;
+		return 0;
+	case 's':
+		a->socket = optarg;
 		return 0;
 	case 'j':
 		a->json = true;

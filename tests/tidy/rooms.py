@@ -18,8 +18,8 @@ ROOMS = {
                     "src/actors/"],
     "cli/":        ["src/base/", "src/proto/", "src/conf/", "src/tar/"],
     "guest/":      ["src/base/", "src/proto/", "src/tar/"],
-    # bench is a client; it also starts VMs with the daemon's own command line.
-    "bench/":      ["src/base/", "src/proto/", "src/vmm/"],
+    # bench is a client, of the helper too; it also starts VMs with the daemon's own command line.
+    "bench/":      ["src/base/", "src/proto/", "src/vmm/", "src/helper/"],
     # docs/man writes the man pages from the tables of the command line.
     "docs/":       ["src/base/", "src/proto/", "src/conf/", "cli/"],
     "tests/":      None,
