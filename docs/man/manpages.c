@@ -22,6 +22,7 @@
 #include "cli/options.h"
 #include "conf/conf.h"
 #include "proto/client.h"
+#include "proto/helper.h"
 #include "roff.h"
 
 enum {
@@ -232,12 +233,22 @@ static void put_conf_rows(FILE *out)
 	}
 }
 
+static void put_method_rows(FILE *out, const struct client_method_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		(void)fprintf(out, ".TP\n.B %s\n", rows[i].name);
+		put_sentence(out, rows[i].doc);
+	}
+}
+
 static void put_methods(FILE *out)
 {
-	for (size_t i = 0; i < METHOD_NMETHODS; i++) {
-		(void)fprintf(out, ".TP\n.B %s\n", client_methods[i].name);
-		put_sentence(out, client_methods[i].doc);
-	}
+	put_method_rows(out, client_methods, METHOD_NMETHODS);
+}
+
+static void put_helper_methods(FILE *out)
+{
+	put_method_rows(out, helper_methods, HELPER_NMETHODS);
 }
 
 static void put_errors(FILE *out)
@@ -265,7 +276,7 @@ static const struct {
 	{ "@commands@\n", put_commands },       { "@conf-keys@\n", put_conf_rows },
 	{ "@errors@\n", put_errors },           { "@exit-statuses@\n", put_every_exit_status },
 	{ "@methods@\n", put_methods },         { "@options@\n", put_global_options },
-	{ "@short-forms@\n", put_short_forms },
+	{ "@short-forms@\n", put_short_forms }, { "@helper-methods@\n", put_helper_methods },
 };
 
 static void put_line(FILE *out, const char *line)

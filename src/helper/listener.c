@@ -102,8 +102,10 @@ int listener_open(const char *path, const struct helper_conf *conf, int *ret_fd,
 	return rc;
 }
 
-int listener_adopt(int fd, struct err *e)
+int listener_adopt(int fd, const struct helper_conf *conf, struct err *e)
 {
+	struct sockaddr_un address = { .sun_family = AF_UNSPEC };
+	socklen_t address_len = sizeof(address);
 	int listening = 0;
 	int type = 0;
 	socklen_t len = sizeof(int);
@@ -111,8 +113,14 @@ int listener_adopt(int fd, struct err *e)
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
 		return err_sys(e, ERR_HELPER_CONF, "LISTEN_FDS");
-	if (type != SOCK_STREAM || !listening)
-		return err_set(e, ERR_HELPER_CONF, "LISTEN_FDS: is no listening stream socket");
+	if (getsockname(fd, (struct sockaddr *)&address, &address_len) < 0)
+		return err_sys(e, ERR_HELPER_CONF, "LISTEN_FDS");
+	if (type != SOCK_STREAM || !listening || address.sun_family != AF_UNIX ||
+	    address.sun_path[0] != '/')
+		return err_set(e, ERR_HELPER_CONF,
+			       "LISTEN_FDS: is no listening Unix stream socket with a path");
+	if (fchownat(AT_FDCWD, address.sun_path, conf->owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(e, ERR_HOST_IO, "chown %s", address.sun_path);
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return err_sys(e, ERR_HELPER_CONF, "LISTEN_FDS: O_NONBLOCK");
 	return 0;

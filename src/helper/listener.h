@@ -11,5 +11,5 @@
 int listener_open(const char *path, const struct helper_conf *conf, int *ret_fd,
 		  struct err *e) MUST_CHECK;
 
-/* Makes one that was handed over ready for use. */
-int listener_adopt(int fd, struct err *e) MUST_CHECK;
+/* Makes one that was handed over ready for use, and the owner's. */
+int listener_adopt(int fd, const struct helper_conf *conf, struct err *e) MUST_CHECK;

@@ -99,7 +99,7 @@ static int serve(const struct options *o, const struct helper_conf *conf, struct
 		return err_num(e, ERR_INTERNAL, EPERM, "must be root");
 	rc = notify_listener(&listener, e);
 	if (rc == 0 && listener >= 0) {
-		rc = listener_adopt(listener, e);
+		rc = listener_adopt(listener, conf, e);
 	} else if (rc == 0) {
 		rc = listener_open(o->socket, conf, &listener, e);
 		bound = rc == 0;

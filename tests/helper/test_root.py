@@ -460,6 +460,7 @@ def a_listening_socket_may_be_handed_over():
     client = Client(top + "/given")
     assert client.ask("host_report.net") == {}
     assert not os.path.exists(helper.path)
+    assert os.stat(top + "/given").st_uid == OWNER
     client.close()
     assert helper.stop() == 0
     assert os.path.exists(top + "/given"), "it is not ours to remove"
