@@ -245,7 +245,8 @@ MACHINE = [
     r"(?<![\w.])/work/(?:wt|main|shared)\b",
     r"(?<![\w.])/tmp/bash_\w+",
     r"https?://[^\s/\"']*(?:mirror|artifact|nexus|proxy|jfrog|devpi|verdaccio|registry-cache)[^\s/\"']*",
-    r"https?://(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.[\d.]+",
+    # 10.0.2.2 is what a host is called in user networking, on every machine.
+    r"https?://(?!10\.0\.2\.2\b)(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.[\d.]+",
 ]
 PUBLIC_HOST = re.compile(r"(^|\.)(debian\.org|pypi\.org|pythonhosted\.org|kernel\.org|github\.com)$")
 
