@@ -140,5 +140,5 @@ int daemon_turn(struct daemon *d)
 	if (!d->called)
 		io_timer_set(d->env.io, &d->last_call, SHUTDOWN_MS, 0);
 	d->called = true;
-	return d->over || (node_stopped(d->node) && d->env.nclients == 0) ? 0 : 1;
+	return d->over || (node_stopped(d->node) && d->env.nclients == d->env.nsettled) ? 0 : 1;
 }

@@ -17,6 +17,8 @@ struct client {
 	struct env *env;       /* borrowed */
 	struct list_node link; /* env.clients */
 	struct msg stop;       /* "the daemon is stopping", to ourselves */
+	bool stays;            /* asked for that */
+	bool settled;          /* ... and has its answer: counted in env.nsettled */
 	struct io_stream stream;
 	struct buf in;            /* the frame being gathered */
 	struct io_timer deadline; /* of the hello, then of a frame that has begun */
@@ -416,6 +418,16 @@ static void readable(struct client *c)
 
 /* ---- answers ---- */
 
+/* Who asked for the daemon's end keeps the connection, and knows by its end that the process is
+ * gone and what it held is free. */
+static void settle(struct client *c)
+{
+	if (c->settled || io_stream_unsent(&c->stream) > 0)
+		return;
+	c->settled = true;
+	c->env->nsettled++;
+}
+
 /* Said to whoever waits for nothing; else it comes after the last answer. */
 static void stop(struct client *c)
 {
@@ -423,6 +435,10 @@ static void stop(struct client *c)
 
 	if (!c->env->stopping || c->closing || c->ops.count > 0)
 		return;
+	if (c->stays) {
+		settle(c);
+		return;
+	}
 	err_set(&e, ERR_DAEMON_STOPPING, "the daemon is shutting down");
 	protocol_error(c, &e);
 }
@@ -442,6 +458,10 @@ static void answered(struct client *c, struct op *op)
 	} else {
 		w.body = (struct wire_span){ buf_data(&op->result), buf_len(&op->result) };
 		send_wire(c, &w);
+	}
+	if (op->method == METHOD_SHUTDOWN && !op->err.code) {
+		c->stays = true;
+		io_stream_notify_drained(&c->stream, 0);
 	}
 	op_destroy(op);
 	ask_next(c);
@@ -533,6 +553,8 @@ static void ended(struct client *c)
 		c->env->nrefused--;
 	else
 		c->env->nclients--;
+	if (c->settled)
+		c->env->nsettled--;
 	actor_fini(&c->actor);
 	free(c);
 }
@@ -548,6 +570,7 @@ static void handle(struct actor *a, struct msg *m)
 	}
 	if (m == &c->stream.msg) {
 		readable(c);
+		stop(c); /* what waited to be sent is gone */
 	} else if (m == &c->again.msg) {
 		readable(c);
 	} else if (m == &c->deadline.msg) {

@@ -42,6 +42,7 @@ struct env {
 	uint64_t serial;       /* of the last operation admitted */
 	struct list clients;   /* client.link: connections */
 	uint32_t nclients;     /* ... at most CLIENTS_MAX */
+	uint32_t nsettled;     /* ... that only wait for the daemon to be gone */
 	uint32_t nrefused;     /* connections that are being told "busy" */
 	uint64_t client_bytes; /* of CLIENTS_BYTES_MAX, beyond each one's own */
 	uint32_t ntasks;       /* of TASKS_MAX */

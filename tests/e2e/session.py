@@ -4,7 +4,12 @@
 Needs QEMU; the guests are probes, so no kernel and no image are fetched.
 """
 import os
+import select
+import time
+
 import banger_session
+from banger_session import wait_for
+from banger_wire import Wire
 
 
 def null_vm_lives_and_goes(s):
@@ -90,8 +95,33 @@ def a_program_that_is_not_there_fails_at_once(s):
     s.nothing_left()
 
 
+def whoever_is_connected_the_daemon_ends_at_once(s):
+    """Within less than the SHUTDOWN_MS that it gives to those who are owed an answer."""
+    watch = s.start("watch")
+    with Wire(s.socket()) as idle:
+        wait_for(lambda: " watch " in s.run("op", "list").stdout, "somebody watches")
+        gone = os.pidfd_open(s.info()["pid"])
+        began = time.monotonic()
+        s.run("daemon", "stop")
+        assert time.monotonic() - began < 5
+        # The command is back only when it is gone.
+        assert select.select([gone], [], [], 1)[0]
+        os.close(gone)
+        assert idle.last_words() == "daemon.stopping"
+    _, err = watch.communicate(timeout=60)
+    assert watch.returncode == 1 and "is shutting down" in err, err
+
+
+def who_stops_it_can_start_it_again(s):
+    """What the old daemon held is free when the command is back."""
+    for _ in range(20):
+        s.run("ping")
+        s.run("daemon", "stop")
+
+
 banger_session.needs_qemu()
 banger_session.main([null_vm_lives_and_goes, probe_comes_up_and_leaves_nothing, ten_at_once, same_op_id_is_one_vm,
                      running_vm_survives_the_daemons_death, the_next_command_finds_a_daemon,
                      crash_in_the_middle_is_undone, errors_say_what_to_do,
-                     a_program_that_is_not_there_fails_at_once])
+                     a_program_that_is_not_there_fails_at_once, whoever_is_connected_the_daemon_ends_at_once,
+                     who_stops_it_can_start_it_again])

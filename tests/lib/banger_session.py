@@ -169,8 +169,10 @@ class Session:
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as f:
-                    if self.top.encode() in f.read() and int(pid) != os.getpid():
-                        found.append(int(pid))
+                    words = f.read()
+                # The daemon's words may name it too: --config.
+                if self.top.encode() in words and not words.startswith(b"bangerd\0") and int(pid) != os.getpid():
+                    found.append(int(pid))
             except OSError:
                 pass
         return found
