@@ -5,7 +5,7 @@
  * that change something are remembered in the store under their op_id before they begin and with
  * their result before the reply.
  * Files: node.c (mailbox, operations), node_ops.c (what operations did), node_events.c (what is
- * told), node_vms.c (registry, tasks), node_query.c (questions).
+ * told), node_vms.c (registry, tasks), node_create.c, node_query.c (questions).
  */
 #pragma once
 
@@ -63,6 +63,14 @@ bool node_labels_match(const struct strv *want, const struct strv *have);
 struct op *node_op(const struct node *n, const struct op_id *id); /* under way, or NULL */
 void node_deadline(struct node *n, struct op *op, uint32_t ms);
 void node_task_row(const struct node *n, const struct task *t, struct target_result *ret_row);
+
+/* node_vms.c, for the others */
+struct vm *node_vm_by_name(const struct node *n, const char *name);
+int node_add_vm(struct node *n, struct vm *vm);
+int node_fleet_make(struct node *n, struct op *op, uint32_t count); /* < 0: the op is refused */
+void node_task_send(struct node *n, struct task *t, const struct vm *vm);
+void node_task_skip(struct node *n, struct task *t, const struct vm *vm); /* done already */
+void node_task_fail(struct node *n, struct task *t, const struct err *e);
 
 /* node_events.c */
 void node_watch(struct node *n, struct op *op);
