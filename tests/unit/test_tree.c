@@ -442,7 +442,7 @@ static void pack_all(const char *path, const char *as, size_t step, struct buf *
 
 	cr_assert_eq(pack_open(path, &how, &p, &e), 0, "%s", e.text);
 	do {
-		uint8_t *at;
+		uint8_t *at = NULL;
 
 		cr_assert_eq(buf_reserve(&archive, step, &at), 0);
 		n = pack_read(p, at, step, &e);
