@@ -1,6 +1,6 @@
 /* filter.c - capabilities by libcap-ng, then system calls by libseccomp.
  *
- * #syscalls(start) prctl seccomp capget capset
+ * #syscalls(start) gettid prctl seccomp capget capset
  */
 #include "helper/filter.h"
 

@@ -79,6 +79,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD("SetLinkDomains", "ia(sb)", "", called, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("SetLinkDefaultRoute", "ib", "", called, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("SetLinkDNSSEC", "is", "", called, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("SetLinkLLMNR", "is", "", called, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("SetLinkMulticastDNS", "is", "", called, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("RevertLink", "i", "", called, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };

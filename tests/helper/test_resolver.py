@@ -12,7 +12,8 @@ SYNC = {**BRIDGE, "server": "127.0.0.1:42069"}
 
 def told(index, server, port, family=2):
     return [f"SetLinkDNSEx {index} [ ( {family} [ {server} ] {port} \"\" ) ]", f"SetLinkDefaultRoute {index} 0",
-            f"SetLinkDNSSEC {index} \"no\"", f"SetLinkDomains {index} [ ( \"vm\" 1 ) ]"]
+            f"SetLinkDNSSEC {index} \"no\"", f"SetLinkLLMNR {index} \"no\"", f"SetLinkMulticastDNS {index} \"no\"",
+            f"SetLinkDomains {index} [ ( \"vm\" 1 ) ]"]
 
 
 def with_bridge(story):
@@ -100,7 +101,8 @@ def without_a_resolver_there_is_nothing_to_clear(_):
 
 @with_bridge
 def what_the_resolver_refuses_is_undone(index):
-    for method in ("SetLinkDNSEx", "SetLinkDefaultRoute", "SetLinkDNSSEC", "SetLinkDomains"):
+    for method in ("SetLinkDNSEx", "SetLinkDefaultRoute", "SetLinkDNSSEC", "SetLinkLLMNR", "SetLinkMulticastDNS",
+                   "SetLinkDomains"):
         with Bus(fail=method) as bus:
             place = Place()
             refused(place, SYNC, "resolver.failed", method, "the link is managed")
@@ -128,7 +130,7 @@ def every_effect_fails_once_and_is_the_last_once(index):
             assert place.ask("clear_resolver_routing", **BRIDGE) == {}
         assert place.ask("sync_resolver_routing", **SYNC) == {}
         lines = bus.stop_resolved()
-        assert lines[-4:] == told(index, "127 0 0 1", 42069), lines
+        assert lines[-6:] == told(index, "127 0 0 1", 42069), lines
         assert lines.count(f"RevertLink {index}") == 3 + 2, json.dumps(lines)
         place.close()
 

@@ -1,7 +1,7 @@
 /* bus.c
  *
- * #syscalls socket:AF_UNIX connect sendmsg recvmsg sendto? recvfrom? getsockopt setsockopt ppoll? close
- * #syscalls newfstatat getsockname getrandom? brk? mmap? munmap? mremap? futex? getuid? geteuid? getgid? getegid? getpid? gettid?
+ * #syscalls socket:AF_UNIX connect sendmsg recvmsg getsockopt setsockopt getsockname newfstatat close
+ * #syscalls getpid futex ppoll? getrandom? brk? mmap? munmap?
  * #syscalls(start) openat read pread64? newfstatat mmap mprotect munmap brk? close
  */
 #include "helper/resolver/bus.h"
@@ -151,6 +151,16 @@ int bus_set_default_route(struct bus *bus, int ifindex, int on, struct err *e)
 int bus_set_dnssec(struct bus *bus, int ifindex, const char *mode, struct err *e)
 {
 	return CALL(bus, "SetLinkDNSSEC", e, "is", ifindex, mode);
+}
+
+int bus_set_llmnr(struct bus *bus, int ifindex, const char *mode, struct err *e)
+{
+	return CALL(bus, "SetLinkLLMNR", e, "is", ifindex, mode);
+}
+
+int bus_set_mdns(struct bus *bus, int ifindex, const char *mode, struct err *e)
+{
+	return CALL(bus, "SetLinkMulticastDNS", e, "is", ifindex, mode);
 }
 
 int bus_revert(struct bus *bus, int ifindex, struct err *e)

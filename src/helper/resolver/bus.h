@@ -28,4 +28,6 @@ int bus_set_dns(struct bus *bus, int ifindex, const struct resolver_target *t,
 int bus_set_domain(struct bus *bus, int ifindex, const char *domain, struct err *e) MUST_CHECK;
 int bus_set_default_route(struct bus *bus, int ifindex, int on, struct err *e) MUST_CHECK;
 int bus_set_dnssec(struct bus *bus, int ifindex, const char *mode, struct err *e) MUST_CHECK;
+int bus_set_llmnr(struct bus *bus, int ifindex, const char *mode, struct err *e) MUST_CHECK;
+int bus_set_mdns(struct bus *bus, int ifindex, const char *mode, struct err *e) MUST_CHECK;
 int bus_revert(struct bus *bus, int ifindex, struct err *e) MUST_CHECK;

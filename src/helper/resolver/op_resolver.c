@@ -1,7 +1,8 @@
 /* op_resolver.c - names below `.vm` are asked of the daemon's DNS server, and of nobody else.
  *
  * On the bridge's link: the server, the routing-only domain "~vm", and no use for other names; no
- * DNSSEC, since the root zone proves that there is no `.vm`.
+ * DNSSEC, since the root zone proves that there is no `.vm`; no LLMNR and mDNS, by which a guest
+ * could answer what the host asks its neighbours.
  *
  * #ioctls linux/sockios.h: SIOCGIFINDEX
  */
@@ -130,6 +131,10 @@ static int route(struct bus *bus, int ifindex, const struct resolver_target *t, 
 		rc = bus_set_default_route(bus, ifindex, false, e);
 	if (rc == 0)
 		rc = bus_set_dnssec(bus, ifindex, "no", e);
+	if (rc == 0)
+		rc = bus_set_llmnr(bus, ifindex, "no", e);
+	if (rc == 0)
+		rc = bus_set_mdns(bus, ifindex, "no", e);
 	if (rc == 0)
 		rc = bus_set_domain(bus, ifindex, HELPER_DNS_DOMAIN, e);
 	return rc < 0 ? rc : fault_point("SetLinkDomains", e);
