@@ -166,7 +166,7 @@ void crew_readable(struct crew *c, struct member *m, uint64_t now_us)
 	const ssize_t n = link_receive(m->link, iov, ARRAY_LEN(iov), fds, HELPER_FDS_MAX, &nfds);
 
 	(void)c;
-	if (n > 0 && s && answer_fits(s, n, &note)) {
+	if (n > 0 && s && !m->killed && answer_fits(s, n, &note)) {
 		(void)finish(m);
 		m->pause_ms = CREW_PAUSE_MIN_MS;
 		memcpy(s->fds, fds, nfds * sizeof(int));
@@ -179,7 +179,7 @@ void crew_readable(struct crew *c, struct member *m, uint64_t now_us)
 	for (uint32_t i = 0; i < nfds; i++)
 		close_fd(&fds[i]);
 	if (n > 0)
-		kill(m->pid, SIGKILL); /* it speaks out of turn */
+		kill(m->pid, SIGKILL); /* it speaks out of turn, or too late */
 	bury(m, now_us);
 }
 

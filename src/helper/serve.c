@@ -13,6 +13,7 @@
 
 enum {
 	BODY_MAX = 32 * 1024, /* bytes of the biggest struct of arguments or results */
+	ENVELOPE_MAX = 1024,  /* bytes of a reply around its result */
 };
 
 static int helper_serve(const struct helper_op *op, struct op_call *c, struct err *e)
@@ -64,7 +65,7 @@ static int run(const struct helper_op *op, const struct helper_conf *conf, struc
 
 static int encode_result(const struct helper_op *op, struct op_call *c, struct wire *reply)
 {
-	static uint8_t bytes[HELPER_FRAME_MAX];
+	static uint8_t bytes[HELPER_FRAME_MAX - ENVELOPE_MAX];
 	struct buf body;
 
 	buf_init_fixed(&body, bytes, sizeof(bytes));

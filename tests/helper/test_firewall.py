@@ -184,14 +184,38 @@ def nobody_comes_in(w):
     assert w.b.receive() == (WORLD, 53, w.b.address, 2000, b"answer")
 
 
+def icmp6_checksum(source, target, body):
+    return checksum(source + target + struct.pack(">IxxxB", len(body), 58) + body)
+
+
+def router_advertisement(mac):
+    """That the sender is a router, for an hour."""
+    source, target = socket.inet_pton(socket.AF_INET6, "fe80::66"), socket.inet_pton(socket.AF_INET6, "ff02::1")
+    body = struct.pack(">BBHBBHII", 134, 0, 0, 64, 0, 3600, 0, 0) + b"\1\1" + mac
+    body = body[:2] + struct.pack(">H", icmp6_checksum(source, target, body)) + body[4:]
+    return struct.pack(">IHBB", 6 << 28, len(body), 58, 255) + source + target + body
+
+
+def a_guest_is_no_router_of_the_hosts(w):
+    packet = router_advertisement(w.a.mac)
+    tag = struct.pack(">HH", 0, 0x8100)  # of VLAN 0, which a host takes for none at all
+    all_nodes = bytes.fromhex("333300000001")
+    w.a.send(all_nodes, 0x86dd, packet)
+    w.a.send(all_nodes, 0x8100, tag[:2] + struct.pack(">H", 0x86dd) + packet)
+    w.a.send(all_nodes, 0x8100, tag + tag[:2] + struct.pack(">H", 0x86dd) + packet)
+    w.a.send(all_nodes, 0x88a8, tag + tag[:2] + struct.pack(">H", 0x86dd) + packet)
+    w.out(w.b, b"it was sent after these")
+    w.arrives(b"it was sent after these")
+    assert run("ip", "-6", "route", "show", "default") == "", run("ip", "-6", "route")
+
+
 def guests_do_not_reach_each_other(w):
     w.out(w.b, b"question", port=2001)
     port = w.arrives(b"question")
     w.a.send_udp(w.b.mac, w.a.address, 1, w.b.address, 2, b"hello neighbour")  # straight over the bridge
     w.a.send_udp(BROADCAST, w.a.address, 1, "10.97.255.255", 2, b"hello all")
     w.a.send_udp(HOST_MAC, w.a.address, 1, w.b.address, 2, b"hello by way of the host")
-    w.a.send(w.b.mac, 0x88b5, b"no IP at all")  # where bridged IP passes the firewall, other protocols do not
-    w.a.arp(1, w.a.address, w.b.address)
+    w.a.arp(1, w.a.address, w.b.address)  # on hosts where bridged IP has to pass the firewall too, this has not
     w.wan.send_udp(WAN_MAC, WORLD, 53, WAN, port, b"answer")
     assert w.b.receive() == (WORLD, 53, w.b.address, 2001, b"answer")
     assert w.a.mac not in w.b.senders
@@ -217,6 +241,7 @@ main([
     nat_is_bound_to_the_tap,
     a_guest_without_nat_may_speak_arp,
     nobody_comes_in,
+    a_guest_is_no_router_of_the_hosts,
     guests_do_not_reach_each_other,
     a_bridge_of_ours_is_no_way_to_another,
 ], World)

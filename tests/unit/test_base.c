@@ -35,6 +35,25 @@ Test(buf, keeps_order_and_refuses_beyond_its_bound)
 	buf_fini(&b);
 }
 
+Test(buf, of_the_callers_memory_never_allocates)
+{
+	static uint8_t mem[2 * BUF_KEEP];
+	static uint8_t chunk[sizeof(mem)];
+	struct buf b;
+
+	buf_init_fixed(&b, mem, sizeof(mem));
+	cr_assert_eq(buf_append(&b, chunk, sizeof(chunk)), 0);
+	cr_assert_eq(buf_append(&b, chunk, 1), -ENOBUFS);
+	buf_consume(&b, 10);
+	cr_assert_eq(buf_append(&b, "tail", 4), 0);
+	cr_assert_eq(buf_data(&b), mem);
+	cr_assert_eq(memcmp(mem + sizeof(mem) - 10, "tail", 4), 0);
+	buf_clear(&b);
+	cr_assert_eq(buf_append(&b, "head", 4), 0);
+	cr_assert_eq(buf_data(&b), mem);
+	buf_fini(&b);
+}
+
 Test(buf, gives_memory_back_when_empty)
 {
 	struct buf b;

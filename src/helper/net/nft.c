@@ -74,6 +74,7 @@ static const struct rule rules[] = {
 	{ IP, "forward", { nft_from_ours, nft_drop } },
 	{ IP, "forward", { nft_to_ours, nft_drop } },
 	{ IP, "postrouting", { nft_source_has_nat, nft_not_to_ours, nft_masquerade } },
+	{ BRIDGE, "prerouting", { nft_from_tap, nft_is_not_ip, nft_is_not_arp, nft_drop } },
 	{ BRIDGE,
 	  "prerouting",
 	  { nft_from_tap, nft_is_ip, nft_address_is_known, nft_address_of_other_tap, nft_drop } },

@@ -5,7 +5,9 @@
  *     forward               from ours by @nat to elsewhere: accepted, masqueraded (postrouting)
  *                           answers to ours: accepted; all else from or to ours: dropped
  *   table bridge banger     set nat { type ifname . ipv4_addr }  which tap an address of @nat is of
- *     prerouting            an address of @nat that comes from another tap, also by ARP: dropped
+ *     prerouting            what is neither IPv4 nor ARP: dropped.  A guest's router advertisement
+ * would become the host's route, and within stacked VLAN tags nobody sees it an address of @nat
+ * that comes from another tap, also by ARP: dropped
  *
  * `nft list ruleset` shows them.  Rules are made anew each time a bridge is ensured, within one
  * transaction that leaves the sets alone, so an upgrade of the helper or a flushed chain is

@@ -153,22 +153,32 @@ void nft_source_has_nat(struct nlmsghdr *m)
 	look_up(m, NFT_SET_NAT, false);
 }
 
-static void is_protocol(struct nlmsghdr *m, uint16_t protocol)
+static void protocol(struct nlmsghdr *m, uint32_t op, uint16_t number)
 {
-	const uint16_t wire = htons(protocol);
+	const uint16_t wire = htons(number);
 
 	load_meta(m, NFT_META_PROTOCOL);
-	compare(m, NFT_CMP_EQ, &wire, sizeof(wire));
+	compare(m, op, &wire, sizeof(wire));
 }
 
 void nft_is_ip(struct nlmsghdr *m)
 {
-	is_protocol(m, ETH_P_IP);
+	protocol(m, NFT_CMP_EQ, ETH_P_IP);
+}
+
+void nft_is_not_ip(struct nlmsghdr *m)
+{
+	protocol(m, NFT_CMP_NEQ, ETH_P_IP);
 }
 
 void nft_is_arp(struct nlmsghdr *m)
 {
-	is_protocol(m, ETH_P_ARP);
+	protocol(m, NFT_CMP_EQ, ETH_P_ARP);
+}
+
+void nft_is_not_arp(struct nlmsghdr *m)
+{
+	protocol(m, NFT_CMP_NEQ, ETH_P_ARP);
 }
 
 static void is_known(struct nlmsghdr *m, uint32_t offset)

@@ -19,7 +19,7 @@ nft_part nft_from_tap; /* "bg-*" */
 
 /* Addresses. */
 nft_part nft_source_has_nat; /* ip: in @nat */
-nft_part nft_is_ip, nft_is_arp;
+nft_part nft_is_ip, nft_is_not_ip, nft_is_arp, nft_is_not_arp;
 nft_part nft_address_is_known, nft_address_of_other_tap; /* bridge: of an IP packet */
 nft_part nft_sender_is_known, nft_sender_of_other_tap;   /* bridge: of an ARP packet */
 
