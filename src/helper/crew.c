@@ -119,6 +119,12 @@ static void describe_death(const struct member *m, const siginfo_t *how, struct 
 			      worker_name(m), how->si_status);
 }
 
+static void pause_before_next(struct member *m, uint64_t now_us)
+{
+	m->restart_us = now_us + (uint64_t)m->pause_ms * 1000;
+	m->pause_ms = m->pause_ms * 2 < CREW_PAUSE_MAX_MS ? m->pause_ms * 2 : CREW_PAUSE_MAX_MS;
+}
+
 static void bury(struct member *m, uint64_t now_us)
 {
 	const struct log_ctx ctx = { .actor = "helper" };
@@ -134,8 +140,7 @@ static void bury(struct member *m, uint64_t now_us)
 		K("error", e.text), K("pause_ms", m->pause_ms));
 	m->pid = 0;
 	m->killed = false;
-	m->restart_us = now_us + (uint64_t)m->pause_ms * 1000;
-	m->pause_ms = m->pause_ms * 2 < CREW_PAUSE_MAX_MS ? m->pause_ms * 2 : CREW_PAUSE_MAX_MS;
+	pause_before_next(m, now_us);
 	if (s) {
 		log_request(m, s, e.code, 0, now_us);
 		slot_refuse(s, &e);
@@ -237,7 +242,7 @@ static void restart(struct crew *c, struct member *m, uint64_t now_us)
 		return;
 	}
 	LOG_ERR(&ctx, NULL, "worker.start", K("worker", worker_name(m)), K("error", e.text));
-	m->restart_us = now_us + (uint64_t)m->pause_ms * 1000;
+	pause_before_next(m, now_us);
 }
 
 void crew_tick(struct crew *c, uint64_t now_us)

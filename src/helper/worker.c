@@ -15,17 +15,19 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "helper/net/net.h"
 #include "helper/resolver/resolver.h"
 
 enum {
-	LINK_FD = 3, /* where a worker has its end */
+	LINK_FD = 3,         /* where a worker has its end */
+	WORKER_START_S = 10, /* for a worker to open and confine itself: it takes milliseconds */
 };
 
 /* What a worker opens while it still may: its env.  NULL: nothing. */
@@ -46,6 +48,10 @@ static int become_worker(enum filter_role role, const struct helper_conf *conf, 
 		return err_sys(e, ERR_INTERNAL, "prctl");
 	if (getppid() != supervisor)
 		return err_set(e, ERR_INTERNAL, "the supervisor is gone");
+	for (int i = 0; i < HELPER_NMETHODS;
+	     i++) /* what rows ask for, the comments must have said */
+		ASSERT(helper_ops[i].worker != role ||
+		       (helper_ops[i].caps & ~filters[role].caps) == 0);
 	if (opens[role]) {
 		const int rc = opens[role](conf, ret_env, e);
 
@@ -84,8 +90,8 @@ static void serve_forever(enum filter_role role, const struct helper_conf *conf,
 static _Noreturn void worker_main(enum filter_role role, const struct helper_conf *conf, int link,
 				  pid_t supervisor)
 {
-	struct log_ctx log = { .actor = "helper" };
 	struct err e = { 0 };
+	const struct iovec report = { &e, sizeof(e) };
 	void *env = NULL;
 	int rc;
 
@@ -95,16 +101,33 @@ static _Noreturn void worker_main(enum filter_role role, const struct helper_con
 	if (close_range(LINK_FD + 1, ~0U, 0) < 0)
 		_exit(EXIT_FAILURE);
 	rc = become_worker(role, conf, supervisor, &env, &e);
-	if (rc < 0)
-		LOG_ERR(&log, NULL, "worker.open", K("worker", filters[role].name),
-			K("error", e.text));
-	else
+	if (link_send(LINK_FD, &report, 1, NULL, 0) >= 0 && rc == 0)
 		serve_forever(role, conf, env);
 	_exit(rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
+/* The worker's first message: how its start went, once it is confined. */
+static int await_report(int link, enum filter_role role, struct err *e)
+{
+	struct err told = { 0 };
+	const struct iovec report = { &told, sizeof(told) };
+	uint32_t nfds = 0;
+	const ssize_t n = link_receive(link, &report, 1, NULL, 0, &nfds);
+
+	if (n != (ssize_t)sizeof(told))
+		return err_set(e, ERR_HELPER_WORKER, "worker %s: died while it started",
+			       filters[role].name);
+	if (told.code == ERR_NONE)
+		return 0;
+	if (e)
+		*e = told;
+	err_ctx(e, "worker %s", filters[role].name);
+	return err_errno(&told);
+}
+
 static int link_make(int ret_ends[2], struct err *e)
 {
+	const struct timeval patience = { .tv_sec = WORKER_START_S };
 	const int bytes = WORKER_LINK_BYTES;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0)
@@ -112,6 +135,8 @@ static int link_make(int ret_ends[2], struct err *e)
 	for (int i = 0; i < 2; i++)
 		if (setsockopt(ret_ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
 			return err_sys(e, ERR_INTERNAL, "SO_SNDBUFFORCE");
+	if (setsockopt(ret_ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+		return err_sys(e, ERR_INTERNAL, "SO_RCVTIMEO");
 	return 0;
 }
 
@@ -131,6 +156,14 @@ int worker_fork(enum filter_role role, const struct helper_conf *conf, pid_t *re
 			rc = err_sys(e, ERR_HOST_MEMORY, "fork");
 	}
 	close_fd(&ends[1]);
+	if (rc == 0) {
+		rc = await_report(ends[0], role, e);
+		if (rc < 0) {
+			kill(pid, SIGKILL);
+			while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+			}
+		}
+	}
 	if (rc < 0) {
 		close_fd(&ends[0]);
 		return rc;

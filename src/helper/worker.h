@@ -19,7 +19,8 @@ enum {
 	WORKER_LINK_BYTES = 4 * HELPER_FRAME_MAX,         /* that the link's sockets may buffer */
 };
 
-/* Forks the worker.  It confines itself before it reads anything. */
+/* Forks the worker and waits until it has confined itself, which it does before it reads anything;
+ * where it cannot start, why. */
 int worker_fork(enum filter_role role, const struct helper_conf *conf, pid_t *ret_pid,
 		int *ret_link, struct err *e) MUST_CHECK;
 

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import tempfile
 
-from harness import (CONF, DEADLINE_S, DIE, HANG, OWNER, VM, Client, Helper, Place, Refused, framed, links, main, read_file)
+from harness import (CONF, DEADLINE_S, DIE, HANG, OWNER, VM, Client, Helper, Place, Refused, framed, links, main, read_file, run)
 
 BRIDGE = {"bridge": "br-fc"}
 TAP = {"bridge": "br-fc", "slot": 3, "vm": VM}
@@ -432,6 +432,21 @@ def every_bad_line_is_named():
 
 # ---- sockets and the service manager ----
 
+def a_worker_that_cannot_start_is_told():
+    """Without what it opens, before anybody is served."""
+    a = Attempt()
+    run("mount", "-t", "tmpfs", "tmpfs", "/proc/sys/net/ipv4")
+    try:
+        p = subprocess.run([os.environ["BANGERD_ROOT"], "--config", a.conf, "--socket", a.top + "/root/s"],
+                           capture_output=True, text=True, timeout=DEADLINE_S)
+    finally:
+        run("umount", "/proc/sys/net/ipv4")
+    assert p.returncode == 1 and "worker net" in p.stderr and "ip_forward" in p.stderr, p
+    assert not os.path.exists(a.top + "/root/s")
+    shutil.rmtree(a.top)
+
+
+
 def fails_to_start(place, path, word):
     p = subprocess.run([os.environ["BANGERD_ROOT"], "--config", place.helper.conf, "--socket", path], capture_output=True,
                        text=True, timeout=DEADLINE_S)
@@ -571,6 +586,7 @@ main([
     one_line_per_request,
     only_roots_own_configuration_is_read,
     every_bad_line_is_named,
+    a_worker_that_cannot_start_is_told,
     a_socket_in_use_is_left_alone,
     a_listening_socket_may_be_handed_over,
     the_service_manager_is_told,
