@@ -77,21 +77,22 @@ struct page {
 	struct buf scratch;
 };
 
-/* False: the row does not fit any more; the next page begins with it. */
-static bool page_take(struct page *p, const struct vm_view *row)
+/* 1; 0: the row does not fit any more, the next page begins with it; -ENOMEM. */
+static int page_take(struct page *p, const struct vm_view *row)
 {
 	buf_clear(&p->scratch);
-	if (schema_encode(&vm_view_schema, row, &p->scratch) < 0)
-		return false;
+	const int rc = schema_encode(&vm_view_schema, row, &p->scratch);
+	if (rc < 0)
+		return rc == -ENOMEM ? rc : 0;
 	const size_t bytes = buf_len(&p->scratch);
 	/* The row itself is an element of the list, and its map is one value. */
 	const uint32_t elements = 1 + frame_elements(buf_data(&p->scratch), bytes);
 
 	if (bytes > p->bytes || elements > p->elements)
-		return false;
+		return 0;
 	p->bytes -= bytes;
 	p->elements -= elements;
-	return true;
+	return 1;
 }
 
 /* One page, in the order of the registry; `after` names the last VM of the page before. */
@@ -106,6 +107,7 @@ static void list_vms(struct node *n, struct op *op)
 	struct vm_view *rows = calloc(limit, sizeof(*rows));
 	bool begun = !args->after[0];
 	vm_id after = 0;
+	int room = 1;
 
 	if (!rows) {
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "list");
@@ -131,14 +133,19 @@ static void list_vms(struct node *n, struct op *op)
 			continue;
 		if (r.vms.n < limit)
 			vm_view_fill(vm, &rows[r.vms.n]);
-		if (r.vms.n == limit || !page_take(&page, &rows[r.vms.n])) {
-			ASSERT(r.vms.n > 0); /* each VM fits alone: vm_spec_check() */
-			vm_id_text(rows[r.vms.n - 1].id, r.next);
+		room = r.vms.n < limit ? page_take(&page, &rows[r.vms.n]) : 0;
+		if (room <= 0)
 			break;
-		}
 		r.vms.n++;
 	}
-	op_done(n->env, op, &list_result_schema, &r);
+	if (room == 0) {
+		ASSERT(r.vms.n > 0); /* each VM fits alone: vm_spec_check() */
+		vm_id_text(rows[r.vms.n - 1].id, r.next);
+	}
+	if (room < 0)
+		op_refuse(n->env, op, ERR_HOST_MEMORY, "list");
+	else
+		op_done(n->env, op, &list_result_schema, &r);
 	buf_fini(&page.scratch);
 	free(rows);
 }

@@ -96,6 +96,14 @@ void actor_fini(struct actor *a)
 	a->id = (struct actor_id){ 0 };
 }
 
+void actor_drain(struct actor *a)
+{
+	struct list_node *n;
+
+	while ((n = list_pop(&a->mailbox)) != NULL)
+		a->handle(a, list_entry(n, struct msg, link));
+}
+
 struct actor *actor_find(const struct actors *s, struct actor_id id)
 {
 	if (id.slot >= s->nslots || id.gen == 0 || s->gens[id.slot] != id.gen)

@@ -70,6 +70,10 @@ int actor_init(struct actor *a, struct actors *s, actor_handler *handle) MUST_CH
 /* Retires the id and drops what waits in the mailbox; inflight must be 0. */
 void actor_fini(struct actor *a);
 
+/* Handles what waits in the mailbox, now: for one that goes and owes answers.  The handler may not
+ * end its actor. */
+void actor_drain(struct actor *a);
+
 struct actor *actor_find(const struct actors *s, struct actor_id id); /* NULL when gone */
 
 /* Queues m for the actor with this id.  False (and m dropped) when it is gone. */
