@@ -238,14 +238,15 @@ static int vmm_down(struct plan *plan, struct err *e)
 {
 	struct accel_probe *p = probe_of(plan);
 
-	if (p->pidfd < 0 && !p->exited) {
-		const int fd = vmm_seek(p->env, PROBE_ID);
+	if (p->pidfd < 0) {
+		const int fd = p->exited ? -ESRCH : vmm_seek(p->env, PROBE_ID);
 
-		if (fd >= 0)
-			watch(p, fd);
+		if (fd == -ESRCH)
+			return STEP_DONE;
+		if (fd < 0)
+			return err_num(e, ERR_HOST_IO, fd, "look for the VMM");
+		watch(p, fd);
 	}
-	if (p->pidfd < 0)
-		return STEP_DONE;
 	const int rc = io_kill(p->env->io, p->pidfd, SIGKILL);
 	if (rc < 0 && rc != -ESRCH)
 		return err_num(e, ERR_HOST_IO, rc, "kill the VMM");

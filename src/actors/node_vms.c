@@ -542,7 +542,8 @@ static int recover(struct node *n, struct vm *vm, struct err *e)
 		return rc;
 	rc = vm_recover(vm, rc == 0 ? &res : NULL);
 	if (rc < 0)
-		return err_num(e, ERR_HOST_MEMORY, rc, "recovery of %s", vm->rec.spec.name);
+		return err_num(e, rc == -ENOMEM ? ERR_HOST_MEMORY : ERR_HOST_FILES, rc,
+			       "recovery of %s", vm->rec.spec.name);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ const struct fsm_state vm_states[VM_NSTATES] = {
 			  0 },
 	[VM_CREATED]  = { "created",  BIT(VM_STARTING) | BIT(VM_DELETING),
 			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
-	[VM_STARTING] = { "starting", BIT(VM_RUNNING) | BIT(VM_STOPPED) | BIT(VM_FAILED),
+	[VM_STARTING] = { "starting", BIT(VM_RUNNING) | BIT(VM_CREATED) | BIT(VM_STOPPED) | BIT(VM_FAILED),
 			  0 },
 	[VM_RUNNING]  = { "running",  BIT(VM_STOPPING),
 			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_KILL) |
@@ -184,6 +184,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm)
 		return;
+	actor_drain(&vm->actor); /* who asked too late is told so */
 	ASSERT(!vm->run);
 	ASSERT(!vm->task);
 	ASSERT(list_empty(&vm->tasks));

@@ -67,8 +67,11 @@ struct vm_run {
 	struct err work_err; /* of a job on a worker thread; read after its answer */
 	char *work_backing;  /* owned: the image's file under the disk that a job makes, or NULL */
 	enum vm_state end_state; /* where unwinding leads */
-	uint64_t boot_us;        /* reactor's clock at the VMM's start */
-	uint64_t ready_us;       /* from there to ready */
+	enum vm_state before;    /* where a start leads that was given up before its intent */
+	bool intended;           /* the intent was put: the record is not what it was */
+	struct err given_up; /* ... why, while the record of a create is still to be committed */
+	uint64_t boot_us;    /* reactor's clock at the VMM's start */
+	uint64_t ready_us;   /* from there to ready */
 	uint32_t control_id;
 	struct err create_err; /* why a create is being taken back */
 	bool deleting;         /* the record says so: there is no way back */
@@ -104,7 +107,7 @@ int vm_create(struct env *env, struct vm_record *rec, struct vm **ret_vm);
 void vm_destroy(struct vm *vm);
 
 /* After a restart: adopts what runs, undoes what was half done.  `res` is NULL when it holds
- * nothing.  -ENOMEM: nothing was begun. */
+ * nothing.  -errno: nothing was begun, and the daemon had better not start. */
 int vm_recover(struct vm *vm, const struct vm_resources *res) MUST_CHECK;
 
 /* The node's look at its child. */
@@ -157,14 +160,14 @@ void vm_delete_begin(struct vm *vm);
 extern const struct step vm_start_steps[];
 extern const struct step vm_adopt_steps[];
 void vm_start_begin(struct vm *vm);
-void vm_unwind(struct vm *vm, enum vm_state end_state);       /* the start plan, backward */
-bool vm_adopt(struct vm *vm, const struct vm_resources *res); /* false: it is gone */
+void vm_unwind(struct vm *vm, enum vm_state end_state);      /* the start plan, backward */
+int vm_adopt(struct vm *vm, const struct vm_resources *res); /* -ESRCH: it is gone */
 void vm_exited(struct vm *vm);
 void vm_lost(struct vm *vm, int status); /* the VMM ended by itself; status as wait(2)'s, or -1 */
 bool vm_closing_channel(const struct vm *vm, enum vmm_socket s);
 void vm_ready(struct vm *vm); /* the guest is up */
 bool vm_has_agent(const struct vm *vm);
-int vmm_seek(struct env *env, vm_id id); /* a pidfd of its VMM, by its command line; -ESRCH */
+int vmm_seek(struct env *env, vm_id id); /* a pidfd of its VMM, by its command line; -ESRCH: none */
 
 /* vm_stop.c */
 extern const struct step vm_stop_steps[];

@@ -143,16 +143,31 @@ static enum vm_state unwound_state(const struct vm *vm, const struct plan *p)
 {
 	if (p->leaks > 0)
 		return VM_FAILED;
+	if (!vm->run->intended)
+		return vm->run->before;
 	if (p->err.code && p->err.code != ERR_CANCELLED)
 		return VM_FAILED;
 	return vm->run->end_state;
 }
 
-static void start_undone(struct vm *vm, struct plan *p)
+/* A create that starts its VM has left its record to the start's intent, which was not to be. */
+static bool created_is_to_commit(const struct vm *vm)
 {
-	struct err e = p->err;
 	const struct task *t = vm->task;
 
+	return !vm->run->intended && t && t->verb == VERB_CREATE && !t->cancelled;
+}
+
+static void start_undone(struct vm *vm, struct plan *p)
+{
+	struct err e = p->err.code ? p->err : vm->run->given_up;
+	const struct task *t = vm->task;
+
+	if (created_is_to_commit(vm)) {
+		vm->run->given_up = e;
+		vm_unwind(vm, VM_CREATED);
+		return;
+	}
 	note_leaks(vm, p->leaks);
 	vm_move(vm, unwound_state(vm, p));
 	if (p->leaks > 0) { /* what it still holds is in `run` */

@@ -39,6 +39,7 @@ static void take_down(struct vm *vm, const struct vm_resources *res, enum vm_sta
 int vm_recover(struct vm *vm, const struct vm_resources *res)
 {
 	static const struct vm_resources nothing;
+	int rc;
 
 	if (!res)
 		res = &nothing;
@@ -58,10 +59,11 @@ int vm_recover(struct vm *vm, const struct vm_resources *res)
 		take_down(vm, res, VM_FAILED);
 		break;
 	case VM_RUNNING:
-		if (vm_adopt(vm, res)) {
+		rc = vm_adopt(vm, res);
+		if (rc == 0)
 			LOG_INFO(&vm->actor.log, NULL, "vm.adopted", K("pid", res->pid));
-			break;
-		}
+		if (rc != -ESRCH)
+			return rc; /* not known to have ended: it is not ours to take down */
 		note_failure(vm, "the VMM ended while no daemon ran");
 		vm_move(vm, VM_STOPPING);
 		take_down(vm, res, VM_STOPPED);

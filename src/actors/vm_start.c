@@ -114,6 +114,7 @@ static int put_starting(struct plan *p, struct err *e)
 	struct vm *vm = vm_of(p);
 	struct vm_resources *res = &vm->run->res;
 
+	vm->run->intended = true;
 	*res = (struct vm_resources){ 0 };
 	res->files = vm->driver->program != NULL;
 	res->runtime = res->files;
@@ -407,23 +408,21 @@ static int vmm_spawned(struct plan *p, struct msg *m, struct err *e)
 int vmm_seek(struct env *env, vm_id id)
 {
 	char word[VMM_WORD_BYTES];
-	uint64_t ticks;
 
 	vmm_process_word(id, env->home, word);
-	const pid_t pid = io_find_process(env->io, word, &ticks);
-	return pid > 0 ? io_adopt(env->io, pid, ticks, word) : -ESRCH;
+	return io_find_process(env->io, word);
 }
 
-static bool vmm_find_again(struct vm *vm)
+static int vmm_find_again(struct vm *vm)
 {
 	const int fd = vmm_seek(vm->env, vm->rec.id);
 
 	if (fd < 0)
-		return false;
+		return fd;
 	vm->run->pidfd = fd;
 	vm->run->exited = false;
 	vm_watch(vm);
-	return true;
+	return 0;
 }
 
 static int vmm_down(struct plan *p, struct err *e)
@@ -433,9 +432,12 @@ static int vmm_down(struct plan *p, struct err *e)
 
 	if (!vm->driver->program)
 		return STEP_DONE;
-	if (run->pidfd < 0 && (run->exited || !vmm_find_again(vm)))
+	int rc = run->pidfd >= 0 ? 0 : run->exited ? -ESRCH : vmm_find_again(vm);
+	if (rc == -ESRCH)
 		return STEP_DONE;
-	const int rc = io_kill(vm->env->io, run->pidfd, SIGKILL);
+	if (rc < 0)
+		return err_num(e, ERR_HOST_IO, rc, "look for the VMM");
+	rc = io_kill(vm->env->io, run->pidfd, SIGKILL);
 	if (rc < 0 && rc != -ESRCH)
 		return err_num(e, ERR_HOST_IO, rc, "kill the VMM");
 	return STEP_WAIT; /* for MSG_EXIT */
@@ -507,6 +509,9 @@ void vm_start_begin(struct vm *vm)
 		return;
 	}
 	vm->run->end_state = VM_STOPPED;
+	vm->run->before = vm_state(vm);
+	vm->run->intended = false;
+	vm->run->given_up = (struct err){ 0 };
 	vm->run->ready = false;
 	vm->run->ready_line = false;
 	buf_clear(&vm->run->console);
@@ -523,6 +528,7 @@ void vm_unwind(struct vm *vm, enum vm_state end_state)
 	if (vm_state(vm) == VM_FAILED)
 		vm_move(vm, VM_STOPPING);
 	vm->run->end_state = end_state;
+	vm->run->intended = true;
 	plan_unwind(&vm->run->plan, vm_start_steps, ARRAY_LEN(vm_start_steps),
 		    vm->task ? &vm->task->op->id : NULL);
 }
@@ -647,29 +653,34 @@ const struct step vm_adopt_steps[] = {
 };
 /* clang-format on */
 
-bool vm_adopt(struct vm *vm, const struct vm_resources *res)
+static int vmm_adopt(struct vm *vm, const struct vm_resources *res)
 {
-	struct vm_run *run = vm_run_begin(vm);
 	char word[VMM_WORD_BYTES];
 
+	vmm_process_word(vm->rec.id, NULL, word);
+	const int fd = res->pid ? io_adopt(vm->env->io, (pid_t)res->pid, res->start_ticks, word)
+				: -ESRCH;
+	if (fd == -ESRCH)
+		return vmm_find_again(vm);
+	if (fd < 0)
+		return fd;
+	vm->run->pidfd = fd;
+	vm_watch(vm);
+	return 0;
+}
+
+int vm_adopt(struct vm *vm, const struct vm_resources *res)
+{
+	struct vm_run *run = vm_run_begin(vm);
+
 	if (!run)
-		return false;
+		return -ENOMEM;
 	run->res = *res;
 	run->ready = true;
 	run->end_state = VM_STOPPED;
-	if (vm->driver->program) {
-		vmm_process_word(vm->rec.id, NULL, word);
-		const int fd = res->pid ? io_adopt(vm->env->io, (pid_t)res->pid, res->start_ticks,
-						   word)
-					: -ESRCH;
-
-		if (fd >= 0) {
-			run->pidfd = fd;
-			vm_watch(vm);
-		} else if (!vmm_find_again(vm)) {
-			return false;
-		}
-	}
+	const int rc = vm->driver->program ? vmm_adopt(vm, res) : 0;
+	if (rc < 0)
+		return rc;
 	plan_begin(&run->plan, vm_adopt_steps, ARRAY_LEN(vm_adopt_steps), NULL);
-	return true;
+	return 0;
 }

@@ -259,9 +259,10 @@ int io_kill_group(struct io *io, pid_t leader, int signo);
  * -ESRCH. */
 int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text);
 
-/* The process of ours whose command line contains `text`, after a crash left its pid unrecorded; 0
- * when there is none.  Looks through /proc: for recovery only. */
-pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks);
+/* A pidfd for the process of ours whose command line contains `text`, after a crash left its pid
+ * unrecorded.  -ESRCH when there is none; any other error says nothing about that.  Looks through
+ * /proc: for recovery only. */
+int io_find_process(struct io *io, const char *text);
 
 /* Two connected stream sockets, of which one goes to a child. */
 int io_pair(struct io *io, int ret_fd[2]);

@@ -84,8 +84,8 @@ int io_kill_group(struct io *io, pid_t leader, int signo)
 }
 
 /* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not
- * hold. */
-static bool cmdline_contains(pid_t pid, const char *text)
+ * hold.  1: it is there; 0: it is not, or the process is another's, or gone; -errno: not known. */
+static int cmdline_contains(pid_t pid, const char *text)
 {
 	char path[64];
 	char cmdline[CMDLINE_BYTES];
@@ -94,8 +94,10 @@ static bool cmdline_contains(pid_t pid, const char *text)
 	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
-		return false;
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
+	if (fstat(fd, &st) < 0 || st.st_uid != geteuid())
+		return 0;
 	const ssize_t n = read(fd, cmdline, sizeof(cmdline));
 
 	return n > 0 && memmem(cmdline, (size_t)n, text, strlen(text)) != NULL;
@@ -113,30 +115,37 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 	if (fd < 0)
 		return -errno;
 	/* Compared after the open: from then on the pidfd means this process, whatever follows. */
-	const int rc = process_start_ticks(pid, &ticks);
+	int rc = process_start_ticks(pid, &ticks);
 
 	if (rc < 0)
 		return rc;
-	return ticks == start_ticks && cmdline_contains(pid, text) ? take_fd(&fd) : -ESRCH;
+	if (ticks != start_ticks)
+		return -ESRCH;
+	rc = cmdline_contains(pid, text);
+	return rc > 0 ? take_fd(&fd) : rc < 0 ? rc : -ESRCH;
 }
 
-pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks)
+int io_find_process(struct io *io, const char *text)
 {
 	DIR *dir = opendir("/proc");
 	const struct dirent *d;
-	pid_t found = 0;
+	int rc = -ESRCH;
 
-	(void)io;
 	if (!dir)
-		return 0;
-	while (!found &&
+		return -errno;
+	while (rc == -ESRCH &&
 	       (d = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
-		const long pid = strtol(d->d_name, NULL, 10);
+		const pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+		uint64_t ticks;
 
-		if (pid > 0 && pid != getpid() && cmdline_contains((pid_t)pid, text) &&
-		    process_start_ticks((pid_t)pid, ret_start_ticks) == 0)
-			found = (pid_t)pid;
+		if (pid <= 0 || pid == getpid())
+			continue;
+		const int found = cmdline_contains(pid, text);
+		if (found < 0)
+			rc = found;
+		else if (found > 0 && process_start_ticks(pid, &ticks) == 0)
+			rc = io_adopt(io, pid, ticks, text);
 	}
 	closedir(dir);
-	return found;
+	return rc;
 }

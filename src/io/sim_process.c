@@ -411,6 +411,15 @@ static bool cmdline_contains(const struct sim_proc *p, const char *text)
 	return false;
 }
 
+static int proc_open(struct sim_io *io, struct sim_proc *p)
+{
+	const int fd = sim_fd_put(io, (struct sim_fd){ .kind = SIM_FD_PROC, .proc = p });
+
+	if (fd >= 0)
+		p->refs++;
+	return fd;
+}
+
 int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 {
 	SIM_HOST_SCOPE;
@@ -422,22 +431,19 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 		return rc;
 	if (!p || p->start_ticks != start_ticks || !cmdline_contains(p, text))
 		return -ESRCH;
-	const int fd = sim_fd_put(sio, (struct sim_fd){ .kind = SIM_FD_PROC, .proc = p });
-
-	if (fd >= 0)
-		p->refs++;
-	return fd;
+	return proc_open(sio, p);
 }
 
-pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks)
+int io_find_process(struct io *io, const char *text)
 {
-	struct sim *s = sim_io_of(io)->sim;
+	SIM_HOST_SCOPE;
+	struct sim_io *sio = sim_io_of(io);
+	const int rc = sim_ask(sio->sim, SIM_ADOPT, text);
 
-	for (const struct sim_proc *p = sim_next(s, NULL); p; p = sim_next(s, p)) {
-		if (!cmdline_contains(p, text))
-			continue;
-		*ret_start_ticks = p->start_ticks;
-		return p->pid;
-	}
-	return 0;
+	if (rc < 0)
+		return rc;
+	for (struct sim_proc *p = sim_next(sio->sim, NULL); p; p = sim_next(sio->sim, p))
+		if (cmdline_contains(p, text))
+			return proc_open(sio, p);
+	return -ESRCH;
 }
