@@ -132,14 +132,24 @@ static void key_of(vm_id id, uint8_t key[8])
 		key[i] = (uint8_t)(id >> (56 - 8 * i));
 }
 
+/* What is durable; the buffer that it is read through is the daemon's. */
+static int get(struct world *w, enum store_table t, vm_id id, const struct schema *schema,
+	       void *ret_record)
+{
+	uint8_t key[8];
+
+	key_of(id, key);
+	sim_daemon_runs = true;
+	const int rc = db_get(w->daemon->env.db, t, key, sizeof(key), schema, ret_record, NULL);
+	sim_daemon_runs = false;
+	return rc;
+}
+
 static const char *check_record(struct world *w, const struct vm *vm)
 {
 	struct vm_record rec;
-	uint8_t key[8];
 
-	key_of(vm->rec.id, key);
-	if (db_get(w->daemon->env.db, STORE_VMS, key, sizeof(key), &vm_record_schema, &rec, NULL) <
-	    0)
+	if (get(w, STORE_VMS, vm->rec.id, &vm_record_schema, &rec) < 0)
 		return say("vm %s is in memory and not in the store", vm->rec.spec.name);
 	const uint32_t state = rec.state;
 
@@ -154,11 +164,8 @@ static const char *check_held(struct world *w, const struct vm *vm)
 {
 	struct vm_resources res = { 0 };
 	const bool runs = vm_runs(vm) && vm->driver->program;
-	uint8_t key[8];
 
-	key_of(vm->rec.id, key);
-	IGNORE(db_get(w->daemon->env.db, STORE_RESOURCES, key, sizeof(key), &vm_resources_schema,
-		      &res, NULL) < 0);
+	IGNORE(get(w, STORE_RESOURCES, vm->rec.id, &vm_resources_schema, &res) < 0);
 	if (res.process != runs || res.runtime != runs)
 		return say("vm %s is %s, its record says%s%s", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), res.process ? " process" : "",

@@ -198,6 +198,7 @@ void client_free(struct client *c)
 		struct call *call = c->calls[i];
 
 		schema_fini(&targets_result_schema, &call->targets);
+		buf_fini(&call->body);
 		buf_fini(&call->result);
 		buf_fini(&call->out);
 		free(call);
@@ -208,17 +209,13 @@ void client_free(struct client *c)
 
 /* ---- requests ---- */
 
-struct call *client_ask(struct client *c, enum client_method m, const void *args,
-			const struct client_how *how)
+/* call->body is there. */
+static void call_send(struct client *c, struct call *call, enum client_method m,
+		      const struct client_how *how)
 {
-	static const struct client_how plain;
-	struct call *call = calloc(1, sizeof(*call));
 	struct wire w = { .type = WIRE_REQUEST };
-	struct buf body;
 
-	ASSERT(call);
 	ASSERT(c->ncalls < CLIENT_CALLS);
-	how = how ? how : &plain;
 	call->method = m;
 	call->op_id = how->op_id ? *how->op_id : world_op_id(c->w);
 	buf_init(&call->result, FRAME_MAX);
@@ -229,12 +226,33 @@ struct call *client_ask(struct client *c, enum client_method m, const void *args
 	w.detach = how->detach;
 	w.progress = how->progress;
 	(void)snprintf(w.name, sizeof(w.name), "%s", client_methods[m].name);
-	buf_init(&body, FRAME_MAX);
-	const int rc = args ? schema_encode(client_methods[m].args, args, &body) : 0;
-	ASSERT(rc == 0);
-	w.body = (struct wire_span){ buf_data(&body), buf_len(&body) };
+	w.body = (struct wire_span){ buf_data(&call->body), buf_len(&call->body) };
 	send_wire(c, &w);
-	buf_fini(&body);
+}
+
+struct call *client_ask(struct client *c, enum client_method m, const void *args,
+			const struct client_how *how)
+{
+	static const struct client_how plain;
+	struct call *call = calloc(1, sizeof(*call));
+
+	ASSERT(call);
+	buf_init(&call->body, FRAME_MAX);
+	const int rc = args ? schema_encode(client_methods[m].args, args, &call->body) : 0;
+	ASSERT(rc == 0);
+	call_send(c, call, m, how ? how : &plain);
+	return call;
+}
+
+struct call *client_repeat(struct client *c, const struct call *first)
+{
+	struct call *call = calloc(1, sizeof(*call));
+
+	ASSERT(call);
+	buf_init(&call->body, FRAME_MAX);
+	const int rc = buf_append(&call->body, buf_data(&first->body), buf_len(&first->body));
+	ASSERT(rc == 0);
+	call_send(c, call, first->method, &(struct client_how){ .op_id = &first->op_id });
 	return call;
 }
 

@@ -16,6 +16,7 @@ enum {
 struct call {
 	enum client_method method;
 	struct op_id op_id;
+	struct buf body; /* the arguments as they were sent */
 	bool replied;
 	uint64_t replied_us;
 	struct err err; /* of the whole request */
@@ -53,6 +54,8 @@ struct client_how {
 
 struct call *client_ask(struct client *c, enum client_method m, const void *args,
 			const struct client_how *how);
+/* The same request under the same op_id, perhaps from somebody else. */
+struct call *client_repeat(struct client *c, const struct call *call);
 void client_cancel(struct client *c, const struct call *call);
 void client_stdin(struct client *c, const struct call *call, const void *data, size_t len);
 

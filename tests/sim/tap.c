@@ -19,8 +19,11 @@ static void speak(void)
 {
 	if (last_words)
 		fprintf(stderr, "# %s\n", last_words());
+	const char *lines = getenv("SIM_LOG");
+
 	if (the_world)
-		world_print_log(the_world, LOG_TAIL);
+		world_print_log(the_world,
+				lines ? (uint32_t)strtoul(lines, NULL, 10) : (uint32_t)LOG_TAIL);
 	fflush(stderr);
 }
 

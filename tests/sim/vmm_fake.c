@@ -157,7 +157,9 @@ static void guest_up(struct sim_proc *p)
 static void guest_boots(struct sim_proc *p)
 {
 	struct vmm *v = vmm_of(p);
-	const uint64_t us = the_world->boot_us;
+	const uint64_t us = the_world->boot_chance_us
+				    ? 1 + sim_choose(p->sim, the_world->boot_chance_us)
+				    : the_world->boot_us;
 
 	v->guest_runs = true;
 	switch (v->mood) {

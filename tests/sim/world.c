@@ -17,6 +17,7 @@
 enum {
 	TURNS_MAX = 3000000, /* a run that needs more goes in circles */
 	DEPTH_MAX = 32,
+	LINES_FIRST = 512, /* a power of two, doubled when full */
 	DISK_IMAGE_BYTES = 64 << 20,
 };
 
@@ -42,7 +43,10 @@ static void log_line(void *arg, enum log_level level, const char *text)
 	(void)level;
 	if (sim_dead(w->sim))
 		return; /* nobody hears it */
-	ASSERT(w->nlines < WORLD_LINES);
+	if ((w->nlines & (w->nlines - 1)) == 0 && w->nlines >= LINES_FIRST) {
+		w->lines = reallocarray(w->lines, w->nlines * 2UL, sizeof(*w->lines));
+		ASSERT(w->lines);
+	}
 	w->lines[w->nlines].at_us = sim_now_us(w->sim);
 	w->lines[w->nlines++].text = strdup(text);
 	if (w->on_line)
@@ -225,7 +229,7 @@ struct world *world_create(const struct world_config *conf)
 
 	ASSERT(w);
 	ASSERT(!the_world);
-	w->lines = calloc(WORLD_LINES, sizeof(*w->lines));
+	w->lines = calloc(LINES_FIRST, sizeof(*w->lines));
 	ASSERT(w->lines);
 	w->boot_us = 500000;
 	make_root(w);
@@ -344,22 +348,53 @@ static bool vm_is_idle(const struct vm *vm)
 	return !vm->run || !plan_busy(&vm->run->plan);
 }
 
-bool world_quiet(struct world *w, void *arg)
+static const char *vm_restless(const struct node *n, const struct vm *vm)
 {
-	const struct node *n = w->daemon->node;
+	return !vm_is_idle(vm)             ? "a VM is at work"
+	       : node_lease_is_over(n, vm) ? "a VM's lease is over"
+					   : NULL;
+}
 
-	(void)arg;
-	if (n->ops.count > n->nwatchers || w->daemon->env.njobs > 0 || w->daemon->env.leaks > 0 ||
-	    !actors_idle(&w->daemon->actors) || !db_idle(w->daemon->env.db))
-		return false;
-	list_for_each (l, &n->vms) {
-		const struct vm *vm = list_entry(l, struct vm, link);
+static const char *op_restless(const struct node *n)
+{
+	static char text[96];
+	char id[OP_ID_CHARS + 1];
 
-		if (!vm_is_idle(vm) || node_lease_is_over(n, vm))
-			return false;
+	map_for_each (m, &n->ops) {
+		const struct op *op = container_of(m, struct op, by_id);
+
+		if (op->method == METHOD_WATCH)
+			continue;
+		op_id_text(&op->id, id);
+		(void)snprintf(text, sizeof(text), "%s %s is under way",
+			       client_methods[op->method].name, id);
+		return text;
 	}
-	/* Channels that close, processes that end. */
-	return sim_idle(w->sim) && sim_daemon_rests(w->sim);
+	return "a watcher that is not counted";
+}
+
+const char *world_restless(const struct world *w)
+{
+	const struct env *env = &w->daemon->env;
+	const struct node *n = w->daemon->node;
+	const char *why = n->ops.count > n->nwatchers        ? op_restless(n)
+			  : env->njobs > 0                   ? "a job is under way"
+			  : env->leaks > 0                   ? "something is to be undone again"
+			  : !actors_idle(&w->daemon->actors) ? "a message waits"
+			  : !db_idle(env->db)                ? "a commit is waited for"
+			  : !sim_idle(w->sim)                ? "the host is at work"
+			  : !sim_daemon_rests(w->sim)        ? "a request is not answered"
+							     : NULL;
+
+	list_for_each (l, &n->vms)
+		why = why ? why : vm_restless(n, list_entry(l, struct vm, link));
+	return why;
+}
+
+static bool world_quiet(struct world *w, void *arg)
+{
+	(void)arg;
+	return !world_restless(w);
 }
 
 bool world_settle(struct world *w)

@@ -14,7 +14,6 @@
 enum {
 	WORLD_PATH = 512,
 	WORLD_STARTS = 2, /* the gate: few, so that VMs wait for each other */
-	WORLD_LINES = 1 << 14,
 };
 
 /* What the VMM that is started next does. */
@@ -58,7 +57,8 @@ struct world {
 	enum vmm_mood vmm; /* of each VMM started, unless vmm_chance */
 	bool vmm_chance;   /* its mood is chosen as it starts */
 	enum imager_mood imager;
-	uint64_t boot_us; /* of a guest */
+	uint64_t boot_us;        /* of a guest */
+	uint32_t boot_chance_us; /* not 0: up to that, by chance */
 	struct log_line *lines;
 	uint32_t nlines;
 	uint32_t mark; /* lines before this one have been looked at */
@@ -91,7 +91,7 @@ typedef bool world_cond(struct world *w, void *arg);
 bool world_until(struct world *w, world_cond *cond, void *arg, uint64_t limit_us);
 /* Until nobody has anything to do: no operation, no plan, no retry. */
 bool world_settle(struct world *w);
-bool world_quiet(struct world *w, void *arg);
+const char *world_restless(const struct world *w); /* who has; NULL when nobody */
 
 struct op_id world_op_id(struct world *w);
 const char *world_path(const struct world *w, const char *under); /* in a static buffer */
