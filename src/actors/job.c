@@ -607,7 +607,7 @@ static void handle(struct actor *a, struct msg *m)
 	}
 }
 
-static const char *asked_name(const struct op *op)
+const char *job_name(const struct op *op)
 {
 	const struct image_build_args *build = op->args;
 	const struct kernel_import_args *kernel = op->args;
@@ -673,7 +673,7 @@ static struct job *job_make(struct env *env, struct op *op, struct err *e)
 		(void)snprintf(j->image.kernel, sizeof(j->image.kernel), "%s",
 			       ((const struct image_import_args *)op->args)->kernel);
 	op_id_text(&op->id, id);
-	(void)snprintf(j->name, sizeof(j->name), "%s", asked_name(op));
+	(void)snprintf(j->name, sizeof(j->name), "%s", job_name(op));
 	(void)snprintf(j->staging, sizeof(j->staging), "%.900s/staging/%s", env->conf.state_dir,
 		       id);
 	(void)snprintf(j->final, sizeof(j->final), "%.900s/%s/%s", env->conf.state_dir,

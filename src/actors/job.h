@@ -14,3 +14,6 @@
 /* Takes the op; answers it. */
 void job_begin(struct env *env, struct op *op);
 void job_cancel(struct env *env, struct op *op);
+
+/* Of the image or kernel that the operation is about. */
+const char *job_name(const struct op *op);

@@ -178,6 +178,36 @@ static void exec(struct node *n, struct op *op)
 	actor_post(n->env->actors, op->at, &op->msg);
 }
 
+/* A VM's disk is what differs from its image: with another image below it is nobody's disk.  A
+ * kernel may be replaced, which the next start takes, but not removed. */
+static int check_unused(const struct node *n, const struct op *op, struct err *e)
+{
+	const bool kernel = op->method == METHOD_KERNEL_RM;
+	const char *name = job_name(op);
+
+	if (op->method == METHOD_KERNEL_IMPORT)
+		return 0;
+	list_for_each (l, &n->vms) {
+		const struct vm_record *vm = &list_entry(l, struct vm, link)->rec;
+
+		if (strcmp(kernel ? vm->spec.kernel : vm->spec.image, name) == 0)
+			return err_set(e, kernel ? ERR_KERNEL_IN_USE : ERR_IMAGE_IN_USE,
+				       "%s \"%s\": VM %s uses it", kernel ? "kernel" : "image",
+				       name, vm->spec.name);
+	}
+	return 0;
+}
+
+static void job(struct node *n, struct op *op)
+{
+	struct err e = { 0 };
+
+	if (check_unused(n, op, &e) < 0)
+		op_fail(n->env, op, &e);
+	else
+		job_begin(n->env, op);
+}
+
 static void dispatch(struct node *n, struct op *op)
 {
 	switch (op->method) {
@@ -203,7 +233,7 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_KERNEL_IMPORT:
 	case METHOD_IMAGE_RM:
 	case METHOD_KERNEL_RM:
-		job_begin(n->env, op);
+		job(n, op);
 		return;
 	case METHOD_CONFIG_SHOW:
 		config_show(n->env, op);

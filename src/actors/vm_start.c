@@ -573,7 +573,7 @@ static enum err_code exit_text(const struct vm *vm, int status, char *out, size_
 	vm_state_path(vm, VM_FILE_LOG, path);
 	files_last_line(path, tail, size - used < sizeof(tail) ? size - used : sizeof(tail));
 	(void)snprintf(out, size, "%s%s%.*s", end, tail[0] ? ": " : "", VMM_TAIL_BYTES, tail);
-	return ERR_VMM_EXIT;
+	return vm->driver->explain ? vm->driver->explain(tail) : ERR_VMM_EXIT;
 }
 
 /* It ended by itself: the guest powered off, or something went wrong. */

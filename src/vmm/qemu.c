@@ -240,6 +240,14 @@ static int qemu_argv(const struct vmm_machine *m, struct strv *argv, struct err 
 	return a.rc < 0 ? err_num(e, ERR_HOST_MEMORY, a.rc, "qemu: command line") : 0;
 }
 
+/* net/slirp.c of QEMU says no more, in particular not which errno: that another process has the
+ * port is what there is in practice. */
+static enum err_code explain(const char *last_words)
+{
+	return strstr(last_words, "Could not set up host forwarding rule") ? ERR_PORT_BUSY
+									   : ERR_VMM_EXIT;
+}
+
 const struct vmm_driver vmm_qemu = {
 	.name = "qemu",
 	.program = "qemu-system-x86_64",
@@ -248,4 +256,5 @@ const struct vmm_driver vmm_qemu = {
 	.greet = qmp_greet,
 	.call = qmp_call,
 	.parse = qmp_parse,
+	.explain = explain,
 };

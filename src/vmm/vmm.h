@@ -128,6 +128,10 @@ struct vmm_driver {
 	/* Takes one answer off the front of `data`.  > 0: bytes it took; 0: more needed; -errno:
 	 * not what this VMM may say. */
 	int (*parse)(const uint8_t *data, size_t len, struct vmm_answer *ret_answer, struct err *e);
+
+	/* What its last words mean, where that is more than that it ended; else ERR_VMM_EXIT.  May
+	 * be NULL. */
+	enum err_code (*explain)(const char *last_words);
 };
 
 extern const struct vmm_driver vmm_qemu;

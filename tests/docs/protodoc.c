@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "cli/command.h"
 #include "proto/client.h"
 #include "proto/guest.h"
 #include "proto/helper.h"
@@ -235,6 +236,20 @@ static void put_errors(FILE *to)
 	(void)fputc('\n', to);
 }
 
+static void put_exit_statuses(FILE *to)
+{
+	(void)fputs("\n| status | of `vm run`, `vm exec`, `vm shell` | of all else | meaning |\n"
+		    "|---|---|---|---|\n",
+		    to);
+	for (size_t i = 0; i < nexit_statuses; i++) {
+		const struct exit_status *s = &exit_statuses[i];
+
+		(void)fprintf(to, "| %s | %s | %s | %s |\n", s->status, s->guest ? "yes" : "",
+			      s->other ? "yes" : "", s->doc);
+	}
+	(void)fputc('\n', to);
+}
+
 static const struct {
 	const char *name;
 	void (*put)(FILE *to);
@@ -246,6 +261,7 @@ static const struct {
 	{ "helper-methods", put_helper_methods },
 	{ "types", put_types },
 	{ "errors", put_errors },
+	{ "exit-statuses", put_exit_statuses },
 };
 
 /* ---- the file ---- */

@@ -5,6 +5,7 @@ Needs QEMU; the guests are probes, so no kernel and no image are fetched.
 """
 import os
 import select
+import socket
 import time
 
 import banger_session
@@ -119,9 +120,31 @@ def who_stops_it_can_start_it_again(s):
         s.run("daemon", "stop")
 
 
+def what_vms_use_is_neither_removed_nor_replaced(s):
+    s.fake_guest("--no-start")
+    for words in (["image", "rm", "none"], ["kernel", "rm", "none"],
+                  ["image", "import", f"{s.top}/root.tar", "--name", "none", "--force"]):
+        p = s.run(*words, check=False)
+        assert p.returncode == 1 and "VM guest uses it" in p.stderr and ".in_use" in p.stderr, p.stderr
+    s.clear()
+    s.run("image", "import", f"{s.top}/root.tar", "--name", "none", "--force")
+
+
+def a_port_that_is_taken_is_told(s):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        p = s.run("vm", "create", "--image", "none", "--kernel", "none", "--memory", "64M", "-p", f"{port}:80",
+                  check=False)
+    assert p.returncode == 1 and "(port.busy" in p.stderr and str(port) in p.stderr, p.stderr
+    s.clear()
+    s.run("image", "rm", "none")
+    s.run("kernel", "rm", "none")
+
+
 banger_session.needs_qemu()
 banger_session.main([null_vm_lives_and_goes, probe_comes_up_and_leaves_nothing, ten_at_once, same_op_id_is_one_vm,
                      running_vm_survives_the_daemons_death, the_next_command_finds_a_daemon,
                      crash_in_the_middle_is_undone, errors_say_what_to_do,
                      a_program_that_is_not_there_fails_at_once, whoever_is_connected_the_daemon_ends_at_once,
-                     who_stops_it_can_start_it_again])
+                     who_stops_it_can_start_it_again, what_vms_use_is_neither_removed_nor_replaced,
+                     a_port_that_is_taken_is_told])

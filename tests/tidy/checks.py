@@ -156,6 +156,23 @@ def enum_tables(tree):
                        " (or say /* sparse: why */ on the table's first line)")
 
 
+@check("every error code is raised somewhere, and says what to do")
+def error_codes(tree):
+    path = "src/base/errors.def"
+    if not tree.has(path):
+        return
+    used = set()
+    for source in code(tree, ".c", ".h"):
+        if not source.startswith(("tests/", "src/base/err.")):
+            used |= set(re.findall(r"\bERR_(\w+)", strip(tree.text(source))))
+    for m in re.finditer(r'^ERROR\((\w+),.*,\s*"([^"]*)"\)$', tree.text(path), re.M):
+        line = line_of(tree.text(path), m.start())
+        if m[1] not in used:
+            yield f"{path}:{line}: nothing raises ERR_{m[1]}"
+        if not m[2]:
+            yield f"{path}:{line}: {m[1]} has no hint"
+
+
 # ---- calls ----
 
 def allow_list(tree):

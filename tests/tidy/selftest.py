@@ -19,6 +19,7 @@ OWN = "a source includes its own header first"
 FORM = "headers open with what they are, and once"
 ALONE = "headers compile alone"
 TABLES = "tables over an enum have a row for each member"
+CODES = "every error code is raised somewhere, and says what to do"
 CALLS = "no banned call, but for the allow list"
 LENGTH = "no file is too long"
 UNFINISHED = "nothing is marked as unfinished"
@@ -57,6 +58,8 @@ def in_io(code):
 
 
 FILL = "enum part { PART_A, PART_B, PART_NPARTS };\n"
+
+ERRORS = 'ERROR(NEVER, "never", EIO, false, "A cause.", "%s")\n'
 
 BAD = [
     (INCLUDES, "may not include src/io/", {"src/base/err.c": '#include "base/err.h"\n#include "io/io.h"\n'}),
@@ -106,6 +109,8 @@ BAD = [
     (MESON, "src/io/new.c", {"src/io/new.c": "\n"}),
     (MESON, "tests/unit/test_new.c", {"tests/unit/test_new.c": "\n"}),
     (FORMAT, "src/io/io.c", in_io("void f( void ) {}\n")),
+    (CODES, "nothing raises ERR_NEVER", {"src/base/errors.def": ERRORS % "Do that."}),
+    (CODES, "NEVER has no hint", {"src/base/errors.def": ERRORS % ""}),
 ]
 
 # What looks like a finding and is none: comments, strings, methods, declarations, allowed rows.

@@ -638,3 +638,14 @@ Test(process, what_only_begins_like_a_word_hides_none)
 	cr_expect_eq(found("process=bg-", strlen("process=bg-")), 0);
 	cr_expect_eq(found("", 0), 0);
 }
+
+Test(qemu, last_words_that_mean_a_busy_port_are_understood)
+{
+	cr_assert_eq(
+		vmm_qemu.explain("qemu-system-x86_64: -netdev user,id=net,hostfwd=tcp:127.0.0.1:"
+				 "80-:80: Could not set up host forwarding rule "
+				 "'tcp:127.0.0.1:80-:80'"),
+		ERR_PORT_BUSY);
+	cr_assert_eq(vmm_qemu.explain("qemu-system-x86_64: Killed"), ERR_VMM_EXIT);
+	cr_assert_eq(vmm_qemu.explain(""), ERR_VMM_EXIT);
+}
