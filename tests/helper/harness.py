@@ -135,6 +135,8 @@ class Faults:
 class Helper:
     """A running bangerd-root."""
 
+    running = []  # of this script: a test that fails does not get to stop its own
+
     def __init__(self, top, binary=None, conf=None, env=None, prefix=()):
         self.top = top
         self.conf = os.path.join(top, "helper.conf")
@@ -152,6 +154,7 @@ class Helper:
 
     def start(self):
         self.log_file = open(self.log_path, "ab")
+        Helper.running.append(self)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.settimeout(DEADLINE_S)
         self.notify.bind("\0" + self.top + "/notify")
@@ -187,7 +190,7 @@ class Helper:
 
     def main_pid(self):
         """Of the helper itself: a tracer may stand before it."""
-        return children(self.process.pid)[0] if self.prefix else self.process.pid
+        return (children(self.process.pid) or [self.process.pid])[0] if self.prefix else self.process.pid
 
     def stop(self, how=signal.SIGTERM):
         if self.process.poll() is None:
@@ -195,6 +198,7 @@ class Helper:
         status = self.process.wait(DEADLINE_S)
         self.log_file.close()
         self.notify.close()
+        Helper.running.remove(self)
         return status
 
 
@@ -248,6 +252,19 @@ class Place:
             assert status == 0, f"the helper ended with {status}: {self.helper.log()}"
         finally:
             shutil.rmtree(self.top)
+
+
+def clean_helpers():
+    """Ends what a failed test has left running, by the ids of our own children, and tells what they said."""
+    for helper in list(Helper.running):
+        print("# " + helper.log().replace("\n", "\n# "), flush=True)
+        for pid in [helper.main_pid(), helper.process.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        helper.stop(signal.SIGKILL)
+        shutil.rmtree(helper.top, ignore_errors=True)
 
 
 def clean_network():
@@ -304,8 +321,6 @@ def main(tests, place=Place):
             while where.tb_next and where.tb_next.tb_frame.f_code.co_filename == sys.argv[0]:
                 where = where.tb_next
             print(f"not ok {number} - {test.__name__}\n# line {where.tb_lineno}: {type(e).__name__}: {e}", flush=True)
-            if here and here.helper.process.poll() is None:
-                print("# " + here.helper.log().replace("\n", "\n# "), flush=True)
-                here.helper.stop(signal.SIGKILL)
+            clean_helpers()
             clean_network()
     sys.exit(1 if failed else 0)

@@ -301,7 +301,7 @@ def workers_die_with_their_supervisor(place):
     os.kill(place.helper.main_pid(), signal.SIGKILL)
     for pid in workers.values():
         gone(pid)
-    place.helper.process.wait(DEADLINE_S)
+    place.helper.stop()
     place.client.close()
     place.helper.start()  # in spite of the socket that is left
     place.client = place.helper.client()
