@@ -601,7 +601,8 @@ static void handle(struct actor *a, struct msg *m)
 		undo_again(j);
 	} else if (m->type == MSG_CANCEL) {
 		msg_free(m);
-		plan_abort(&j->plan, &cancelled);
+		if (!plan_waits_in(&j->plan, record)) /* else it is too late: it may be durable */
+			plan_abort(&j->plan, &cancelled);
 	} else {
 		plan_deliver(&j->plan, m);
 	}
