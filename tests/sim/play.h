@@ -8,6 +8,8 @@
 
 #include "io/sim.h"
 
+extern const char sim_commit[]; /* of the tree that this was built from: a seed needs it */
+
 struct play_config {
 	struct sim_config sim;
 	uint32_t acts; /* things that happen; 0: by chance */

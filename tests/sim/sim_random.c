@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sim_commit.h"
 #include "tests/sim/play.h"
 #include "tests/sim/tap.h"
 #include "tests/sim/world.h"
@@ -32,7 +31,7 @@ static const char *seed_text(void)
 {
 	static char text[128];
 
-	(void)snprintf(text, sizeof(text), "SIM_SEED=%" PRIu64 " SIM_COMMIT=%s", seed, SIM_COMMIT);
+	(void)snprintf(text, sizeof(text), "SIM_SEED=%" PRIu64 " SIM_COMMIT=%s", seed, sim_commit);
 	return text;
 }
 
