@@ -336,7 +336,7 @@ def keys_are_the_guests(s):
 
 
 def terminal_is_restored(s, end, status):
-    with Terminal(s, "exec", "-t", "guest", "--", "sh", "-c", "echo ready; sleep 1000") as t:
+    with Terminal(s, "exec", "-t", "guest", "--", "sh", "-c", "echo ready; exec sleep 1000") as t:
         t.until(b"ready\r\n")
         end(t)
         deadline = time.monotonic() + WAIT_S
