@@ -10,6 +10,7 @@
 #include "actors/catalog.h"
 #include "actors/config.h"
 #include "actors/limits.h"
+#include "base/lock.h"
 #include "base/paths.h"
 
 static int make_dirs(const struct conf *c, struct err *e)
@@ -106,6 +107,8 @@ int daemon_create(const struct daemon_config *conf, struct daemon **ret_daemon, 
 	int rc = make_dirs(&d->env.conf, e);
 	if (rc == 0)
 		rc = find_home(&d->env, e);
+	if (rc == 0)
+		rc = lock_take("daemon", d->env.conf.runtime_dir, "daemon.lock", &d->lock_fd, e);
 	if (rc == 0)
 		rc = open_store(d, conf->no_sync, e);
 	if (rc == 0)

@@ -209,6 +209,30 @@ void op_end(struct io *io, struct io_op *op, int res)
 	actor_post(io->actors, op->owner, &op->msg);
 }
 
+/* ---- processes ---- */
+
+struct found {
+	pid_t pid;
+	uint64_t start_ticks;
+};
+
+static int note_first(void *arg, pid_t pid, uint64_t start_ticks, const char *cmdline, size_t len)
+{
+	(void)cmdline;
+	(void)len;
+	*(struct found *)arg = (struct found){ pid, start_ticks };
+	return 1;
+}
+
+pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks)
+{
+	struct found f = { 0 };
+
+	IGNORE(io_each_process(io, text, note_first, &f) < 0);
+	*ret_start_ticks = f.start_ticks;
+	return f.pid;
+}
+
 void io_poll(struct io *io, struct io_op *op, int fd, uint32_t events)
 {
 	op_arm(io, op);

@@ -259,7 +259,14 @@ int io_kill_group(struct io *io, pid_t leader, int signo);
  * -ESRCH. */
 int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text);
 
-/* The process of ours whose command line contains `text`, after a crash left its pid unrecorded; 0
+/* Calls fn for each process of ours (of our user, but not this one) whose command line contains
+ * `text`, until it returns non-zero, which is then the result.  The command line is its first few
+ * KiB, words ended by NULs.  Looks through /proc and blocks: for recovery, on any thread. */
+typedef int io_process_fn(void *arg, pid_t pid, uint64_t start_ticks, const char *cmdline,
+			  size_t len);
+int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *arg);
+
+/* The first of them, after a crash left its pid unrecorded; 0
  * when there is none.  Looks through /proc: for recovery only. */
 pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks);
 

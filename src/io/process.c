@@ -83,22 +83,29 @@ int io_kill_group(struct io *io, pid_t leader, int signo)
 	return kill(-leader, signo) < 0 ? -errno : 0;
 }
 
-/* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not
- * hold. */
-static bool cmdline_contains(pid_t pid, const char *text)
+/* Of a process of ours; 0 bytes else. */
+static size_t cmdline_read(pid_t pid, char out[CMDLINE_BYTES])
 {
 	char path[64];
-	char cmdline[CMDLINE_BYTES];
 	struct stat st;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
-		return false;
-	const ssize_t n = read(fd, cmdline, sizeof(cmdline));
+		return 0;
+	const ssize_t n = read(fd, out, CMDLINE_BYTES);
 
-	return n > 0 && memmem(cmdline, (size_t)n, text, strlen(text)) != NULL;
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* The whole command line at once: its words are separated by NULs, which `text` does not hold. */
+static bool cmdline_contains(pid_t pid, const char *text)
+{
+	char cmdline[CMDLINE_BYTES];
+	const size_t len = cmdline_read(pid, cmdline);
+
+	return len > 0 && memmem(cmdline, len, text, strlen(text)) != NULL;
 }
 
 int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
@@ -120,23 +127,27 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 	return ticks == start_ticks && cmdline_contains(pid, text) ? take_fd(&fd) : -ESRCH;
 }
 
-pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks)
+int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *arg)
 {
 	DIR *dir = opendir("/proc");
 	const struct dirent *d;
-	pid_t found = 0;
+	int rc = 0;
 
 	(void)io;
-	if (!dir)
-		return 0;
-	while (!found &&
+	while (dir && rc == 0 &&
 	       (d = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
-		const long pid = strtol(d->d_name, NULL, 10);
+		const pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+		char cmdline[CMDLINE_BYTES];
+		uint64_t ticks;
 
-		if (pid > 0 && pid != getpid() && cmdline_contains((pid_t)pid, text) &&
-		    process_start_ticks((pid_t)pid, ret_start_ticks) == 0)
-			found = (pid_t)pid;
+		if (pid <= 0 || pid == getpid())
+			continue;
+		const size_t len = cmdline_read(pid, cmdline);
+		if (len > 0 && memmem(cmdline, len, text, strlen(text)) &&
+		    process_start_ticks(pid, &ticks) == 0)
+			rc = fn(arg, pid, ticks, cmdline, len);
 	}
-	closedir(dir);
-	return found;
+	if (dir)
+		closedir(dir);
+	return rc;
 }

@@ -17,6 +17,10 @@
 #include "base/cleanup.h"
 #include "io/sim_host.h"
 
+enum {
+	CMDLINE_BYTES = 4096,
+};
+
 struct alarm {
 	struct sim_event ev;
 	struct list_node link; /* sim_proc.alarms */
@@ -429,15 +433,34 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 	return fd;
 }
 
-pid_t io_find_process(struct io *io, const char *text, uint64_t *ret_start_ticks)
+/* As /proc has it: words ended by NULs. */
+static size_t cmdline_of(const struct sim_proc *p, char out[CMDLINE_BYTES])
+{
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < p->argv.n; i++) {
+		const size_t word = strlen(p->argv.v[i]) + 1;
+
+		if (word > CMDLINE_BYTES - len)
+			break;
+		memcpy(out + len, p->argv.v[i], word);
+		len += word;
+	}
+	return len;
+}
+
+int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *arg)
 {
 	struct sim *s = sim_io_of(io)->sim;
+	const struct sim_proc *next = NULL;
+	int rc = 0;
 
-	for (const struct sim_proc *p = sim_next(s, NULL); p; p = sim_next(s, p)) {
-		if (!cmdline_contains(p, text))
-			continue;
-		*ret_start_ticks = p->start_ticks;
-		return p->pid;
+	for (const struct sim_proc *p = sim_next(s, NULL); p && rc == 0; p = next) {
+		char cmdline[CMDLINE_BYTES];
+
+		next = sim_next(s, p);
+		if (cmdline_contains(p, text))
+			rc = fn(arg, p->pid, p->start_ticks, cmdline, cmdline_of(p, cmdline));
 	}
-	return 0;
+	return rc;
 }
