@@ -163,13 +163,25 @@ static bool is_repetition(struct node *n, struct op *op)
 	return settled; /* else it was cut short: it goes on now */
 }
 
-static void exec(struct node *n, struct op *op)
+/* What is about one VM's guest goes to that VM. */
+static bool asks_guest(enum client_method m)
 {
-	const struct exec_args *args = op->args;
+	return m == METHOD_VM_EXEC || m == METHOD_VM_PING || m == METHOD_VM_HEALTH ||
+	       m == METHOD_VM_PORTS;
+}
+
+static const char *asked_ref(const struct op *op)
+{
+	return op->method == METHOD_VM_EXEC ? ((const struct exec_args *)op->args)->ref
+					    : ((const struct guest_ask_args *)op->args)->ref;
+}
+
+static void ask_guest(struct node *n, struct op *op)
+{
 	struct err e = { 0 };
 	struct vm *vm;
 
-	if (node_find(n, args->ref, &vm, &e) < 0) {
+	if (node_find(n, asked_ref(op), &vm, &e) < 0) {
 		op_fail(n->env, op, &e);
 		return;
 	}
@@ -193,7 +205,10 @@ static void dispatch(struct node *n, struct op *op)
 		node_targets(n, op);
 		return;
 	case METHOD_VM_EXEC:
-		exec(n, op);
+	case METHOD_VM_PING:
+	case METHOD_VM_HEALTH:
+	case METHOD_VM_PORTS:
+		ask_guest(n, op);
 		return;
 	case METHOD_WATCH:
 		node_watch(n, op);
@@ -276,7 +291,7 @@ static void cancel_op(struct node *n, struct op *op)
 		accel_forget(&op->accel);
 	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT || op->method == METHOD_INFO)
 		op_fail(n->env, op, &e);
-	else if (op->method == METHOD_VM_EXEC)
+	else if (asks_guest(op->method))
 		IGNORE(post_serial(n->env->actors, op->at, MSG_CANCEL, op->serial, n->actor.id) <
 		       0);
 	else if (op->fleet)
