@@ -112,8 +112,12 @@ void node_vm_changed(struct node *n, struct vm_changed_msg *m)
 
 	node_event_vm(n, vm, m);
 	msg_free(&m->msg);
-	if (gone && vm)
+	if (gone && vm) {
+		const vm_id id = vm->rec.id;
+
 		forget_vm(n, vm); /* the message is its own */
+		node_create_rest(n, id);
+	}
 }
 
 /* ---- fleets ---- */
@@ -301,11 +305,16 @@ void node_task_done(struct node *n, struct task *t)
 	const struct vm *vm = up_for_nothing(t->op, t) ? node_vm(n, t->vm) : NULL;
 
 	ASSERT(f && f->pending > 0);
+	if (t->again && node_create_again(n, t))
+		return;
 	f->pending--;
 	if (vm) {
 		take_back(n, t, vm);
 		return;
 	}
+	/* Recovery was at it when the request came again: as was asked. */
+	if (t->op->resumed && t->verb == VERB_DELETE && t->err.code == ERR_VM_NOT_FOUND)
+		t->err = (struct err){ 0 };
 	if (t->taken_back && !t->err.code)
 		err_set(&t->err, ERR_CANCELLED, "cancelled");
 	if (t->op->expired && t->err.code == ERR_CANCELLED)
