@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -249,6 +250,8 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	umask(077);
+	/* One arena for all threads: the workers allocate little, and an arena each costs more. */
+	IGNORE(mallopt(M_ARENA_MAX, 1) == 0);
 	IGNORE(sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL) < 0);
 	raise_nofile();
 	if (run(&o, &e) < 0) {
