@@ -97,7 +97,6 @@ BAD = [
     (LENGTH, "at most", in_io("\n" * (rooms.LINES_MAX + 1))),
     (UNFINISHED, "TO" "DO", in_io("/* TO" "DO: more */\n")),
     (UNFINISHED, "FIX" "ME", {"README.md": "FIX" "ME\n"}),
-    (MACHINE, "/wo" "rk/", {"README.md": "cd /wo" "rk/wt\n"}),
     (MACHINE, "mirror", {"README.md": "https://debian-mirror.example.net/debian\n"}),
     (MACHINE, "10.1.2.3", {"README.md": "see http://10.1.2.3/x\n"}),
     (TEXT, "no newline", {"README.md": "x"}),
