@@ -253,8 +253,10 @@ def main(stories, shared=True, prepare=None, session=Session):
         except Exception:  # each has its own story to tell
             failed += 1
             print(f"not ok {i} - {story.__name__}", flush=True)
+            # To the standard error too: of a failed TAP test, meson shows that and not the comments.
             for line in traceback.format_exc().splitlines():
                 print(f"# {line[:1000]}", flush=True)
+                print(line[:1000], file=sys.stderr, flush=True)
             if s:
                 s.clear()
     if s:
