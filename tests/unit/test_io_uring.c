@@ -158,8 +158,15 @@ Test(io_spawn, a_survivor_is_adopted_only_with_its_own_start_time_and_words)
 {
 	struct probe *p = probe_up();
 	struct child_run r = { 0 };
+	int out[2];
+	char up;
 
-	run_shell(p, &r, "read x </dev/tty; while :; do read x; done; exec sleep 1000");
+	cr_assert_eq(pipe(out), 0);
+	r.sp.fds[0] = (struct io_spawn_fd){ .fd = out[1], .target = 1 };
+	r.sp.nfds = 1;
+	run_shell(p, &r, "echo up; while :; do kill -STOP $$; done");
+	/* Its words are its own from its exec on. */
+	cr_assert_eq(read(out[0], &up, 1), 1);
 	cr_assert_eq(io_adopt(p->io, r.sp.pid, r.sp.start_ticks + 1, "while"), -ESRCH);
 	cr_assert_eq(io_adopt(p->io, r.sp.pid, 0, "while"), -ESRCH);
 	cr_assert_eq(io_adopt(p->io, r.sp.pid, r.sp.start_ticks, "until"), -ESRCH);
