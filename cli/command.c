@@ -69,6 +69,15 @@ const struct command commands[] = {
 	{ .name = "vm shell", .args = "REF", .run = shell_run, .min_args = 1, .max_args = 1, .guest = true,
 	  .options = BIT(OPT_ENV) | BIT(OPT_CWD), .summary = "open a login shell in a VM",
 	  .doc = "Where standard input is no terminal, sh reads it." },
+	{ .name = "vm cp", .args = "SRC... DST", .run = copy_run, .min_args = 2, .max_args = TARGETS_MAX,
+	  .options = BIT(OPT_ARCHIVE) | BIT(OPT_FOLLOW_LINK) | BIT(OPT_NO_OWNER),
+	  .summary = "copy files and trees into a VM, or out of one",
+	  .doc = "What is in a VM is written REF:PATH; such a path begins at the VM's root, with or without a slash. "
+		 "Where DST is a directory, SRC goes into it under its own name, else it becomes DST; SRC/. stands for what is in SRC. "
+		 "With - for SRC a tar archive is read from standard input and unpacked in the directory DST, with - for DST one is written to standard output. "
+		 "Modes, times, symbolic and hard links, holes, user attributes and (as numbers) owners are kept, as cp -a does; owners only where you may set them. "
+		 "Sockets are left out, and devices of a VM, which is told. The VM needs no tar. The first error ends the copy; what was whole by then stays.",
+	  .examples = "banger vm cp ./src web-1:/srv\nbanger vm cp web-1:/var/log/syslog .\nbanger vm cp a.conf b.conf web-1:/etc/app\nbanger vm cp web-1:/etc - | tar t\ngit archive HEAD | banger vm cp - web-1:/srv/app" },
 	{ .name = "vm logs", .args = "REF", .run = logs_run, .min_args = 1, .max_args = 1,
 	  .options = BIT(OPT_FOLLOW) | BIT(OPT_TAIL) | BIT(OPT_VMM_LOG),
 	  .summary = "print a VM's console log",
@@ -131,6 +140,7 @@ const struct command commands[] = {
 const struct command_alias command_aliases[] = {
 	{ "run", "vm run" },        { "exec", "vm exec" },     { "shell", "vm shell" },
 	{ "ps", "vm list" },        { "vm ls", "vm list" },    { "vm ps", "vm list" },
+	{ "cp", "vm cp" },
 	{ "vm rm", "vm delete" },   { "logs", "vm logs" },     { "vm inspect", "vm show" },
 	{ "image ls", "image list" }, { "kernel ls", "kernel list" }, { "op ls", "op list" },
 	{ "watch", "events" },

@@ -81,6 +81,7 @@ int prune_run(const struct options *o);
 int logs_run(const struct options *o);
 int exec_run(const struct options *o);
 int shell_run(const struct options *o);
+int copy_run(const struct options *o);
 int image_import_run(const struct options *o);
 int image_build_run(const struct options *o);
 int image_list_run(const struct options *o);

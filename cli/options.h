@@ -43,6 +43,8 @@ struct options {
 	bool interactive, tty, no_stdin;
 	struct strv env;
 	const char *cwd;
+	/* copies */
+	bool archive, follow_link, no_owner;
 	/* images and kernels */
 	const char *initrd, *modules;
 	struct strv packages;
@@ -111,6 +113,9 @@ enum option {
 	OPT_TTY,
 	OPT_NO_STDIN,
 	OPT_CWD,
+	OPT_ARCHIVE,
+	OPT_FOLLOW_LINK,
+	OPT_NO_OWNER,
 	OPT_INITRD,
 	OPT_MODULES,
 	OPT_PACKAGE,

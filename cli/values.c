@@ -17,6 +17,7 @@ const struct value_kind value_free = { .placeholder = "", .source = VALUE_FREE }
 
 static const struct value_kind kinds[] = {
 	{ "COMMAND", VALUE_COMMANDS, NULL },  { "DIR", VALUE_DIRS, NULL },
+	{ "SRC", VALUE_FILES, NULL },         { "DST", VALUE_FILES, NULL },
 	{ "FILE", VALUE_FILES, NULL },        { "IMAGE", VALUE_IMAGES, NULL },
 	{ "KERNEL", VALUE_KERNELS, NULL },    { "KEY=VALUE", VALUE_LABELS, NULL },
 	{ "OP_ID", VALUE_OPS, NULL },         { "PATH", VALUE_FILES, NULL },

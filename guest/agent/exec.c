@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guest/agent/copy.h"
 
 enum {
 	SIGNAL_STATUS = 128, /* plus the signal's number, as a shell has it */
@@ -18,24 +19,6 @@ enum {
 };
 
 /* ---- beginning and end ---- */
-
-static struct exec *exec_new(int epoll, const struct wire *request)
-{
-	struct exec *x = calloc(1, sizeof(*x));
-
-	if (!x)
-		return NULL;
-	x->epoll = epoll;
-	x->id = request->id;
-	x->op_id = request->op_id;
-	x->deadline_ms = -1;
-	x->process.fd = x->failure.fd = x->in.fd = -EBADF;
-	x->out[0].w.fd = x->out[1].w.fd = -EBADF;
-	x->out[0].stream = WIRE_STDOUT;
-	x->out[1].stream = WIRE_STDERR;
-	buf_init(&x->pending, WIRE_STREAM_WINDOW);
-	return x;
-}
 
 void exec_destroy(struct exec *x)
 {
@@ -77,24 +60,41 @@ static int adopt(struct exec *x, const struct spawned *s, struct err *e)
 	return err_num(e, ERR_EXEC_FAILED, rc, "watch");
 }
 
-int exec_create(int epoll, const struct wire *request, const struct guest_exec_args *args,
-		struct exec **ret_exec, struct err *e)
+static struct exec *exec_new(int epoll, const struct wire *request, enum exec_kind kind,
+			     const char *what, struct err *e)
 {
-	const uint32_t window = args->window > 0 ? args->window : WIRE_STREAM_WINDOW;
-	struct exec *x = exec_new(epoll, request);
-	struct spawned s;
-	int rc;
+	struct exec *x = calloc(1, sizeof(*x));
 
-	if (!x)
-		return err_num(e, ERR_EXEC_FAILED, ENOMEM, "start");
-	x->tty = args->tty;
-	x->out[0].credit = x->out[1].credit = window;
-	x->in_consumed = args->stdin_open ? WIRE_STREAM_WINDOW : 0; /* to be granted */
-	(void)snprintf(x->what, sizeof(x->what), "%s",
-		       args->argv.n > 0 ? args->argv.v[0] : "login shell");
-	rc = spawn_command(args, &s, e);
+	if (!x) {
+		err_num(e, ERR_EXEC_FAILED, ENOMEM, "start");
+		return NULL;
+	}
+	x->epoll = epoll;
+	x->id = request->id;
+	x->op_id = request->op_id;
+	x->kind = kind;
+	x->deadline_ms = -1;
+	x->process.fd = x->failure.fd = x->in.fd = -EBADF;
+	x->out[0].w.fd = x->out[1].w.fd = -EBADF;
+	x->out[0].stream = WIRE_STDOUT;
+	x->out[1].stream = WIRE_STDERR;
+	buf_init(&x->pending, WIRE_STREAM_WINDOW);
+	(void)snprintf(x->what, sizeof(x->what), "%s", what);
+	return x;
+}
+
+static void exec_streams(struct exec *x, uint32_t window, bool input)
+{
+	x->out[0].credit = x->out[1].credit = window > 0 ? window : WIRE_STREAM_WINDOW;
+	x->in_consumed = input ? WIRE_STREAM_WINDOW : 0; /* to be granted */
+}
+
+/* The child has been started, or rc says why not. */
+static int exec_started(struct exec *x, int rc, const struct spawned *s, struct exec **ret_exec,
+			struct err *e)
+{
 	if (rc == 0)
-		rc = adopt(x, &s, e);
+		rc = adopt(x, s, e);
 	if (rc < 0) {
 		exec_destroy(x);
 		return rc;
@@ -103,24 +103,59 @@ int exec_create(int epoll, const struct wire *request, const struct guest_exec_a
 	return 0;
 }
 
-int exec_create_sync(int epoll, const struct wire *request, struct exec **ret_exec, struct err *e)
+int exec_begin_command(int epoll, const struct wire *request, const void *args,
+		       struct exec **ret_exec, struct err *e)
 {
-	struct exec *x = exec_new(epoll, request);
+	const struct guest_exec_args *a = args;
+	struct exec *x = exec_new(epoll, request, EXEC_COMMAND,
+				  a->argv.n > 0 ? a->argv.v[0] : "login shell", e);
 	struct spawned s;
-	int rc;
 
 	if (!x)
-		return err_num(e, ERR_EXEC_FAILED, ENOMEM, "start");
-	x->sync_only = true;
-	rc = spawn_sync(&s, e);
-	if (rc == 0)
-		rc = adopt(x, &s, e);
-	if (rc < 0) {
-		exec_destroy(x);
-		return rc;
-	}
-	*ret_exec = x;
-	return 0;
+		return err_errno(e);
+	x->tty = a->tty;
+	exec_streams(x, a->window, a->stdin_open);
+	return exec_started(x, spawn_command(a, &s, e), &s, ret_exec, e);
+}
+
+int exec_begin_copy_in(int epoll, const struct wire *request, const void *args,
+		       struct exec **ret_exec, struct err *e)
+{
+	const struct guest_copy_in_args *a = args;
+	struct exec *x = exec_new(epoll, request, EXEC_COPY, "copy", e);
+	struct spawned s;
+
+	if (!x)
+		return err_errno(e);
+	exec_streams(x, a->window, true);
+	return exec_started(x, spawn_function(copy_in_work, a, SPAWN_INPUT, &s, e), &s, ret_exec,
+			    e);
+}
+
+int exec_begin_copy_out(int epoll, const struct wire *request, const void *args,
+			struct exec **ret_exec, struct err *e)
+{
+	const struct guest_copy_out_args *a = args;
+	struct exec *x = exec_new(epoll, request, EXEC_COPY, "copy", e);
+	struct spawned s;
+
+	if (!x)
+		return err_errno(e);
+	exec_streams(x, a->window, false);
+	return exec_started(x, spawn_function(copy_out_work, a, SPAWN_OUTPUT, &s, e), &s, ret_exec,
+			    e);
+}
+
+int exec_begin_sync(int epoll, const struct wire *request, const void *args, struct exec **ret_exec,
+		    struct err *e)
+{
+	struct exec *x = exec_new(epoll, request, EXEC_SYNC, "sync", e);
+	struct spawned s;
+
+	if (!x)
+		return err_errno(e);
+	return exec_started(x, spawn_function(spawn_sync_work, args, SPAWN_NO_STREAMS, &s, e), &s,
+			    ret_exec, e);
 }
 
 /* ---- stdin ---- */
@@ -272,7 +307,7 @@ static bool output_over(const struct exec *x, const struct exec_output *o, int64
 
 void exec_signal(const struct exec *x, int signo)
 {
-	if (!x->ended && !x->sync_only)
+	if (!x->ended && x->kind != EXEC_SYNC)
 		(void)kill(-x->pid, signo);
 }
 
@@ -288,6 +323,10 @@ void exec_cancel(struct exec *x, int64_t now_ms)
 		return;
 	x->cancelled = true;
 	x->deadline_ms = now_ms + CANCEL_GRACE_MS;
+	if (x->kind == EXEC_COPY) {
+		stdin_drop(x); /* an archive cut short: it removes what is not whole, and ends */
+		return;
+	}
 	exec_signal(x, SIGHUP);
 	exec_signal(x, SIGCONT);
 }
@@ -324,20 +363,49 @@ static bool process_pump(struct exec *x, int64_t now_ms)
 	return true;
 }
 
-static int result_encode(const struct exec *x, struct buf *body)
+static int command_result(const struct exec *x, struct buf *body, struct err *e)
 {
-	const struct none nothing = { 0 };
-	struct exec_result result = { 0 };
+	struct exec_result result = { .status = WEXITSTATUS(x->wait_status) };
+	int rc = spawn_failure_read(x->failure.fd, x->what, e);
 
-	if (x->sync_only)
-		return schema_encode(&none_schema, &nothing, body);
 	if (WIFSIGNALED(x->wait_status)) {
 		result.signo = (uint32_t)WTERMSIG(x->wait_status);
 		result.status = SIGNAL_STATUS + WTERMSIG(x->wait_status);
-	} else {
-		result.status = WEXITSTATUS(x->wait_status);
 	}
-	return schema_encode(&exec_result_schema, &result, body);
+	if (rc < 0)
+		return rc;
+	rc = schema_encode(&exec_result_schema, &result, body);
+	return rc < 0 ? err_num(e, ERR_EXEC_FAILED, rc, "%s", x->what) : 0;
+}
+
+static int copy_end(const struct exec *x, struct buf *body, struct err *e)
+{
+	struct copy_result result = { 0 };
+	int rc;
+
+	if (WIFSIGNALED(x->wait_status))
+		return err_set(e, ERR_FILE_IO, "the copy was killed by signal %d",
+			       WTERMSIG(x->wait_status));
+	rc = copy_report_read(x->failure.fd, &result, e);
+	if (rc < 0)
+		return rc;
+	rc = schema_encode(&copy_result_schema, &result, body);
+	return rc < 0 ? err_num(e, ERR_EXEC_FAILED, rc, "%s", x->what) : 0;
+}
+
+static int result_encode(const struct exec *x, struct buf *body, struct err *e)
+{
+	if (x->cancelled)
+		return err_set(e, ERR_CANCELLED, "%s", x->what);
+	switch (x->kind) {
+	case EXEC_COMMAND:
+		return command_result(x, body, e);
+	case EXEC_COPY:
+		return copy_end(x, body, e);
+	case EXEC_SYNC:
+		break; /* an empty map */
+	}
+	return 0;
 }
 
 static void reply(const struct exec *x, struct channel *c)
@@ -345,15 +413,9 @@ static void reply(const struct exec *x, struct channel *c)
 	struct wire w = { .type = WIRE_REPLY, .id = x->id, .op_id = x->op_id };
 	struct err e = { 0 };
 	struct buf body;
-	int rc;
 
 	buf_init(&body, FRAME_ROOM);
-	rc = spawn_failure_read(x->failure.fd, x->what, &e);
-	if (rc == 0 && x->cancelled)
-		rc = err_set(&e, ERR_CANCELLED, "%s", x->what);
-	if (rc == 0 && result_encode(x, &body) < 0)
-		rc = err_num(&e, ERR_EXEC_FAILED, ENOMEM, "%s", x->what);
-	if (rc < 0)
+	if (result_encode(x, &body, &e) < 0)
 		wire_error_set(&w, &e, NULL);
 	else
 		w.body = (struct wire_span){ buf_data(&body), buf_len(&body) };

@@ -1,4 +1,4 @@
-/* exec.h - one running command: its streams, its end, its one reply.
+/* exec.h - one running command, or a copy in a child of ours: its streams, its end, its one reply.
  *
  *   running --ended--> draining --streams empty--> replied (and freed by the session)
  *      `--cancel: SIGHUP, then SIGKILL to its process group--'
@@ -27,6 +27,13 @@ struct exec_output {
 	int64_t remainder; /* bytes in the pipe when the command ended, still to be sent */
 };
 
+/* What runs, and so what its reply is. */
+enum exec_kind {
+	EXEC_COMMAND, /* exec_result */
+	EXEC_COPY,    /* copy_result, which the child says at its end */
+	EXEC_SYNC,    /* nothing */
+};
+
 struct exec {
 	struct list_node link; /* session.execs */
 	int epoll;             /* borrowed */
@@ -36,7 +43,7 @@ struct exec {
 	bool tty;
 	bool muted;
 	bool cancelled;
-	bool sync_only; /* the method "sync": no streams, no result */
+	enum exec_kind kind;
 
 	pid_t pid;
 	struct watch process; /* pidfd */
@@ -54,9 +61,15 @@ struct exec {
 	struct exec_output out[2]; /* stdout, stderr */
 };
 
-int exec_create(int epoll, const struct wire *request, const struct guest_exec_args *args,
-		struct exec **ret_exec, struct err *e);
-int exec_create_sync(int epoll, const struct wire *request, struct exec **ret_exec, struct err *e);
+/* Each begins one, of the arguments that its method has: struct guest_exec_args,
+ * guest_copy_in_args, guest_copy_out_args, or none.  The arguments are not needed after it. */
+typedef int exec_begin(int epoll, const struct wire *request, const void *args,
+		       struct exec **ret_exec, struct err *e);
+exec_begin exec_begin_command;
+exec_begin exec_begin_copy_in;
+exec_begin exec_begin_copy_out;
+exec_begin exec_begin_sync;
+
 void exec_destroy(struct exec *x);
 
 /* True when something moved, so that another turn is worth while; *ret_done when it is over. */

@@ -114,37 +114,50 @@ static int method_status(struct session *s, const struct wire *request, struct e
 	return reply_result(s, request, &guest_status_schema, &status, e);
 }
 
-static int method_exec(struct session *s, const struct wire *request, struct err *e)
+/* Methods that are children: their arguments, and how one begins. */
+union spawn_args {
+	struct guest_exec_args exec;
+	struct guest_copy_in_args copy_in;
+	struct guest_copy_out_args copy_out;
+	struct none none;
+};
+
+static int spawn(struct session *s, const struct wire *request, const struct schema *schema,
+		 exec_begin *begin, struct err *e)
 {
-	struct guest_exec_args args;
+	union spawn_args args;
 	struct exec *x = NULL;
 	int rc = room_for_one(s, request->id, e);
 
+	if (rc == 0)
+		rc = schema_decode(schema, request->body.data, request->body.len, &args, e);
 	if (rc < 0)
 		return rc;
-	rc = schema_decode(&guest_exec_args_schema, request->body.data, request->body.len, &args,
-			   e);
-	if (rc < 0)
-		return rc;
-	rc = exec_create(s->epoll, request, &args, &x, e);
+	rc = begin(s->epoll, request, &args, &x, e);
 	if (rc == 0)
 		exec_add(s, x);
-	schema_fini(&guest_exec_args_schema, &args);
+	schema_fini(schema, &args);
 	return rc;
+}
+
+static int method_exec(struct session *s, const struct wire *request, struct err *e)
+{
+	return spawn(s, request, &guest_exec_args_schema, exec_begin_command, e);
+}
+
+static int method_copy_in(struct session *s, const struct wire *request, struct err *e)
+{
+	return spawn(s, request, &guest_copy_in_args_schema, exec_begin_copy_in, e);
+}
+
+static int method_copy_out(struct session *s, const struct wire *request, struct err *e)
+{
+	return spawn(s, request, &guest_copy_out_args_schema, exec_begin_copy_out, e);
 }
 
 static int method_sync(struct session *s, const struct wire *request, struct err *e)
 {
-	struct exec *x = NULL;
-	int rc = no_args(request, e);
-
-	if (rc == 0)
-		rc = room_for_one(s, request->id, e);
-	if (rc == 0)
-		rc = exec_create_sync(s->epoll, request, &x, e);
-	if (rc == 0)
-		exec_add(s, x);
-	return rc;
+	return spawn(s, request, &none_schema, exec_begin_sync, e);
 }
 
 static int method_poweroff(struct session *s, const struct wire *request, struct err *e)
@@ -164,10 +177,9 @@ static int method_poweroff(struct session *s, const struct wire *request, struct
 /* Each replies by itself, now or when a command ends, or returns the error to be replied. */
 static int (*const methods[GUEST_METHOD_NMETHODS])(struct session *s, const struct wire *request,
 						   struct err *e) = {
-	[GUEST_METHOD_STATUS] = method_status,
-	[GUEST_METHOD_EXEC] = method_exec,
-	[GUEST_METHOD_SYNC] = method_sync,
-	[GUEST_METHOD_POWEROFF] = method_poweroff,
+	[GUEST_METHOD_STATUS] = method_status,   [GUEST_METHOD_EXEC] = method_exec,
+	[GUEST_METHOD_COPY_IN] = method_copy_in, [GUEST_METHOD_COPY_OUT] = method_copy_out,
+	[GUEST_METHOD_SYNC] = method_sync,       [GUEST_METHOD_POWEROFF] = method_poweroff,
 };
 
 static void take_request(struct session *s, const struct wire *w)

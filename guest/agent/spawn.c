@@ -30,6 +30,13 @@ struct streams {
 	int in[2], out[2], err[2], failure[2];
 };
 
+static const struct streams streams_none = {
+	.in = { -EBADF, -EBADF },
+	.out = { -EBADF, -EBADF },
+	.err = { -EBADF, -EBADF },
+	.failure = { -EBADF, -EBADF },
+};
+
 static void streams_close(struct streams *s, int side)
 {
 	close_fd(&s->in[side]);
@@ -173,9 +180,7 @@ static void hand_over(struct streams *s, pid_t pid, struct spawned *ret)
 
 int spawn_command(const struct guest_exec_args *args, struct spawned *ret_spawned, struct err *e)
 {
-	struct streams s = {
-		{ -EBADF, -EBADF }, { -EBADF, -EBADF }, { -EBADF, -EBADF }, { -EBADF, -EBADF }
-	};
+	struct streams s = streams_none;
 	struct strv env = { 0 };
 	struct shell shell;
 	pid_t pid = -1;
@@ -201,18 +206,68 @@ int spawn_command(const struct guest_exec_args *args, struct spawned *ret_spawne
 	return rc;
 }
 
-int spawn_sync(struct spawned *ret_spawned, struct err *e)
-{
-	const pid_t pid = fork();
+/* ---- functions ---- */
 
-	if (pid < 0)
-		return err_sys(e, ERR_EXEC_FAILED, "start");
-	if (pid == 0) {
-		sync();
-		_exit(0);
+int spawn_sync_work(const void *arg)
+{
+	(void)arg;
+	sync();
+	return EXIT_SUCCESS;
+}
+
+/* Streams that are not wanted are /dev/null, so that no file gets their numbers. */
+static int function_streams(struct streams *s, enum spawn_streams wanted)
+{
+	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int rc = null < 0 ? -errno : pipe_open(s->failure, false);
+
+	s->in[1] = wanted == SPAWN_INPUT ? -EBADF : fcntl(null, F_DUPFD_CLOEXEC, 0);
+	s->out[1] = wanted == SPAWN_OUTPUT ? -EBADF : fcntl(null, F_DUPFD_CLOEXEC, 0);
+	s->err[1] = wanted == SPAWN_NO_STREAMS ? fcntl(null, F_DUPFD_CLOEXEC, 0) : -EBADF;
+	if (rc == 0 && wanted == SPAWN_INPUT)
+		rc = pipe_open(s->in, true);
+	if (rc == 0 && wanted == SPAWN_OUTPUT)
+		rc = pipe_open(s->out, false);
+	if (rc == 0 && wanted != SPAWN_NO_STREAMS)
+		rc = pipe_open(s->err, false);
+	if (null >= 0)
+		close(null);
+	return rc;
+}
+
+/* The descriptors that it inherits without an exec to close them are other commands' pipes, which
+ * would not end while it lives. */
+static _Noreturn void child_function(const struct streams *s, spawn_work *work, const void *arg)
+{
+	signals_reset();
+	oom_score_reset();
+	if (setsid() < 0 || child_streams(s, false) < 0 ||
+	    dup2(s->failure[1], SPAWN_REPORT_FD) < 0 ||
+	    close_range(SPAWN_REPORT_FD + 1, ~0U, 0) < 0)
+		_exit(EXIT_FAILURE);
+	_exit(work(arg));
+}
+
+int spawn_function(spawn_work *work, const void *arg, enum spawn_streams streams,
+		   struct spawned *ret_spawned, struct err *e)
+{
+	struct streams s = streams_none;
+	int rc = function_streams(&s, streams);
+	pid_t pid = -1;
+
+	if (rc == 0) {
+		pid = fork();
+		if (pid == 0)
+			child_function(&s, work, arg);
+		rc = pid < 0 ? -errno : 0;
 	}
-	*ret_spawned = (struct spawned){ pid, -EBADF, -EBADF, -EBADF, -EBADF };
-	return 0;
+	if (rc == 0)
+		hand_over(&s, pid, ret_spawned);
+	else
+		(void)err_num(e, ERR_EXEC_FAILED, rc, "start");
+	streams_close(&s, 0);
+	streams_close(&s, 1);
+	return rc;
 }
 
 int spawn_failure_read(int fd, const char *what, struct err *e)

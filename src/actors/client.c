@@ -158,15 +158,15 @@ static struct op *op_by_serial(const struct client *c, uint64_t serial)
 }
 
 /* Windows beyond the connection's budget are small ones: its unsent bytes stay bounded. */
-static void fit_window(struct client *c, struct exec_args *args)
+static void fit_window(struct client *c, uint32_t *ret_window)
 {
-	uint32_t window = args->window ? args->window : WIRE_STREAM_WINDOW;
+	uint32_t window = *ret_window ? *ret_window : WIRE_STREAM_WINDOW;
 
 	if (window > WIRE_STREAM_WINDOW)
 		window = WIRE_STREAM_WINDOW;
 	if (c->budget + 2 * (uint64_t)window > CLIENT_STREAM_BUDGET)
 		window = CLIENT_STREAM_SMALL;
-	args->window = window;
+	*ret_window = window;
 	c->budget += 2 * (uint64_t)window;
 }
 
@@ -183,8 +183,8 @@ static void ask_next(struct client *c)
 static void op_begin(struct client *c, struct op *op)
 {
 	c->op_bytes += op_bytes(op);
-	if (op->method == METHOD_VM_EXEC)
-		fit_window(c, op->args);
+	if (op_window(op))
+		fit_window(c, op_window(op));
 	if (op_is_question(op->method)) {
 		list_append(&c->questions, &op->msg.link);
 		ask_next(c);
@@ -451,8 +451,8 @@ static void answered(struct client *c, struct op *op)
 	c->op_bytes -= op_bytes(op);
 	if (op_is_question(op->method))
 		c->asking = false;
-	if (op->method == METHOD_VM_EXEC)
-		c->budget -= 2 * (uint64_t)((const struct exec_args *)op->args)->window;
+	if (op_window(op))
+		c->budget -= 2 * (uint64_t)*op_window(op);
 	if (op->err.code) {
 		send_error(c, op->request_id, &op->id, &op->err, op->step);
 	} else {

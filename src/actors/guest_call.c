@@ -1,4 +1,4 @@
-/* guest_call.c - requests under way in a guest: commands with their streams.
+/* guest_call.c - requests under way in a guest: commands and copies, with their streams.
  *
  *   client  --stdin within in_client-->  call  --within in_guest-->  agent
  *   client  <--------  call  <--outputs within window---------------  agent
@@ -121,9 +121,10 @@ static size_t strv_bytes(const struct strv *s)
 	return bytes;
 }
 
-static int send_exec(struct guest_link *l, const struct exec_args *args, const struct strv *env,
+static int send_exec(struct guest_link *l, const struct op *op, const struct strv *env,
 		     uint32_t *ret_id, struct err *e)
 {
+	const struct exec_args *args = op->args;
 	struct guest_exec_args guest = {
 		.argv = args->argv, /* lent */
 		.tty = args->tty,
@@ -148,6 +149,49 @@ static int send_exec(struct guest_link *l, const struct exec_args *args, const s
 	return rc;
 }
 
+static int send_copy_in(struct guest_link *l, const struct op *op, uint32_t *ret_id)
+{
+	const struct copy_in_args *args = op->args;
+	const struct guest_copy_in_args guest = {
+		.path = args->path, /* lent */
+		.as = args->as,
+		.no_owner = args->no_owner,
+		.window = args->window,
+	};
+
+	return guest_link_ask(l, GUEST_METHOD_COPY_IN, &guest, ret_id);
+}
+
+static int send_copy_out(struct guest_link *l, const struct op *op, uint32_t *ret_id)
+{
+	const struct copy_out_args *args = op->args;
+	const struct guest_copy_out_args guest = {
+		.path = args->path, /* lent */
+		.follow = args->follow,
+		.window = args->window,
+	};
+
+	return guest_link_ask(l, GUEST_METHOD_COPY_OUT, &guest, ret_id);
+}
+
+static int send_request(struct guest_link *l, const struct op *op, const struct strv *env,
+			uint32_t *ret_id, struct err *e)
+{
+	int rc;
+
+	if (op->method == METHOD_VM_EXEC)
+		return send_exec(l, op, env, ret_id, e);
+	rc = op->method == METHOD_VM_COPY_IN ? send_copy_in(l, op, ret_id)
+					     : send_copy_out(l, op, ret_id);
+	return rc < 0 ? err_num(e, ERR_HOST_MEMORY, rc, "copy") : 0;
+}
+
+static bool takes_input(const struct op *op)
+{
+	return op->method == METHOD_VM_COPY_IN ||
+	       (op->method == METHOD_VM_EXEC && ((const struct exec_args *)op->args)->stdin_open);
+}
+
 static int call_admit(const struct guest_link *l, struct err *e)
 {
 	if (l->phase != GUEST_UP)
@@ -160,26 +204,26 @@ static int call_admit(const struct guest_link *l, struct err *e)
 	return 0;
 }
 
-void guest_link_exec(struct guest_link *l, struct op *op, const struct strv *env)
+void guest_link_call(struct guest_link *l, struct op *op, const struct strv *env)
 {
-	struct exec_args *args = op->args;
 	struct guest_call *c = calloc(1, sizeof(*c));
+	uint32_t *window = op_window(op);
 	struct err e = { 0 };
-	int rc = c ? call_admit(l, &e) : err_set(&e, ERR_HOST_MEMORY, "exec");
+	int rc = c ? call_admit(l, &e) : err_set(&e, ERR_HOST_MEMORY, "command");
 
-	if (!args->window)
-		args->window = WIRE_STREAM_WINDOW;
+	if (*window == 0)
+		*window = WIRE_STREAM_WINDOW;
 	if (rc == 0)
-		rc = send_exec(l, args, env, &c->id, &e);
+		rc = send_request(l, op, env, &c->id, &e);
 	if (rc < 0) {
 		free(c);
 		op_fail(l->env, op, &e);
 		return;
 	}
 	c->op = op;
-	c->window[WIRE_STDOUT] = args->window;
-	c->window[WIRE_STDERR] = args->window;
-	if (args->stdin_open) {
+	c->window[WIRE_STDOUT] = *window;
+	c->window[WIRE_STDERR] = *window;
+	if (takes_input(op)) {
 		c->in_window = l->stdin_budget < LINK_STDIN_BUDGET ? LINK_STDIN_WINDOW
 								   : LINK_STDIN_SMALL;
 		l->stdin_budget += c->in_window;
@@ -329,22 +373,30 @@ int guest_link_stray(struct guest_link *l, size_t bytes, struct err *e)
 	return 0;
 }
 
+/* The result is of one of these, as the method has it. */
+union call_result {
+	struct exec_result exec;
+	struct copy_result copy;
+};
+
 int guest_call_reply(struct guest_link *l, const struct wire *w, struct err *e)
 {
 	struct guest_call *c = call_by_id(l, w->id);
-	struct exec_result r = { 0 };
+	union call_result r = { 0 };
 	struct err why = { 0 };
 
 	if (!c)
 		return guest_link_stray(l, w->body.len, e);
 	struct op *op = call_free(l, c);
+	const struct schema *schema = client_methods[op->method].result;
+	ASSERT(schema->size <= sizeof(r));
 	if (w->failed) {
 		wire_error_get(w, &why);
 		op_fail(l->env, op, &why);
-	} else if (schema_decode(&exec_result_schema, w->body.data, w->body.len, &r, &why) < 0) {
+	} else if (schema_decode(schema, w->body.data, w->body.len, &r, &why) < 0) {
 		op_fail(l->env, op, &why);
 	} else {
-		op_done(l->env, op, &exec_result_schema, &r);
+		op_done(l->env, op, schema, &r);
 	}
 	return 0;
 }

@@ -34,7 +34,7 @@ enum guest_phase {
 	GUEST_RESTING,  /* it broke the protocol: not listened to until the timer fires */
 };
 
-/* One request under way in the guest: a command with its streams. */
+/* One request under way in the guest: a command or a copy, with its streams. */
 struct guest_call {
 	struct list_node link; /* guest_link.calls */
 	struct op *op;         /* owned until it goes home */
@@ -92,9 +92,9 @@ void guest_link_fini(struct guest_link *l);
 /* Asks for a clean power-off; the VMM's exit is the answer.  -ENOTCONN when the agent is not up. */
 int guest_link_poweroff(struct guest_link *l);
 
-/* Takes the op: it is answered when the command has ended.  Refused at once when the agent is not
- * up.  `env` is the VM's: what the request says of the same variable counts. */
-void guest_link_exec(struct guest_link *l, struct op *op, const struct strv *env);
+/* Takes the op, a command or a copy: it is answered when that has ended.  Refused at once when the
+ * agent is not up.  `env` is the VM's: what the request says of the same variable counts. */
+void guest_link_call(struct guest_link *l, struct op *op, const struct strv *env);
 /* Bytes, credit, signals from the client; ignored when the command has ended. */
 void guest_link_chunk(struct guest_link *l, const struct chunk_msg *m);
 bool guest_link_cancel(struct guest_link *l, uint64_t serial);

@@ -118,7 +118,7 @@ static void join(struct node *n, struct op *first, struct op *op)
 
 	if (first->digest != op->digest || first->method != op->method)
 		err_set(&op->err, ERR_OP_CONFLICT, "this op_id belongs to a %s under way", name);
-	else if (op->method == METHOD_VM_EXEC || op->method == METHOD_WATCH)
+	else if (op_window(op) || op->method == METHOD_WATCH)
 		err_set(&op->err, ERR_OP_CONFLICT,
 			"this op_id belongs to a %s under way, which streams to whom asked first",
 			name);
@@ -163,13 +163,13 @@ static bool is_repetition(struct node *n, struct op *op)
 	return settled; /* else it was cut short: it goes on now */
 }
 
-static void exec(struct node *n, struct op *op)
+/* What streams is served by its VM. */
+static void stream(struct node *n, struct op *op)
 {
-	const struct exec_args *args = op->args;
 	struct err e = { 0 };
 	struct vm *vm;
 
-	if (node_find(n, args->ref, &vm, &e) < 0) {
+	if (node_find(n, op_ref(op), &vm, &e) < 0) {
 		op_fail(n->env, op, &e);
 		return;
 	}
@@ -223,7 +223,9 @@ static void dispatch(struct node *n, struct op *op)
 		node_targets(n, op);
 		return;
 	case METHOD_VM_EXEC:
-		exec(n, op);
+	case METHOD_VM_COPY_IN:
+	case METHOD_VM_COPY_OUT:
+		stream(n, op);
 		return;
 	case METHOD_WATCH:
 		node_watch(n, op);
@@ -306,7 +308,7 @@ static void cancel_op(struct node *n, struct op *op)
 		accel_forget(&op->accel);
 	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT || op->method == METHOD_INFO)
 		op_fail(n->env, op, &e);
-	else if (op->method == METHOD_VM_EXEC)
+	else if (op_window(op))
 		IGNORE(post_serial(n->env->actors, op->at, MSG_CANCEL, op->serial, n->actor.id) <
 		       0);
 	else if (op->fleet)
@@ -363,7 +365,7 @@ static void pass_chunk(struct node *n, struct chunk_msg *m)
 {
 	const struct op *op = op_by_serial(n, m->serial);
 
-	if (op && op->method == METHOD_VM_EXEC && op->at.gen != 0)
+	if (op && op_window(op) && op->at.gen != 0)
 		actor_post(n->env->actors, op->at, &m->msg);
 	else
 		msg_free(&m->msg);

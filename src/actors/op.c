@@ -38,6 +38,30 @@ bool op_is_question(enum client_method m)
 	return (questions & BIT(m)) != 0;
 }
 
+uint32_t *op_window(const struct op *op)
+{
+	switch ((int)op->method) {
+	case METHOD_VM_EXEC:
+		return &((struct exec_args *)op->args)->window;
+	case METHOD_VM_COPY_IN:
+		return &((struct copy_in_args *)op->args)->window;
+	case METHOD_VM_COPY_OUT:
+		return &((struct copy_out_args *)op->args)->window;
+	default:
+		return NULL;
+	}
+}
+
+/* The first member of each of them. */
+static_assert(offsetof(struct exec_args, ref) == 0, "op_ref() reads it there");
+static_assert(offsetof(struct copy_in_args, ref) == 0, "op_ref() reads it there");
+static_assert(offsetof(struct copy_out_args, ref) == 0, "op_ref() reads it there");
+
+const char *op_ref(const struct op *op)
+{
+	return op_window(op) ? op->args : NULL;
+}
+
 static void op_drop(struct msg *m)
 {
 	op_destroy(container_of(m, struct op, msg));

@@ -67,7 +67,7 @@ void vm_exec(struct vm *vm, struct op *op)
 		op_refuse(vm->env, op, ERR_GUEST_NO_AGENT, "vm %s runs image \"%s\"",
 			  vm->rec.spec.name, vm->rec.spec.image);
 	else if (!is_expected(vm))
-		guest_link_exec(&vm->run->link, op, &vm->rec.spec.env);
+		guest_link_call(&vm->run->link, op, &vm->rec.spec.env);
 	else if (!park(vm, &op->msg))
 		op_refuse(vm->env, op, ERR_BUSY, "%d wait for the guest's agent already",
 			  (int)EARLY_MAX);

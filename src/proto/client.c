@@ -181,6 +181,29 @@ static const struct field exec_result_fields[] = {
 };
 const struct schema exec_result_schema = SCHEMA_OPEN("exec_result", struct exec_result, exec_result_fields);
 
+static const struct field copy_in_args_fields[] = {
+	FIELD(struct copy_in_args, ref,      FIELD_STR,   true,  1, 0, "a name, an id or its unique beginning"),
+	FIELD(struct copy_in_args, path,     FIELD_BYTES, true,  0, PATH_BYTES_MAX, "in the guest, from its root; any bytes"),
+	FIELD(struct copy_in_args, as,       FIELD_BOOL,  false, 0, 0, "where there is no directory at the path, what comes first in the archive gets its name; without this there must be one"),
+	FIELD(struct copy_in_args, no_owner, FIELD_BOOL,  false, 0, 0, "files are root's, not those of whom the archive says"),
+	FIELD(struct copy_in_args, window,   FIELD_U32,   false, 1, WIRE_CREDIT_MAX, "first credit of stderr, bytes; absent: 262144"),
+};
+const struct schema copy_in_args_schema = SCHEMA("copy_in_args", struct copy_in_args, copy_in_args_fields);
+
+static const struct field copy_out_args_fields[] = {
+	FIELD(struct copy_out_args, ref,    FIELD_STR,   true,  1, 0, "a name, an id or its unique beginning"),
+	FIELD(struct copy_out_args, path,   FIELD_BYTES, true,  0, PATH_BYTES_MAX, "in the guest, from its root; any bytes"),
+	FIELD(struct copy_out_args, follow, FIELD_BOOL,  false, 0, 0, "the path itself may be a symbolic link to what is meant"),
+	FIELD(struct copy_out_args, window, FIELD_U32,   false, 1, WIRE_CREDIT_MAX, "first credit of stdout and stderr each, bytes; absent: 262144"),
+};
+const struct schema copy_out_args_schema = SCHEMA("copy_out_args", struct copy_out_args, copy_out_args_fields);
+
+static const struct field copy_result_fields[] = {
+	FIELD(struct copy_result, entries, FIELD_U64, false, 0, 0, "of the archive"),
+	FIELD(struct copy_result, bytes,   FIELD_U64, false, 0, 0, "of files, holes included"),
+};
+const struct schema copy_result_schema = SCHEMA_OPEN("copy_result", struct copy_result, copy_result_fields);
+
 static const struct field op_args_fields[] = {
 	FIELD(struct op_args, op_id, FIELD_OP_ID, true, 0, 0, "of the operation"),
 };

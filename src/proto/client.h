@@ -69,6 +69,8 @@ enum {
 	METHOD(VM_LIST,      "vm.list",       list_args_schema,   list_result_schema,   "one page of VMs")                \
 	METHOD(VM_SHOW,      "vm.show",       ref_args_schema,    vm_view_schema,       "one VM")                         \
 	METHOD(VM_EXEC,      "vm.exec",       exec_args_schema,   exec_result_schema,   "runs a command; streams")        \
+	METHOD(VM_COPY_IN,   "vm.copy_in",    copy_in_args_schema,  copy_result_schema, "unpacks a tar archive in a VM; streams") \
+	METHOD(VM_COPY_OUT,  "vm.copy_out",   copy_out_args_schema, copy_result_schema, "packs files of a VM as a tar archive; streams") \
 	METHOD(OP_SHOW,      "op.show",       op_args_schema,     op_view_schema,       "one operation with its steps")   \
 	METHOD(OP_WAIT,      "op.wait",       op_wait_args_schema,op_view_schema,       "answers when the operation has ended") \
 	METHOD(OP_LIST,      "op.list",       none_schema,        op_list_result_schema,"operations under way, and the latest") \
@@ -110,7 +112,7 @@ int method_find(const struct client_method_row *rows, size_t n, const char *name
 	EVENT(PROGRESS, "progress", progress_event_schema, "how far the request is, where it asked for `progress`") \
 	EVENT(LOST,     "lost",     lost_event_schema,     "events of the request that were not sent, because you read too slowly") \
 	EVENT(VM,       "vm",       vm_event_schema,       "`watch`: a VM is in another state")   \
-	EVENT(OP,       "op",       op_event_schema,       "`watch`: an operation that is kept, or a `vm.exec`, began, or its result is durable") \
+	EVENT(OP,       "op",       op_event_schema,       "`watch`: an operation that is kept, or one that streams, began, or its result is durable") \
 	EVENT(IMAGE,    "image",    object_event_schema,   "`watch`: an image was added or removed") \
 	EVENT(KERNEL,   "kernel",   object_event_schema,   "`watch`: a kernel was added or removed")
 /* clang-format on */
@@ -316,6 +318,31 @@ struct exec_result {
 	uint32_t signo; /* that ended it, or 0 */
 };
 extern const struct schema exec_result_schema;
+
+/* Files into a VM: stream 0 is a tar archive, stream 2 has notes, a line each. */
+struct copy_in_args {
+	char ref[REF_MAX + 1];
+	struct bytes path; /* in the guest; from its root */
+	bool as;         /* as cp(1): into a directory that is there, else under the path's name */
+	bool no_owner;   /* files are root's, not those of whom the archive says */
+	uint32_t window; /* credit for the notes; 0: WIRE_STREAM_WINDOW */
+};
+extern const struct schema copy_in_args_schema;
+
+/* Files out of a VM: stream 1 is a tar archive, stream 2 has notes, a line each. */
+struct copy_out_args {
+	char ref[REF_MAX + 1];
+	struct bytes path;
+	bool follow;     /* the path itself may be a symbolic link to what is meant */
+	uint32_t window; /* credit for archive and notes each; 0: WIRE_STREAM_WINDOW */
+};
+extern const struct schema copy_out_args_schema;
+
+struct copy_result {
+	uint64_t entries; /* of the archive */
+	uint64_t bytes;   /* of files, holes included */
+};
+extern const struct schema copy_result_schema;
 
 struct op_args {
 	struct op_id op_id;

@@ -14,6 +14,21 @@ static const struct field guest_exec_args_fields[] = {
 };
 const struct schema guest_exec_args_schema = SCHEMA("guest_exec_args", struct guest_exec_args, guest_exec_args_fields);
 
+static const struct field guest_copy_in_args_fields[] = {
+	FIELD(struct guest_copy_in_args, path,     FIELD_BYTES, true,  0, PATH_BYTES_MAX, "from the root; any bytes"),
+	FIELD(struct guest_copy_in_args, as,       FIELD_BOOL,  false, 0, 0, "where there is no directory at the path, what comes first in the archive gets its name; without this there must be one"),
+	FIELD(struct guest_copy_in_args, no_owner, FIELD_BOOL,  false, 0, 0, "files are root's, not those of whom the archive says"),
+	FIELD(struct guest_copy_in_args, window,   FIELD_U32,   false, 1, WIRE_CREDIT_MAX, "first credit of stderr, bytes; absent: 262144"),
+};
+const struct schema guest_copy_in_args_schema = SCHEMA("guest_copy_in_args", struct guest_copy_in_args, guest_copy_in_args_fields);
+
+static const struct field guest_copy_out_args_fields[] = {
+	FIELD(struct guest_copy_out_args, path,   FIELD_BYTES, true,  0, PATH_BYTES_MAX, "from the root; any bytes"),
+	FIELD(struct guest_copy_out_args, follow, FIELD_BOOL,  false, 0, 0, "the path itself may be a symbolic link to what is meant"),
+	FIELD(struct guest_copy_out_args, window, FIELD_U32,   false, 1, WIRE_CREDIT_MAX, "first credit of stdout and stderr each, bytes; absent: 262144"),
+};
+const struct schema guest_copy_out_args_schema = SCHEMA("guest_copy_out_args", struct guest_copy_out_args, guest_copy_out_args_fields);
+
 static const struct field guest_status_fields[] = {
 	FIELD(struct guest_status, boot_id,   FIELD_STR,  true,  1, 0, "of /proc/sys/kernel/random"),
 	FIELD(struct guest_status, hostname,  FIELD_TEXT, false, 0, 0, "of the guest"),

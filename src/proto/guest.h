@@ -33,6 +33,8 @@ enum {
 #define GUEST_METHODS(METHOD)                                                                        \
 	METHOD(STATUS,   "status",   none_schema,           guest_status_schema, "who and how are you") \
 	METHOD(EXEC,     "exec",     guest_exec_args_schema, exec_result_schema,  "runs a command; streams") \
+	METHOD(COPY_IN,  "copy_in",  guest_copy_in_args_schema, copy_result_schema, "unpacks a tar archive; streams") \
+	METHOD(COPY_OUT, "copy_out", guest_copy_out_args_schema, copy_result_schema, "packs files as a tar archive; streams") \
 	METHOD(SYNC,     "sync",     none_schema,           none_schema,         "sync(2) has returned")   \
 	METHOD(POWEROFF, "poweroff", none_schema,           none_schema,         "answered, then powers off")
 /* clang-format on */
@@ -57,6 +59,22 @@ struct guest_exec_args {
 	uint32_t window; /* credit for stdout and stderr each */
 };
 extern const struct schema guest_exec_args_schema;
+
+/* As the client's copy_in_args and copy_out_args, less the VM's name. */
+struct guest_copy_in_args {
+	struct bytes path;
+	bool as;
+	bool no_owner;
+	uint32_t window;
+};
+extern const struct schema guest_copy_in_args_schema;
+
+struct guest_copy_out_args {
+	struct bytes path;
+	bool follow;
+	uint32_t window;
+};
+extern const struct schema guest_copy_out_args_schema;
 
 struct guest_status {
 	char boot_id[40]; /* /proc/sys/kernel/random/boot_id */

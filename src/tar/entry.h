@@ -18,7 +18,8 @@ enum {
 	TAR_PAX_MAX = 256 << 10,    /* bytes of an extended header, or of a long name */
 	TAR_XATTRS_MAX = 128 << 10, /* bytes of one entry's extended attributes, with their names */
 	TAR_SEGMENTS_MAX = 65536,   /* of one sparse file */
-	TAR_MAP_MAX = TAR_SEGMENTS_MAX * 42 + 32, /* bytes of its map as text: two numbers each */
+	TAR_MAP_MAX = (TAR_SEGMENTS_MAX + 1) * 42 +
+		      32, /* bytes of its map as text: two numbers each */
 	TAR_HEADERS_MAX = TAR_PAX_MAX + TAR_MAP_MAX + 4 * TAR_BLOCK, /* of an entry besides data */
 };
 

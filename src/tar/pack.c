@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -548,6 +549,16 @@ ssize_t pack_read(struct pack *p, uint8_t *to, size_t size, struct err *e)
 }
 
 /* ---- life ---- */
+
+void pack_descriptors_raise(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		IGNORE(setrlimit(RLIMIT_NOFILE, &files) < 0); /* less deep trees do */
+	}
+}
 
 void pack_name(const char *path, char out[NAME_MAX + 1])
 {

@@ -40,6 +40,9 @@ uint64_t pack_entries(const struct pack *p);
 uint64_t pack_bytes(const struct pack *p); /* of files, holes included */
 struct buf *pack_notes(struct pack *p);    /* lines; the caller consumes them */
 
+/* Each level of a tree holds a descriptor: lets this process have as many as it may. */
+void pack_descriptors_raise(void);
+
 /* The name that a copy of `path` gets: its last component; "." where that is none of its own
  * ("/", "x/.", ".."). */
 void pack_name(const char *path, char out[NAME_MAX + 1]);

@@ -435,7 +435,7 @@ static int map_number(struct tar_reader *r, uint64_t n)
 	if (!r->map_counted) {
 		r->map_counted = true;
 		r->map_numbers = 2 * n;
-		return n <= TAR_SEGMENTS_MAX ? 0 : -ERANGE;
+		return n <= TAR_SEGMENTS_MAX + 1 ? 0 : -ERANGE; /* with an empty one at its end */
 	}
 	r->map_numbers--;
 	r->map_has_at = !r->map_has_at;

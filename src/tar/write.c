@@ -196,9 +196,11 @@ static int pax_append(const struct buf *body, struct buf *out)
 
 static int map_make(const struct tar_entry *t, struct buf *map, uint64_t *ret_data)
 {
+	const struct tar_segment *last = t->nsegments ? &t->segments[t->nsegments - 1] : NULL;
+	const bool hole_last = !last || last->at + last->len < t->size;
 	char line[48];
 	uint64_t data = 0;
-	int n = snprintf(line, sizeof(line), "%u\n", t->nsegments);
+	int n = snprintf(line, sizeof(line), "%u\n", t->nsegments + hole_last);
 	int rc = buf_append(map, line, (size_t)n);
 
 	for (uint32_t i = 0; rc == 0 && i < t->nsegments; i++) {
@@ -206,6 +208,10 @@ static int map_make(const struct tar_entry *t, struct buf *map, uint64_t *ret_da
 			     t->segments[i].len);
 		rc = buf_append(map, line, (size_t)n);
 		data += t->segments[i].len;
+	}
+	if (rc == 0 && hole_last) { /* GNU tar knows by an empty piece that there is one */
+		n = snprintf(line, sizeof(line), "%" PRIu64 "\n0\n", t->size);
+		rc = buf_append(map, line, (size_t)n);
 	}
 	if (rc == 0)
 		rc = pad(map, buf_len(map));

@@ -12,6 +12,7 @@ import selectors
 import socket
 import struct
 import sys
+import tarfile
 
 import msgpack
 
@@ -130,6 +131,14 @@ class Exec:
             self.status = 128 + signo
         self.pump()
 
+    def drain(self):
+        for s in (1, 2):
+            while self.out[s] and self.credit[s]:
+                n = min(len(self.out[s]), self.credit[s], CHUNK)
+                self.conn.send({"type": "data", "id": self.rid, "stream": s, "bytes": bytes(self.out[s][:n])})
+                del self.out[s][:n]
+                self.credit[s] -= n
+
     def pump(self):
         while self.left and self.credit[1]:
             n = min(self.left, self.credit[1], CHUNK)
@@ -138,15 +147,54 @@ class Exec:
             self.credit[1] -= n
         if self.argv[0] == "yes" and not self.left:
             self.status = 0
-        for s in (1, 2):
-            while self.out[s] and self.credit[s]:
-                n = min(len(self.out[s]), self.credit[s], CHUNK)
-                self.conn.send({"type": "data", "id": self.rid, "stream": s, "bytes": bytes(self.out[s][:n])})
-                del self.out[s][:n]
-                self.credit[s] -= n
+        self.drain()
         if self.status is not None and not self.out[1] and not self.out[2]:
             self.conn.execs.pop(self.rid, None)
             self.conn.reply(self.rid, {"status": self.status})
+
+
+class Copy(Exec):
+    """What is copied is said by the path: /zeros-N (an archive of a file of N zeros), /cut, /nothing, /full, /deny."""
+
+    def __init__(self, conn, rid, args, into):
+        super().__init__(conn, rid, dict(args, argv=["copy"], stdin_open=into))
+        self.path, self.into = args["path"].decode(), into
+
+    def begin(self):
+        if self.path == "/nothing":
+            return self.fail("file.not_found", "/nothing: No such file or directory")
+        if self.into:
+            return None
+        info = tarfile.TarInfo("zeros")
+        info.size = int(self.path.split("-")[1]) if "-" in self.path else 1000
+        self.out[1] += info.tobuf()
+        self.left = info.size + (-info.size % 512) + (0 if self.path == "/cut" else 1024)
+        self.out[2] += b"/sock: left out: a socket\n"
+        return self.pump()
+
+    def data(self, b):
+        self.stdin += len(b)
+        if self.path == "/full" and self.stdin > 100000:
+            self.path = ""
+            return self.fail("file.no_space", "/full/x: No space left on device")
+        if b and self.path:
+            self.grant(len(b))
+        elif not b:
+            log("copied %d" % self.stdin)
+            self.conn.execs.pop(self.rid, None)
+            self.conn.reply(self.rid, {"entries": 1, "bytes": self.stdin})
+        return None
+
+    def pump(self):
+        self.drain()
+        while self.left and self.credit[1] and not self.out[1]:
+            n = min(self.left, self.credit[1], CHUNK)
+            self.out[1] += bytes(n)
+            self.left -= n
+            self.drain()
+        if not self.left and not self.out[1] and not self.into:
+            self.conn.execs.pop(self.rid, None)
+            self.conn.reply(self.rid, {"entries": 1})
 
 
 class Connection:
@@ -235,6 +283,9 @@ class Connection:
             self.create(rid, args)
         elif method == "vm.exec":
             self.execs[rid] = ex = Exec(self, rid, args)
+            ex.begin()
+        elif method in ("vm.copy_in", "vm.copy_out"):
+            self.execs[rid] = ex = Copy(self, rid, args, method == "vm.copy_in")
             ex.begin()
         elif method == "vm.list":
             states = (os.environ.get("FAKE_STATES") or "running").split(",")

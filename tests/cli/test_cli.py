@@ -27,6 +27,50 @@ class Case(fake.Case):
     banger = BANGER
 
 
+class Copy(Case):
+    def test_out_in_constant_memory(self):
+        n = 64 << 20
+        asan = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4"
+        p = self.popen("cp", "web:/zeros-%d" % n, self.dir + "/z", stdin=subprocess.DEVNULL, stderr=None, stdout=None,
+                       env=dict(self.env, ASAN_OPTIONS=asan))
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual((p.returncode, os.path.getsize(self.dir + "/z")), (0, n))
+        self.assertLess(usage.ru_maxrss, 100 << 10, "KiB")
+
+    def test_a_note_says_of_which_vm(self):
+        status, _, err = self.run_cli("cp", "web:/zeros-10", self.dir + "/z")
+        self.assertEqual((status, err), (0, "banger: web:/sock: left out: a socket\n"))
+
+    def test_the_other_sides_error_is_told_with_its_vm(self):
+        with open(self.dir + "/big", "wb") as f:
+            f.truncate(1)
+            f.write(os.urandom(300000))
+        for args, says in ((["web:/nothing", "."], "web: /nothing: No such file"),
+                           ([self.dir + "/big", "web:/nothing"], "web: /nothing: No such file"),
+                           ([self.dir + "/big", "web:/full"], "web: /full/x: No space left on device")):
+            status, _, err = self.run_cli("cp", *args)
+            self.assertEqual(status, 1)
+            self.assertIn(says, err)
+
+    def test_an_archive_cut_short_is_told(self):
+        status, _, err = self.run_cli("cp", "web:/cut", self.dir + "/z")
+        self.assertEqual(status, 1)
+        self.assertIn("ends too early", err)
+
+    def test_our_own_error_cancels_the_other_side(self):
+        os.mkdir(self.dir + "/zeros")
+        os.mkdir(self.dir + "/zeros/zeros")
+        status, _, err = self.run_cli("cp", "web:/zeros-90000000", self.dir + "/zeros")
+        self.assertEqual(status, 1)
+        self.assertIn("zeros/zeros: is a directory", err)
+        self.assertEqual(len(self.lines("cancel")), 1)
+
+    def test_standard_input_is_sent_as_it_is(self):
+        status, _, _ = self.run_cli("cp", "-", "web:/x", input=b"x" * 1000000)
+        self.assertEqual((status, self.lines("copied")), (0, ["copied 1000000"]))
+
+
 class Exec(Case):
     def test_status_of_the_command_is_ours(self):
         for n in (0, 1, 42, 130, 255):

@@ -149,6 +149,18 @@ def crumbs(agent):
     agent.fill()
 
 
+def sends(agent):
+    """A copy out of the guest: the bytes of the file that is asked for, as if they were the archive."""
+    agent.greet()
+    ask = agent.request("copy_out")
+    with open(ask["args"]["path"], "rb") as f:
+        agent.send(type="data", id=ask["id"], stream=1, bytes=f.read())
+    agent.send(type="data", id=ask["id"], stream=1, bytes=b"")
+    agent.send(type="data", id=ask["id"], stream=2, bytes=b"")
+    agent.send(type="reply", id=ask["id"], result={"entries": 1})
+    agent.fill()
+
+
 def deaf(agent):
     """Greets, then never reads again."""
     agent.greet()

@@ -174,6 +174,8 @@ static void request(struct agent *a, const struct wire *w)
 		a->power_off(a->arg);
 		break;
 	case GUEST_METHOD_SYNC:
+	case GUEST_METHOD_COPY_IN:
+	case GUEST_METHOD_COPY_OUT:
 	case GUEST_METHOD_NMETHODS:
 		reply(a, w, &none_schema, &nothing);
 		break;

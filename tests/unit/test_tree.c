@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -647,6 +649,65 @@ Test(tree, a_socket_is_left_out_and_told)
 	unpack_all("dst", &host, 4096);
 	cr_assert_eq(names_in("dst"), 0);
 	buf_fini(&notes);
+}
+
+Test(tree, what_may_not_be_read_ends_the_copy_by_name)
+{
+	static uint8_t bytes[64 << 10];
+	const struct pack_how how = { .as = "src" };
+	struct err e = { 0 };
+	struct pack *p;
+
+	cr_assert_eq(mkdir("src", 0755), 0);
+	write_file("src/secret", "secret");
+	cr_assert_eq(chmod("src/secret", 0), 0);
+	cr_assert_eq(chmod(".", 0755), 0);
+	if (geteuid() == 0)
+		cr_assert_eq(seteuid(65534), 0);
+	cr_assert_eq(pack_open("src", &how, &p, &e), 0);
+	cr_assert_lt(pack_read(p, bytes, sizeof(bytes), &e), 0);
+	cr_assert_eq(e.code, ERR_FILE_DENIED);
+	cr_assert_str_eq(e.text, "src/secret: Permission denied");
+	pack_close(p);
+	cr_assert_eq(seteuid(getuid()), 0);
+}
+
+Test(tree, a_destination_that_may_not_be_written)
+{
+	struct err e = { 0 };
+
+	victim();
+	cr_assert_eq(chmod("dst", 0555), 0);
+	cr_assert_eq(chmod(".", 0755), 0);
+	add(TAR_FILE, "f", "x");
+	if (geteuid() == 0)
+		cr_assert_eq(seteuid(65534), 0);
+	cr_assert_eq(into("dst", &host, &e), ERR_FILE_DENIED);
+	cr_assert_str_eq(e.text, "dst/f: Permission denied");
+	cr_assert_eq(seteuid(getuid()), 0);
+}
+
+Test(tree, a_write_that_fails_leaves_no_half)
+{
+	struct unpack *u;
+	struct err e = { 0 };
+
+	victim();
+	add(TAR_FILE, "f", "x");
+	(void)signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 4096, RLIM_INFINITY }), 0);
+	(void)snprintf(entry.path, sizeof(entry.path), "g");
+	entry.size = 3 * sizeof(entry.path);
+	uint64_t data;
+	cr_assert_eq(tar_write_entry(&entry, &archive, &data), 0);
+	for (uint64_t i = 0; i < data + tar_padding(data); i++)
+		cr_assert_eq(buf_append(&archive, "x", 1), 0);
+	cr_assert_eq(unpack_open("dst", &host, &u, &e), 0);
+	cr_assert_lt(unpack_feed(u, buf_data(&archive), buf_len(&archive), &e), 0);
+	cr_assert_eq(e.code, ERR_FILE_IO);
+	cr_assert_str_eq(e.text, "dst/g: File too large");
+	unpack_close(u);
+	cr_assert_eq(names_in("dst"), 1, "half of a file stays");
 }
 
 Test(tree, the_root_may_be_a_link_that_is_followed)

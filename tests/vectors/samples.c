@@ -160,6 +160,33 @@ static const struct exec_args exec = {
 static const struct exec_result exec_done = { .status = 143, .signo = 15 };
 static const struct exec_result exec_zero = { .status = 0 };
 
+static uint8_t odd_path[] = "/srv/\xff\n";
+static const struct copy_in_args copy_in = {
+	.ref = "web-1",
+	.path = { odd_path, sizeof(odd_path) - 1 },
+	.as = true,
+	.no_owner = true,
+	.window = 4096,
+};
+static const struct copy_out_args copy_out = {
+	.ref = "web-1",
+	.path = { odd_path, sizeof(odd_path) - 1 },
+	.follow = true,
+	.window = 65536,
+};
+static const struct guest_copy_in_args guest_copy_in = {
+	.path = { odd_path, sizeof(odd_path) - 1 },
+	.as = true,
+	.no_owner = true,
+	.window = 4096,
+};
+static const struct guest_copy_out_args guest_copy_out = {
+	.path = { odd_path, sizeof(odd_path) - 1 },
+	.follow = true,
+	.window = 65536,
+};
+static const struct copy_result copied = { .entries = 5003, .bytes = UINT64_C(1) << 33 };
+
 static const struct op_args op = { .op_id = OP };
 static const struct op_wait_args op_wait = { .op_id = OP, .deadline_ms = 30000 };
 static struct op_step steps[] = {
@@ -464,6 +491,10 @@ const struct sample samples[] = {
 	REPLY("client", "vm.show", vm_view_schema, &two_vms[0]),
 	REQUEST("client", "vm.exec", exec_args_schema, &exec),
 	REPLY("client", "vm.exec", exec_result_schema, &exec_done),
+	REQUEST("client", "vm.copy_in", copy_in_args_schema, &copy_in),
+	REPLY("client", "vm.copy_in", copy_result_schema, &copied),
+	REQUEST("client", "vm.copy_out", copy_out_args_schema, &copy_out),
+	REPLY("client", "vm.copy_out", copy_result_schema, &copied),
 	REQUEST("client", "op.show", op_args_schema, &op),
 	REPLY("client", "op.show", op_view_schema, &failed_op[0]),
 	REQUEST("client", "op.wait", op_wait_args_schema, &op_wait),
@@ -502,6 +533,10 @@ const struct sample samples[] = {
 	REPLY("guest", "status", guest_status_schema, &guest_status),
 	REQUEST("guest", "exec", guest_exec_args_schema, &guest_exec),
 	REPLY("guest", "exec", exec_result_schema, &exec_zero),
+	REQUEST("guest", "copy_in", guest_copy_in_args_schema, &guest_copy_in),
+	REPLY("guest", "copy_in", copy_result_schema, &copied),
+	REQUEST("guest", "copy_out", guest_copy_out_args_schema, &guest_copy_out),
+	REPLY("guest", "copy_out", copy_result_schema, &copied),
 	REQUEST("guest", "sync", none_schema, NULL),
 	REPLY("guest", "sync", none_schema, NULL),
 	REQUEST("guest", "poweroff", none_schema, NULL),
