@@ -80,7 +80,8 @@ static int serial_open(int *ret_ours, int *ret_theirs)
 	return 0;
 }
 
-/* -errno as posix_spawnp() has it. */
+/* In a session of its own, as the daemon's are: where CPUs are short, Linux shares them out by
+ * session (sched(7), autogroup).  -errno as posix_spawnp() has it. */
 static int spawn(char *const *argv, int console, int words, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t files;
@@ -101,7 +102,7 @@ static int spawn(char *const *argv, int console, int words, pid_t *ret_pid)
 	if (rc == 0)
 		rc = posix_spawnattr_setsigmask(&attr, &none);
 	if (rc == 0)
-		rc = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+		rc = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
 	if (rc == 0)
 		rc = posix_spawnp(ret_pid, argv[0], &files, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/paths.h"
+#include "base/text.h"
 #include "proto/frame.h"
 
 enum {
@@ -80,7 +81,7 @@ static int connect_to(const char *path)
 
 	if (fd < 0)
 		return -errno;
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	TEXT_SET(addr.sun_path, path);
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -errno;
 	return take_fd(&fd);
@@ -198,7 +199,7 @@ int conn_request(struct conn *c, uint32_t id, enum client_method method, const v
 	struct buf body;
 
 	buf_init(&body, FRAME_MAX);
-	(void)snprintf(w.name, sizeof(w.name), "%s", row->name);
+	TEXT_SET(w.name, row->name);
 	int rc = new_op_id(&w.op_id);
 
 	if (rc == 0)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "bench/bench.h"
 #include "bench/conn.h"
 #include "bench/report.h"
@@ -63,8 +64,8 @@ static int send_create(struct cycles *y, uint32_t i, struct err *e)
 	struct create_args a = { .no_start = true };
 
 	name_of(&y->slots[i], a.spec.name);
-	(void)snprintf(a.spec.vmm, sizeof(a.spec.vmm), "%s", y->args->vmm);
-	(void)snprintf(a.spec.image, sizeof(a.spec.image), "%s", y->args->image);
+	TEXT_SET(a.spec.vmm, y->args->vmm);
+	TEXT_SET(a.spec.image, y->args->image);
 	return conn_request(conn_of(y, i), i + 1, METHOD_VM_CREATE, &a, e);
 }
 
@@ -106,7 +107,7 @@ static bool succeeded(struct cycles *y, const struct slot *s, const struct wire 
 	bool good;
 
 	if (w->failed) {
-		(void)snprintf(e.text, sizeof(e.text), "%s", w->error.message);
+		TEXT_SET(e.text, w->error.message);
 		good = false;
 	} else {
 		good = schema_decode(&targets_result_schema, w->body.data, w->body.len, &r, &e) ==
@@ -115,8 +116,7 @@ static bool succeeded(struct cycles *y, const struct slot *s, const struct wire 
 			const struct target_result *t = r.targets.items;
 
 			good = false;
-			(void)snprintf(e.text, sizeof(e.text), "%s",
-				       r.targets.n ? t->message : "no result");
+			TEXT_SET(e.text, r.targets.n ? t->message : "no result");
 		}
 		if (e.code == ERR_NONE)
 			schema_fini(&targets_result_schema, &r);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@
 #include "daemon.h"
 
 enum {
-	LISTEN_FD_FIRST = 3, /* sd_listen_fds(3) */
+	MALLOC_KEEP_BYTES = 1 << 20, /* larger blocks, and more free memory, are given back */
+	LISTEN_FD_FIRST = 3,         /* sd_listen_fds(3) */
 };
 
 struct options {
@@ -240,6 +242,15 @@ static int run(const struct options *o, struct err *e)
 	return rc;
 }
 
+/* See mallopt(3).  Worker threads allocate little, and an arena each costs more.  By itself glibc
+ * would take what was once big and short-lived, as a page of a list is, from the heap for ever. */
+static void use_little_memory(void)
+{
+	IGNORE(mallopt(M_ARENA_MAX, 1) == 0);
+	IGNORE(mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES) == 0);
+	IGNORE(mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
@@ -249,6 +260,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	umask(077);
+	use_little_memory();
 	IGNORE(sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL) < 0);
 	raise_nofile();
 	if (run(&o, &e) < 0) {

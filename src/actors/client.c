@@ -9,6 +9,7 @@
 #include "actors/limits.h"
 #include "actors/op.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "proto/frame.h"
 #include "proto/wire.h"
 
@@ -473,7 +474,7 @@ static void send_event(struct client *c, const struct op *op, const char *name, 
 {
 	struct wire w = { .type = WIRE_EVENT, .id = op->request_id, .body = { body, len } };
 
-	(void)snprintf(w.name, sizeof(w.name), "%s", name);
+	TEXT_SET(w.name, name);
 	send_wire(c, &w);
 }
 

@@ -91,8 +91,13 @@ static void applied(struct db *db, int rc)
 		w->msg.res = rc;
 		actor_post(db->actor.system, w->owner, &w->msg);
 	}
-	store_batch_clear(&db->busy.ops);
-	flush(db);
+	if (list_empty(&db->open.waiters)) {
+		store_batch_clear(&db->busy.ops);
+		store_rest(db->store);
+	} else {
+		store_batch_reuse(&db->busy.ops);
+		flush(db);
+	}
 }
 
 static void handle(struct actor *a, struct msg *m)

@@ -2,12 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "actors/env.h"
 #include "actors/limits.h"
+#include "base/text.h"
 
 static void drop_owned(struct msg *m)
 {
@@ -109,7 +109,7 @@ int post_vm_changed(struct actors *s, struct actor_id to, vm_id vm, const char *
 	m->state = state;
 	if (op_id)
 		m->op_id = *op_id;
-	(void)snprintf(m->name, sizeof(m->name), "%s", name);
+	TEXT_SET(m->name, name);
 	actor_post(s, to, &m->msg);
 	return 0;
 }

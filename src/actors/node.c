@@ -10,6 +10,7 @@
 #include "actors/job.h"
 #include "actors/limits.h"
 #include "actors/sweep.h"
+#include "base/text.h"
 
 /* ---- operations under way ---- */
 
@@ -149,7 +150,7 @@ static bool is_repetition(struct node *n, struct op *op)
 		if (rec.view.code[0]) {
 			op->err.code = err_by_name(rec.view.code);
 			op->err.sys = rec.sys;
-			(void)snprintf(op->err.text, sizeof(op->err.text), "%s", rec.view.message);
+			TEXT_SET(op->err.text, rec.view.message);
 		} else if (buf_append(&op->result, rec.result.data, rec.result.len) < 0) {
 			err_set(&op->err, ERR_HOST_MEMORY, "result");
 		}

@@ -6,6 +6,7 @@
 #include "actors/catalog.h"
 #include "actors/limits.h"
 #include "actors/node.h"
+#include "base/text.h"
 
 static const char *const adjectives[] = {
 	"able",   "bold",  "brave", "bright", "brisk", "calm",  "clear", "crisp",
@@ -58,20 +59,19 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 	if (s->vmm[0] && !vmm_find(s->vmm))
 		return err_set(e, ERR_BAD_REQUEST, "vmm: \"%s\" is unknown", s->vmm);
 	if (!s->vmm[0])
-		(void)snprintf(s->vmm, sizeof(s->vmm), "%s",
-			       conf->vmm[0] ? conf->vmm : vmm_qemu.name);
+		TEXT_SET(s->vmm, conf->vmm[0] ? conf->vmm : vmm_qemu.name);
 	const bool null = strcmp(s->vmm, vmm_null.name) == 0;
 	if (null && !s->image[0])
 		(void)snprintf(s->image, sizeof(s->image), IMAGE_NULL);
 	if (!s->image[0])
-		(void)snprintf(s->image, sizeof(s->image), "%s", conf->image);
+		TEXT_SET(s->image, conf->image);
 	const struct image_view *image = catalog_image(n->env->catalog, s->image);
 	if (!image)
 		return err_set(e, ERR_IMAGE_NOT_FOUND,
 			       s->image[0] ? "no image is called \"%s\""
 					   : "there is no image yet%s",
 			       s->image);
-	(void)snprintf(s->image, sizeof(s->image), "%s", image->name);
+	TEXT_SET(s->image, image->name);
 	if (!null && strcmp(image->name, IMAGE_NULL) == 0)
 		return err_set(e, ERR_BAD_REQUEST, "image: \"null\" is for the null VMM only");
 	const bool disk = image_has_disk(image);
@@ -84,15 +84,14 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 		return 0;
 	}
 	if (!s->kernel[0])
-		(void)snprintf(s->kernel, sizeof(s->kernel), "%s",
-			       image->kernel[0] ? image->kernel : conf->kernel);
+		TEXT_SET(s->kernel, image->kernel[0] ? image->kernel : conf->kernel);
 	const struct kernel_view *kernel = catalog_kernel(n->env->catalog, s->kernel);
 	if (!kernel)
 		return err_set(e, ERR_KERNEL_NOT_FOUND,
 			       s->kernel[0] ? "no kernel is called \"%s\""
 					    : "there is no kernel yet%s",
 			       s->kernel);
-	(void)snprintf(s->kernel, sizeof(s->kernel), "%s", kernel->name);
+	TEXT_SET(s->kernel, kernel->name);
 	if (s->disk_bytes == 0)
 		s->disk_bytes = conf->disk_bytes > image->bytes ? conf->disk_bytes : image->bytes;
 	if (s->disk_bytes < image->bytes)

@@ -4,11 +4,11 @@
  * operation's matter: see op_event().
  */
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "actors/limits.h"
 #include "actors/node.h"
+#include "base/text.h"
 
 /* What can be watched. */
 #define WATCHED (BIT(EVENT_VM) | BIT(EVENT_OP) | BIT(EVENT_IMAGE) | BIT(EVENT_KERNEL))
@@ -90,9 +90,8 @@ void node_event_vm(struct node *n, const struct vm *vm, const struct vm_changed_
 		.wall_ms = io_wall_ms(n->env->io),
 	};
 
-	(void)snprintf(ev.name, sizeof(ev.name), "%s", m->name);
-	(void)snprintf(ev.state, sizeof(ev.state), "%s",
-		       m->gone ? "gone" : vm_states[m->state].name);
+	TEXT_SET(ev.name, m->name);
+	TEXT_SET(ev.state, m->gone ? "gone" : vm_states[m->state].name);
 	tell(n, EVENT_VM, &ev, vm ? &vm->rec.spec.labels : NULL);
 }
 
@@ -137,7 +136,7 @@ void node_event_objects(struct node *n, const struct op *op)
 
 	if ((!image && !kernel) || op->err.code || list_empty(&n->watchers))
 		return;
-	(void)snprintf(ev.action, sizeof(ev.action), "%s", gone ? "removed" : "added");
+	TEXT_SET(ev.action, gone ? "removed" : "added");
 	if (gone)
 		named = *(const struct name_args *)op->args;
 	else if (schema_decode(&named_schema, buf_data(&op->result), buf_len(&op->result), &named,

@@ -6,6 +6,7 @@
 
 #include "actors/limits.h"
 #include "actors/node.h"
+#include "base/text.h"
 
 static_assert((int)OP_STEPS_MAX * OP_STEP_BYTES +
 			      (int)OP_TARGETS_MAX * (TARGET_ROW_BYTES + 2 * ERR_TEXT_MAX) <
@@ -41,7 +42,7 @@ int node_op_put(struct node *n, struct op *op, bool done)
 		.result = { buf_data(&op->result), done ? buf_len(&op->result) : 0 },
 	};
 
-	(void)snprintf(rec.method, sizeof(rec.method), "%s", client_methods[op->method].name);
+	TEXT_SET(rec.method, client_methods[op->method].name);
 	op_view_fill(n->env, op, &rec.view);
 	op_view_steps(n->env, op, &rec.view);
 	fit_steps(&rec);

@@ -8,6 +8,7 @@
 #include "actors/catalog.h"
 #include "actors/limits.h"
 #include "actors/node.h"
+#include "base/text.h"
 #include "proto/frame.h"
 
 enum {
@@ -38,18 +39,16 @@ void node_info(struct node *n, struct op *op)
 		.leaks = env->leaks,
 	};
 
-	(void)snprintf(r->version, sizeof(r->version), "%s", BANGER_VERSION);
-	(void)snprintf(r->state_dir, sizeof(r->state_dir), "%s", env->conf.state_dir);
-	(void)snprintf(r->runtime_dir, sizeof(r->runtime_dir), "%s", env->conf.runtime_dir);
-	(void)snprintf(r->vmm, sizeof(r->vmm), "%s",
-		       env->conf.vmm[0] ? env->conf.vmm : vmm_qemu.name);
-	(void)snprintf(r->image, sizeof(r->image), "%s", env->conf.image);
-	(void)snprintf(r->kernel, sizeof(r->kernel), "%s", env->conf.kernel);
+	TEXT_SET(r->version, BANGER_VERSION);
+	TEXT_SET(r->state_dir, env->conf.state_dir);
+	TEXT_SET(r->runtime_dir, env->conf.runtime_dir);
+	TEXT_SET(r->vmm, env->conf.vmm[0] ? env->conf.vmm : vmm_qemu.name);
+	TEXT_SET(r->image, env->conf.image);
+	TEXT_SET(r->kernel, env->conf.kernel);
 	if (env->accel_known)
-		(void)snprintf(r->accel, sizeof(r->accel), "%s", vmm_accel_name(env->accel));
-	(void)snprintf(r->probe_accel, sizeof(r->probe_accel), "%s",
-		       vmm_accel_name(env->probe_accel));
-	(void)snprintf(r->accel_reason, sizeof(r->accel_reason), "%s", env->accel_reason);
+		TEXT_SET(r->accel, vmm_accel_name(env->accel));
+	TEXT_SET(r->probe_accel, vmm_accel_name(env->probe_accel));
+	TEXT_SET(r->accel_reason, env->accel_reason);
 	(void)snprintf(r->limits, sizeof(r->limits),
 		       "none: cgroups are not delegated to the daemon");
 	catalog_images(env->catalog, &r->images);
@@ -99,12 +98,13 @@ static int page_take(struct page *p, const struct vm_view *row)
 static void list_vms(struct node *n, struct op *op)
 {
 	const struct list_args *args = op->args;
-	const uint32_t limit = args->limit && args->limit < LIST_PAGE_MAX ? args->limit
+	const uint32_t asked = args->limit && args->limit < LIST_PAGE_MAX ? args->limit
 									  : LIST_PAGE_MAX;
+	const uint32_t limit = asked < n->nvms ? asked : n->nvms; /* a row is some kilobytes */
 	struct list_result r = { .total = n->nvms };
 	struct page page = { .bytes = RESULT_BYTES_MAX - LIST_HEAD,
 			     .elements = FRAME_ELEMENTS_MAX - LIST_HEAD };
-	struct vm_view *rows = calloc(limit, sizeof(*rows));
+	struct vm_view *rows = calloc(limit > 0 ? limit : 1, sizeof(*rows));
 	bool begun = !args->after[0];
 	vm_id after = 0;
 	int room = 1;

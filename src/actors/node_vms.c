@@ -1,13 +1,13 @@
 /* node_vms.c - the registry of VMs, and the tasks that operations become. */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "actors/limits.h"
 #include "actors/node.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "proto/frame.h"
 
 static_assert((int)RESULT_BYTES_MAX < FRAME_MAX, "a reply is one frame");
@@ -162,21 +162,21 @@ static void put_failure(struct target_result *row, const struct task *t, uint64_
 {
 	const size_t len = sizeof("message") + strlen(t->err.text) + 2;
 
-	(void)snprintf(row->code, sizeof(row->code), "%s", err_name(t->err.code));
-	(void)snprintf(row->step, sizeof(row->step), "%s", t->step);
+	TEXT_SET(row->code, err_name(t->err.code));
+	TEXT_SET(row->step, t->step);
 	if (len > *room)
 		return; /* the code says what happened, if not to whom */
 	*room -= len;
-	(void)snprintf(row->message, sizeof(row->message), "%s", t->err.text);
+	TEXT_SET(row->message, t->err.text);
 }
 
 static void put_target(const struct op *op, const struct task *t, struct target_result *row,
 		       uint64_t *room)
 {
 	row->id = t->vm;
-	(void)snprintf(row->ref, sizeof(row->ref), "%s", t->ref);
-	(void)snprintf(row->name, sizeof(row->name), "%s", t->name);
-	(void)snprintf(row->state, sizeof(row->state), "%s", t->state);
+	TEXT_SET(row->ref, t->ref);
+	TEXT_SET(row->name, t->name);
+	TEXT_SET(row->state, t->state);
 	row->duration_us = t->ended_us > op->admitted_us ? t->ended_us - op->admitted_us : 0;
 	row->ready_us = t->ready_us;
 	if (t->err.code)
@@ -226,7 +226,7 @@ void node_task_row(const struct node *n, const struct task *t, struct target_res
 	*ret_row = (struct target_result){ 0 };
 	put_target(t->op, t, ret_row, &room);
 	if (vm)
-		(void)snprintf(ret_row->state, sizeof(ret_row->state), "%s", fsm_name(&vm->fsm));
+		TEXT_SET(ret_row->state, fsm_name(&vm->fsm));
 }
 
 static void fleet_ended(struct node *n, struct op *op)
@@ -263,19 +263,18 @@ static void progress(struct node *n, const struct task *t)
 
 	if (!t->op->progress)
 		return;
-	(void)snprintf(ev.name, sizeof(ev.name), "%s", t->name);
-	(void)snprintf(ev.stage, sizeof(ev.stage), "%s",
-		       !t->err.code                   ? "done"
-		       : t->err.code == ERR_CANCELLED ? "undone"
-						      : "failed");
-	(void)snprintf(ev.message, sizeof(ev.message), "%s", t->err.text);
+	TEXT_SET(ev.name, t->name);
+	TEXT_SET(ev.stage, !t->err.code                   ? "done"
+			   : t->err.code == ERR_CANCELLED ? "undone"
+							  : "failed");
+	TEXT_SET(ev.message, t->err.text);
 	op_progress(n->env, t->op, &ev);
 }
 
 void node_task_send(struct node *n, struct task *t, const struct vm *vm)
 {
 	t->vm = vm->rec.id;
-	(void)snprintf(t->name, sizeof(t->name), "%s", vm->rec.spec.name);
+	TEXT_SET(t->name, vm->rec.spec.name);
 	t->msg.type = MSG_TASK;
 	actor_post(n->env->actors, vm->actor.id, &t->msg);
 }
@@ -379,9 +378,9 @@ void node_task_skip(struct node *n, struct task *t, const struct vm *vm)
 
 	if (vm) {
 		t->vm = vm->rec.id;
-		(void)snprintf(t->name, sizeof(t->name), "%s", vm->rec.spec.name);
+		TEXT_SET(t->name, vm->rec.spec.name);
 	}
-	(void)snprintf(t->state, sizeof(t->state), "%s", vm ? fsm_name(&vm->fsm) : "gone");
+	TEXT_SET(t->state, vm ? fsm_name(&vm->fsm) : "gone");
 	node_task_fail(n, t, &none);
 }
 
@@ -427,7 +426,7 @@ void node_targets(struct node *n, struct op *op)
 		struct err e = { 0 };
 		struct vm *vm = NULL;
 
-		(void)snprintf(t[i].ref, sizeof(t[i].ref), "%s", args->refs.v[i]);
+		TEXT_SET(t[i].ref, args->refs.v[i]);
 		IGNORE(node_find(n, args->refs.v[i], &vm, &e) < 0);
 		if (vm && count == 1)
 			op->vm = vm->rec.id;

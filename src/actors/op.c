@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "actors/limits.h"
+#include "base/text.h"
 #include "proto/frame.h"
 
 enum {
@@ -210,7 +211,7 @@ uint32_t op_step_begun(const struct env *env, struct op *op, vm_id vm, const cha
 		.undo = undo,
 		.running = true,
 	};
-	(void)snprintf(s->name, sizeof(s->name), "%s", name);
+	TEXT_SET(s->name, name);
 	return op->nsteps - 1;
 }
 
@@ -259,15 +260,14 @@ void op_view_fill(const struct env *env, const struct op *op, struct op_view *re
 		.duration_us = (done ? op->answered_us : io_now_us(env->io)) - op->admitted_us,
 	};
 
-	(void)snprintf(v.method, sizeof(v.method), "%s", client_methods[op->method].name);
-	(void)snprintf(v.state, sizeof(v.state), "%s",
-		       !done                           ? "running"
-		       : !op->err.code                 ? "done"
-		       : op->err.code == ERR_CANCELLED ? "cancelled"
-						       : "failed");
+	TEXT_SET(v.method, client_methods[op->method].name);
+	TEXT_SET(v.state, !done                           ? "running"
+			  : !op->err.code                 ? "done"
+			  : op->err.code == ERR_CANCELLED ? "cancelled"
+							  : "failed");
 	if (op->err.code) {
-		(void)snprintf(v.code, sizeof(v.code), "%s", err_name(op->err.code));
-		(void)snprintf(v.message, sizeof(v.message), "%s", op->err.text);
+		TEXT_SET(v.code, err_name(op->err.code));
+		TEXT_SET(v.message, op->err.text);
 	}
 	*ret_view = v;
 }

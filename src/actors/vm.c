@@ -9,6 +9,7 @@
 
 #include "actors/limits.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 
 /* clang-format off */
 const struct fsm_state vm_states[VM_NSTATES] = {
@@ -133,12 +134,12 @@ int vm_committed(struct plan *p, struct msg *m, struct err *e)
 
 /* ---- work that may block ---- */
 
-int vm_work(struct plan *p, io_work_fn *fn)
+int vm_work(struct plan *p, enum io_lane lane, io_work_fn *fn)
 {
 	struct vm *vm = vm_of(p);
 
 	vm->run->work_err = (struct err){ 0 };
-	io_work(vm->env->io, &p->op, IO_LANE_ANY, fn, vm->run);
+	io_work(vm->env->io, &p->op, lane, fn, vm->run);
 	return STEP_WAIT_OP;
 }
 
@@ -251,7 +252,7 @@ static void task_reply(struct vm *vm, struct task *t, const struct err *e)
 {
 	if (e)
 		t->err = *e;
-	(void)snprintf(t->state, sizeof(t->state), "%s", vm->gone ? "gone" : fsm_name(&vm->fsm));
+	TEXT_SET(t->state, vm->gone ? "gone" : fsm_name(&vm->fsm));
 	t->ended_us = io_now_us(vm->env->io);
 	t->msg.type = MSG_TASK_DONE;
 	actor_post(vm->env->actors, vm->env->node, &t->msg);
@@ -325,7 +326,7 @@ void vm_task_done(struct vm *vm, const struct err *e)
 		const struct plan *p = &vm->run->plan;
 
 		if (e && e->code && p->failed_step)
-			(void)snprintf(t->step, sizeof(t->step), "%s", p->failed_step);
+			TEXT_SET(t->step, p->failed_step);
 	}
 	if (t)
 		task_reply(vm, t, e && e->code ? e : NULL);
@@ -444,7 +445,7 @@ static void vm_say_last_word(struct vm *vm)
 	m->msg.type = MSG_VM_CHANGED;
 	m->vm = vm->rec.id;
 	m->gone = true;
-	(void)snprintf(m->name, sizeof(m->name), "%s", vm->rec.spec.name);
+	TEXT_SET(m->name, vm->rec.spec.name);
 	actor_post(vm->env->actors, vm->env->node, &m->msg);
 }
 
@@ -629,9 +630,9 @@ void vm_view_fill(const struct vm *vm, struct vm_view *ret_view)
 		.created_ms = vm->rec.created_ms,
 		.exit_status = vm->rec.exit_status,
 	};
-	(void)snprintf(v->state, sizeof(v->state), "%s", fsm_name(&vm->fsm));
-	(void)snprintf(v->vmm, sizeof(v->vmm), "%s", vm->driver->name);
-	(void)snprintf(v->failure, sizeof(v->failure), "%s", vm->rec.failure);
+	TEXT_SET(v->state, fsm_name(&vm->fsm));
+	TEXT_SET(v->vmm, vm->driver->name);
+	TEXT_SET(v->failure, vm->rec.failure);
 	if (vm->driver->program) {
 		vm_state_path(vm, VM_FILE_CONSOLE, v->console_log);
 		vm_state_path(vm, VM_FILE_LOG, v->vmm_log);
@@ -640,6 +641,6 @@ void vm_view_fill(const struct vm *vm, struct vm_view *ret_view)
 		return;
 	v->started_ms = vm->rec.started_ms;
 	v->pid = vm->run->res.pid;
-	(void)snprintf(v->boot_id, sizeof(v->boot_id), "%s", vm->rec.boot_id);
-	(void)snprintf(v->accel, sizeof(v->accel), "%s", vm->rec.accel);
+	TEXT_SET(v->boot_id, vm->rec.boot_id);
+	TEXT_SET(v->accel, vm->rec.accel);
 }

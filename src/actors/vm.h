@@ -144,7 +144,7 @@ int vm_committed(struct plan *p, struct msg *m, struct err *e); /* its answer */
 struct vm *vm_of(struct plan *p);
 
 /* STEP_WAIT_OP for fn(vm->run) on a worker thread, which says in run->work_err what went wrong. */
-int vm_work(struct plan *p, io_work_fn *fn);
+int vm_work(struct plan *p, enum io_lane lane, io_work_fn *fn);
 int vm_worked(struct plan *p, struct msg *m, struct err *e); /* its answer */
 
 int vm_del_record(struct vm *vm);

@@ -90,13 +90,13 @@ static int make(struct plan *p, struct err *e)
 		if (!vm->run->work_backing)
 			return err_set(e, ERR_HOST_MEMORY, "path of the image");
 	}
-	return vm_work(p, make_files);
+	return vm_work(p, IO_LANE_ANY, make_files);
 }
 
 static int unmake(struct plan *p, struct err *e)
 {
 	(void)e;
-	return has_files(vm_of(p)) ? vm_work(p, remove_files) : STEP_DONE;
+	return has_files(vm_of(p)) ? vm_work(p, IO_LANE_ANY, remove_files) : STEP_DONE;
 }
 
 /* Where a start follows, its intent is the commit to wait for: until then a crash takes the create

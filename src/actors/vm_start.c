@@ -193,7 +193,7 @@ static int remove_runtime(void *arg, const bool *cancelled)
 static int runtime_up(struct plan *p, struct err *e)
 {
 	(void)e;
-	return vm_of(p)->driver->program ? vm_work(p, make_runtime) : STEP_DONE;
+	return vm_of(p)->driver->program ? vm_work(p, IO_LANE_START, make_runtime) : STEP_DONE;
 }
 
 static int runtime_down(struct plan *p, struct err *e)
@@ -202,7 +202,7 @@ static int runtime_down(struct plan *p, struct err *e)
 
 	(void)e;
 	close_fd(&vm->run->log_fd);
-	return vm->driver->program ? vm_work(p, remove_runtime) : STEP_DONE;
+	return vm->driver->program ? vm_work(p, IO_LANE_ANY, remove_runtime) : STEP_DONE;
 }
 
 /* ---- channels ---- */

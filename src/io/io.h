@@ -26,14 +26,13 @@ struct io;
 
 struct io_config {
 	uint32_t entries; /* submission queue length; 0: IO_ENTRIES */
-	uint32_t workers; /* threads for io_work(); 0: IO_WORKERS */
 };
 
 enum {
 	IO_ENTRIES = 256,
-	IO_WORKERS = 3,              /* lane 0 (the store) plus two */
-	IO_BUFS = 256,               /* provided receive buffers, shared by all streams */
-	IO_BUF_BYTES = 16384,        /* size of each */
+	IO_LANE_THREADS = 2,  /* worker threads of each lane but the store's, which has one */
+	IO_BUFS = 256,        /* provided receive buffers, shared by all streams */
+	IO_BUF_BYTES = 16384, /* size of each */
 	IO_STREAM_OUT_MAX = 4 << 20, /* bytes that may wait to be sent on one stream */
 	IO_LISTEN_BACKLOG = 1024,
 	IO_ACCEPT_QUEUE = 64,       /* accepted descriptors that may wait for their actor */
@@ -195,9 +194,9 @@ void io_listener_close(struct io *io, struct io_listener *l);
 
 /* ---- blocking work ---- */
 
-/* Runs fn(arg) on a worker thread; msg.res is what it returned.  Lane 0 is one thread and keeps its
- * order (the store); IO_LANE_ANY is whichever is free.  A job that has not begun when cancelled
- * ends in -ECANCELED; one that has runs on, so it should look at *cancelled at its leisure. */
+/* Runs fn(arg) on a worker thread; msg.res is what it returned.  A job that has not begun when
+ * cancelled ends in -ECANCELED; one that has runs on, so it should look at *cancelled at its
+ * leisure. */
 typedef int io_work_fn(void *arg, const bool *cancelled);
 
 /* How the function looks at *cancelled, which another thread writes. */
@@ -207,8 +206,10 @@ static inline bool io_cancelled(const bool *cancelled)
 }
 
 enum io_lane {
-	IO_LANE_STORE,
-	IO_LANE_ANY,
+	IO_LANE_STORE, /* in order */
+	IO_LANE_START, /* short, and something scarce is held until it is done: a start, a child */
+	IO_LANE_ANY,   /* all else: files by the thousand, whole images */
+	IO_NLANES,
 };
 
 void io_work(struct io *io, struct io_op *op, enum io_lane lane, io_work_fn *fn, void *arg);

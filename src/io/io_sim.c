@@ -394,7 +394,7 @@ int io_create(const struct io_config *conf, struct actors *actors, struct io **r
 	list_init(&io->flights);
 	for (size_t i = 0; i < ARRAY_LEN(io->lanes); i++) {
 		list_init(&io->lanes[i].queue);
-		io->lanes[i].max = i == IO_LANE_STORE ? 1 : SIM_WORKERS;
+		io->lanes[i].max = i == IO_LANE_STORE ? 1 : IO_LANE_THREADS;
 	}
 	ASSERT(!io->sim->daemon);
 	io->sim->daemon = io;

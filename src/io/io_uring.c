@@ -43,7 +43,7 @@ int io_create(const struct io_config *conf, struct actors *actors, struct io **r
 	rc = ring_up(u, conf && conf->entries ? conf->entries : IO_ENTRIES, e);
 	if (rc < 0)
 		goto fail;
-	rc = workers_up(&u->workers, conf && conf->workers ? conf->workers : IO_WORKERS, e);
+	rc = workers_up(&u->workers, e);
 	if (rc < 0)
 		goto fail;
 	u->io.now_us = clock_us(CLOCK_MONOTONIC);

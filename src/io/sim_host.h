@@ -22,7 +22,6 @@ enum {
 	SIM_TICK_US = 10000,     /* of a process's start time */
 	SIM_PID_FIRST = 300,     /* after a boot */
 	SIM_PID_MAX = 32768,
-	SIM_WORKERS = IO_WORKERS - 1, /* besides the store's */
 };
 
 struct flight;
@@ -68,6 +67,7 @@ struct flight {
 	struct sim_io *io;
 	struct io_req *req;
 	enum sim_effect effect;
+	enum io_lane lane; /* of work */
 	struct sim_verdict verdict;
 	bool asked;        /* the verdict is known */
 	bool cancelled;    /* the next thing that happens is its end ... */
@@ -104,7 +104,7 @@ struct sim_io {
 		struct list queue; /* flight.wait: not begun */
 		uint32_t begun;
 		uint32_t max;
-	} lanes[2]; /* by enum io_lane */
+	} lanes[IO_NLANES];
 };
 
 struct sim {

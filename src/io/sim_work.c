@@ -1,6 +1,6 @@
 /* sim_work.c - blocking work in simulated time.
  *
- * The store's lane takes one job at a time, in order; the other a few, which end in any order.  A
+ * The store's lane takes one job at a time, in order; the others a few, which end in any order.  A
  * job's function runs when its answer is due, not before: what it does to the host comes late.
  */
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 static struct sim_lane *lane_of(const struct flight *f)
 {
-	return &f->io->lanes[f->effect == SIM_STORE ? IO_LANE_STORE : IO_LANE_ANY];
+	return &f->io->lanes[f->lane];
 }
 
 static const char *asker(const struct flight *f)
@@ -36,8 +36,8 @@ static void lane_pump(struct sim_lane *lane)
 	}
 }
 
-static void work_queue(struct io *io, struct io_op *op, enum sim_effect effect, io_work_fn *fn,
-		       void *arg, struct io_spawn *spawn)
+static void work_queue(struct io *io, struct io_op *op, enum sim_effect effect, enum io_lane lane,
+		       io_work_fn *fn, void *arg, struct io_spawn *spawn)
 {
 	SIM_HOST_SCOPE;
 
@@ -48,13 +48,14 @@ static void work_queue(struct io *io, struct io_op *op, enum sim_effect effect, 
 	op->priv.work.spawn = spawn;
 	struct flight *f = flight_make(sim_io_of(io), &op->req, effect);
 
+	f->lane = lane;
 	list_append(&lane_of(f)->queue, &f->wait);
 	lane_pump(lane_of(f));
 }
 
 void io_work(struct io *io, struct io_op *op, enum io_lane lane, io_work_fn *fn, void *arg)
 {
-	work_queue(io, op, lane == IO_LANE_STORE ? SIM_STORE : SIM_WORK, fn, arg, NULL);
+	work_queue(io, op, lane == IO_LANE_STORE ? SIM_STORE : SIM_WORK, lane, fn, arg, NULL);
 }
 
 void io_spawn(struct io *io, struct io_op *op, struct io_spawn *sp)
@@ -63,7 +64,7 @@ void io_spawn(struct io *io, struct io_op *op, struct io_spawn *sp)
 	sp->pidfd = -EBADF;
 	sp->start_ticks = 0;
 	sp->err = (struct err){ 0 };
-	work_queue(io, op, SIM_SPAWN, NULL, NULL, sp);
+	work_queue(io, op, SIM_SPAWN, IO_LANE_START, NULL, NULL, sp);
 }
 
 static int spawn_run(struct flight *f, struct io_spawn *sp)

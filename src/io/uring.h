@@ -17,11 +17,11 @@ enum {
 	RING_CQ_FACTOR = 4, /* completions per entry: multishot requests give many */
 	RING_BUF_GROUP = 0,
 	RANDOM_POOL = 256, /* bytes fetched at a time */
-	WORKERS_MIN = 2,   /* lane 0 and one for the rest */
-	WORKERS_MAX = 16,
+	WORKERS_MAX = 1 + (IO_NLANES - 1) * IO_LANE_THREADS,
 };
 
 struct worker_lane {
+	struct workers *workers; /* whose it is */
 	pthread_cond_t wake;
 	struct list jobs; /* io_op.msg.link, oldest first */
 };
@@ -29,8 +29,8 @@ struct worker_lane {
 /* Guarded by `lock`, but for what is set before the threads start. */
 struct workers {
 	pthread_mutex_t lock;
-	struct worker_lane lanes[2]; /* by enum io_lane */
-	struct list done;            /* io_op.msg.link, oldest first */
+	struct worker_lane lanes[IO_NLANES];
+	struct list done; /* io_op.msg.link, oldest first */
 	bool stop;
 	int wake_fd; /* owned: eventfd, written when `done` gets its first */
 	pthread_t threads[WORKERS_MAX];
@@ -58,7 +58,7 @@ static inline struct uring *uring_of(struct io *io)
 int ring_up(struct uring *u, uint32_t entries, struct err *e);
 void ring_down(struct uring *u);
 
-int workers_up(struct workers *w, uint32_t n, struct err *e);
+int workers_up(struct workers *w, struct err *e);
 void workers_down(struct workers *w);
 void workers_collect(struct io *io, struct workers *w); /* finished jobs to mailboxes */
 

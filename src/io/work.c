@@ -1,6 +1,6 @@
 /* work.c - worker threads for what may block.
  *
- * Lane 0 is one thread, so that its jobs keep their order; the other threads share lane 1.  While a
+ * Each lane has threads of its own: the store's one, so that its jobs keep their order.  While a
  * job waits it is on its lane's list and can be taken back; once begun it only sees *cancelled.  A
  * finished job goes to `done`, and the first one there writes the eventfd on which the ring reads.
  */
@@ -42,29 +42,33 @@ static void job_done(struct workers *w, struct io_op *op)
 		IGNORE(write(w->wake_fd, &one, sizeof(one)) < 0); /* an eventfd at 1 cannot block */
 }
 
-static void work_loop(struct workers *w, enum io_lane lane)
+static void *work_loop(void *arg)
 {
+	struct worker_lane *lane = arg;
 	struct io_op *op;
 
-	while ((op = job_take(w, &w->lanes[lane])) != NULL) {
+	while ((op = job_take(lane->workers, lane)) != NULL) {
 		op->msg.res = op->priv.work.fn(op->priv.work.arg, &op->req.cancelled);
-		job_done(w, op);
+		job_done(lane->workers, op);
 	}
-}
-
-static void *store_thread(void *arg)
-{
-	work_loop(arg, IO_LANE_STORE);
 	return NULL;
 }
 
-static void *any_thread(void *arg)
+static int lane_up(struct workers *w, enum io_lane which)
 {
-	work_loop(arg, IO_LANE_ANY);
-	return NULL;
+	struct worker_lane *lane = &w->lanes[which];
+	const int n = which == IO_LANE_STORE ? 1 : IO_LANE_THREADS;
+	int rc = 0;
+
+	for (int i = 0; i < n && rc == 0; i++) {
+		rc = pthread_create(&w->threads[w->nthreads], NULL, work_loop, lane);
+		if (rc == 0)
+			w->nthreads++;
+	}
+	return rc;
 }
 
-int workers_up(struct workers *w, uint32_t n, struct err *e)
+int workers_up(struct workers *w, struct err *e)
 {
 	sigset_t all;
 	sigset_t old;
@@ -73,21 +77,18 @@ int workers_up(struct workers *w, uint32_t n, struct err *e)
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->wake_fd < 0)
 		return err_sys(e, ERR_HOST_FILES, "io: eventfd");
-	n = n < WORKERS_MIN ? WORKERS_MIN : n > WORKERS_MAX ? WORKERS_MAX : n;
 	pthread_mutex_init(&w->lock, NULL);
 	list_init(&w->done);
 	for (size_t i = 0; i < ARRAY_LEN(w->lanes); i++) {
+		w->lanes[i].workers = w;
 		pthread_cond_init(&w->lanes[i].wake, NULL);
 		list_init(&w->lanes[i].jobs);
 	}
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	for (uint32_t i = 0; i < n && rc == 0; i++) {
-		rc = pthread_create(&w->threads[i], NULL, i == 0 ? store_thread : any_thread, w);
-		if (rc == 0)
-			w->nthreads++;
-	}
+	for (int i = 0; i < IO_NLANES && rc == 0; i++)
+		rc = lane_up(w, (enum io_lane)i);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return rc == 0 ? 0 : err_num(e, ERR_HOST_MEMORY, rc, "io: worker thread");
 }
@@ -158,7 +159,7 @@ void io_spawn(struct io *io, struct io_op *op, struct io_spawn *sp)
 	sp->pidfd = -EBADF;
 	sp->start_ticks = 0;
 	sp->err = (struct err){ 0 };
-	work_queue(io, op, IO_LANE_ANY, spawn_job, sp, sp);
+	work_queue(io, op, IO_LANE_START, spawn_job, sp, sp);
 }
 
 void work_cancel(struct io *io, struct io_op *op)

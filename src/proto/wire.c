@@ -1,10 +1,10 @@
 #include "proto/wire.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "proto/cursor.h"
 #include "proto/frame.h"
 
@@ -268,10 +268,10 @@ void wire_error_set(struct wire *w, const struct err *e, const char *step)
 	struct wire_error *const to = &w->error;
 
 	w->failed = true;
-	(void)snprintf(to->code, sizeof(to->code), "%s", err_name(e->code));
-	(void)snprintf(to->message, sizeof(to->message), "%s", e->text);
-	(void)snprintf(to->step, sizeof(to->step), "%s", step ? step : "");
-	(void)snprintf(to->hint, sizeof(to->hint), "%s", err_hint(e->code));
+	TEXT_SET(to->code, err_name(e->code));
+	TEXT_SET(to->message, e->text);
+	TEXT_SET(to->step, step ? step : "");
+	TEXT_SET(to->hint, err_hint(e->code));
 	to->retryable = err_retryable(e->code);
 	to->sys = e->sys;
 }
@@ -280,5 +280,5 @@ void wire_error_get(const struct wire *w, struct err *ret_err)
 {
 	ret_err->code = err_by_name(w->error.code);
 	ret_err->sys = w->error.sys;
-	(void)snprintf(ret_err->text, sizeof(ret_err->text), "%s", w->error.message);
+	TEXT_SET(ret_err->text, w->error.message);
 }

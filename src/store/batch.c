@@ -35,6 +35,12 @@ void store_batch_clear(struct store_batch *b)
 	b->n = 0;
 }
 
+void store_batch_reuse(struct store_batch *b)
+{
+	buf_truncate(&b->ops, 0);
+	b->n = 0;
+}
+
 static int batch_add(struct store_batch *b, const struct op_head *head, const void *key,
 		     const void *value)
 {

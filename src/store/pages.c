@@ -39,9 +39,9 @@ void pages_find(struct pages *p, int fd)
 		(void)fclose(maps);
 }
 
-void pages_touched(struct pages *p, size_t bytes)
+void pages_touched(struct pages *p, size_t bytes, size_t keep)
 {
-	if (atomic_fetch_add(&p->touched, bytes) + bytes < PAGES_KEEP_BYTES)
+	if (atomic_fetch_add(&p->touched, bytes) + bytes < keep)
 		return;
 	atomic_store(&p->touched, 0);
 	if (p->map)

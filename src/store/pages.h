@@ -10,8 +10,9 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-enum {
-	PAGES_KEEP_BYTES = 256 * 1024, /* of keys and values gone through between two returns */
+enum { /* bytes of keys and values that may be gone through between two returns */
+       PAGES_KEEP_BUSY = 256 * 1024,
+       PAGES_KEEP_IDLE = 16 * 1024, /* with nothing left to do */
 };
 
 struct pages {
@@ -23,5 +24,6 @@ struct pages {
 /* Finds the map of this file, after it was mapped and whenever it has moved. */
 void pages_find(struct pages *p, int fd);
 
-/* So many bytes of keys and values have been read or written.  Any thread. */
-void pages_touched(struct pages *p, size_t bytes);
+/* So many more bytes of keys and values have been read or written; gives the pages back when there
+ * are `keep` by now.  Any thread. */
+void pages_touched(struct pages *p, size_t bytes, size_t keep);

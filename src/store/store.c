@@ -263,11 +263,16 @@ int store_apply(struct store *s, const struct store_batch *b, struct err *e)
 	ASSERT(!applying);
 	const int rc = apply_txn(s, b);
 	atomic_store(&s->applying, false);
-	pages_touched(&s->pages, buf_len(&b->ops));
+	pages_touched(&s->pages, buf_len(&b->ops), PAGES_KEEP_BUSY);
 	if (rc != 0)
 		return apply_fail(s, b, rc, e);
 	atomic_fetch_add(&s->commits, 1);
 	return 0;
+}
+
+void store_rest(struct store *s)
+{
+	pages_touched(&s->pages, 0, PAGES_KEEP_IDLE);
 }
 
 uint64_t store_commits(const struct store *s)
@@ -359,7 +364,7 @@ static int each(struct store *s, enum store_table t, MDB_cursor_op step, store_e
 	}
 	mdb_cursor_close(cursor);
 	read_end(s);
-	pages_touched(&s->pages, bytes);
+	pages_touched(&s->pages, bytes, PAGES_KEEP_BUSY);
 	if (rc == 0 && found != MDB_NOTFOUND)
 		return lmdb_fail(e, found, "iterate");
 	return rc;

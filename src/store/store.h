@@ -68,9 +68,13 @@ int store_batch_del(struct store_batch *b, enum store_table t, const void *key,
 /* Keep at most `keep` records of the table: drops those with the smallest keys. */
 int store_batch_trim(struct store_batch *b, enum store_table t, uint64_t keep) MUST_CHECK;
 void store_batch_clear(struct store_batch *b);
+void store_batch_reuse(struct store_batch *b); /* as clear, and keeps all memory for the next */
 
 /* All of it or nothing.  0; -EFBIG: grow, then again; else ERR_STORE_FULL or ERR_STORE. */
 int store_apply(struct store *s, const struct store_batch *b, struct err *e);
+
+/* Nothing is to be written for now: gives memory back. */
+void store_rest(struct store *s);
 
 /* Doubles the map.  Owner thread, no batch being applied, not from within store_each(). */
 int store_grow(struct store *s, struct err *e);

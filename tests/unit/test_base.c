@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/strv.h"
+#include "base/text.h"
 
 Test(buf, keeps_order_and_refuses_beyond_its_bound)
 {
@@ -430,4 +431,16 @@ Test(log, an_assertion_that_fails_lets_the_held_lines_out)
 	cr_assert(WIFSIGNALED(status));
 	read_stderr(fd, text, sizeof(text));
 	cr_assert_eq(strncmp(text, expected, strlen(expected)), 0, "%s", text);
+}
+
+Test(text, is_cut_where_it_does_not_fit_and_always_ends)
+{
+	char small[4];
+
+	TEXT_SET(small, "abc");
+	cr_assert_str_eq(small, "abc");
+	TEXT_SET(small, "abcd");
+	cr_assert_str_eq(small, "abc");
+	TEXT_SET(small, "");
+	cr_assert_str_eq(small, "");
 }

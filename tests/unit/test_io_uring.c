@@ -13,6 +13,53 @@
 #include "base/cleanup.h"
 #include "tests/unit/io_probe.h"
 
+/* ---- worker threads ---- */
+
+/* What the start's job releases, one byte for each of the others. */
+static int gate[2];
+
+enum {
+	SLOW_JOBS = 4 * IO_LANE_THREADS,
+};
+
+static int wait_for_the_start(void *arg, const bool *cancelled)
+{
+	char byte;
+
+	(void)arg;
+	(void)cancelled;
+	return (int)read(gate[0], &byte, 1);
+}
+
+static int open_the_gate(void *arg, const bool *cancelled)
+{
+	static const char bytes[SLOW_JOBS];
+
+	(void)arg;
+	(void)cancelled;
+	return (int)write(gate[1], bytes, sizeof(bytes));
+}
+
+Test(io_work, a_start_does_not_wait_behind_slow_jobs, .timeout = 60)
+{
+	struct probe *p = probe_up();
+	struct io_op slow[SLOW_JOBS];
+	struct io_op start;
+
+	cr_assert_eq(pipe2(gate, O_CLOEXEC), 0);
+	for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
+		io_op_init(&slow[i], &p->actor, PROBE_WORK);
+		io_work(p->io, &slow[i], IO_LANE_ANY, wait_for_the_start, NULL);
+	}
+	io_op_init(&start, &p->actor, PROBE_WORK);
+	io_work(p->io, &start, IO_LANE_START, open_the_gate, NULL);
+	PROBE_UNTIL(p, p->n == SLOW_JOBS + 1);
+	cr_assert_eq(start.msg.res, SLOW_JOBS);
+	close(gate[0]);
+	close(gate[1]);
+	probe_down(p);
+}
+
 /* ---- child processes ---- */
 
 struct child_run {
