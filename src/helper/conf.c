@@ -60,13 +60,32 @@ static int uid_count_parse(struct helper_conf *conf, const char *text, struct er
 	return uid_parse("count", text, &conf->uid_count, e);
 }
 
+/* As openat2() resolves it without symbolic links: "/" and names, each once. */
+static int state_dir_parse(struct helper_conf *conf, const char *text, struct err *e)
+{
+	const size_t len = strlen(text);
+	char framed[CONF_PATH_MAX + 2];
+
+	if (len > CONF_PATH_MAX)
+		return err_set(e, ERR_HELPER_CONF, "has %zu bytes, at most %d", len, CONF_PATH_MAX);
+	(void)snprintf(framed, sizeof(framed), "%s/", text);
+	if (text[0] != '/' || len == 1 || strstr(framed, "//") || strstr(framed, "/./") ||
+	    strstr(framed, "/../"))
+		return err_set(e, ERR_HELPER_CONF,
+			       "\"%s\" is no absolute path without \".\", \"..\" and \"//\"", text);
+	memcpy(conf->state_dir, text, len + 1);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*parse)(struct helper_conf *conf, const char *text, struct err *e);
+	bool optional;
 } helper_keys[] = {
-	{ "owner", owner_parse },
-	{ "uid_first", uid_first_parse },
-	{ "uid_count", uid_count_parse },
+	{ "owner", owner_parse, false },
+	{ "uid_first", uid_first_parse, false },
+	{ "uid_count", uid_count_parse, false },
+	{ "state_dir", state_dir_parse, true },
 };
 
 /* ---- sections ---- */
@@ -173,7 +192,7 @@ static int whole_check(const struct reader *r, struct err *e)
 	const uint64_t last = (uint64_t)c->uid_first + c->uid_count - 1;
 
 	for (size_t i = 0; i < ARRAY_LEN(helper_keys); i++)
-		if ((r->seen & BIT(i)) == 0)
+		if ((r->seen & BIT(i)) == 0 && !helper_keys[i].optional)
 			return err_set(e, ERR_HELPER_CONF, "[helper] %s: missing",
 				       helper_keys[i].name);
 	if (c->uid_count == 0 || c->uid_count > HELPER_SLOT_MAX + 1)
@@ -209,7 +228,7 @@ static int file_check(int fd, struct err *e)
 
 static int stream_read(FILE *f, struct helper_conf *ret_conf, struct err *e)
 {
-	struct reader r = { .seen = 0 };
+	struct reader r = { .conf.state_dir = HELPER_STATE_DIR };
 	const int line = ini_parse_file(f, take_line, &r);
 	int rc;
 

@@ -4,6 +4,7 @@
  *   owner = banger              address = 10.97.0.1/16
  *   uid_first = 200000
  *   uid_count = 4096
+ *   state_dir = /var/lib/banger
  *
  * The file must be root's own, regular and writable by nobody else; that is checked on the opened
  * file.  Read once, at start.
@@ -18,12 +19,14 @@
 #include "base/macros.h"
 #include "proto/helper.h"
 
-#define HELPER_CONF "/etc/banger/helper.conf"
+#define HELPER_CONF      "/etc/banger/helper.conf"
+#define HELPER_STATE_DIR "/var/lib/banger" /* where none is configured */
 
 enum {
 	CONF_BRIDGES_MAX = 16,
 	CONF_PREFIX_MIN = 8,
 	CONF_PREFIX_MAX = 30,
+	CONF_PATH_MAX = 160, /* bytes of a path: inih reads lines of 199 */
 };
 
 struct conf_bridge {
@@ -36,6 +39,7 @@ struct helper_conf {
 	uid_t owner;     /* may connect, besides root */
 	uid_t uid_first; /* of slot 0: each slot has a uid of its own */
 	uint32_t uid_count;
+	char state_dir[CONF_PATH_MAX + 1]; /* the daemon's: images/ and vms/ are below it */
 	struct conf_bridge bridges[CONF_BRIDGES_MAX];
 	uint32_t nbridges;
 };

@@ -395,6 +395,13 @@ def every_bad_line_is_named():
     for text, *words in (
             (good.replace("uid_first = 200000", "uid_first = 2e5"), "line 3", "uid_first", "2e5"),
             (good.replace("uid_first = 200000", "uid_first = -1"), "line 3", "uid_first", "-1"),
+            (good.replace("uid_count = 4096", "uid_count = 4096\nstate_dir = var/lib"), "line 5", "state_dir", "absolute"),
+            (good.replace("uid_count = 4096", "uid_count = 4096\nstate_dir = /"), "line 5", "state_dir", "absolute"),
+            (good.replace("uid_count = 4096", "uid_count = 4096\nstate_dir = /var/../etc"), "line 5", "state_dir", "absolute"),
+            (good.replace("uid_count = 4096", "uid_count = 4096\nstate_dir = /var/lib/."), "line 5", "state_dir", "absolute"),
+            (good.replace("uid_count = 4096", "uid_count = 4096\nstate_dir = /var//lib"), "line 5", "state_dir", "absolute"),
+            (good.replace("uid_count = 4096", "uid_count = 4096\nstate_dir = /var/lib/"), "line 5", "state_dir", "absolute"),
+            (good.replace("uid_count = 4096", "uid_count = 4096\nstate_dir = /" + "x" * 160), "line 5", "state_dir", "at most 160"),
             (good.replace("uid_first = 200000", "uid_first = 0"), "uid_first", "1.."),
             (good.replace("uid_first = 200000", "uid_first = 60000").replace("4096", "9000"), "uid_first", "range"),
             (good.replace("uid_first = 200000", "uid_first = 65000"), "uid_first", "range"),
