@@ -39,6 +39,7 @@ struct options {
 	const char *state, *tail_lines;
 	bool follow, vmm_log;
 	bool trace;
+	bool no_probe;
 	/* commands in a guest */
 	bool interactive, tty, no_stdin;
 	struct strv env;
@@ -109,6 +110,7 @@ enum option {
 	OPT_FOLLOW,
 	OPT_TAIL,
 	OPT_VMM_LOG,
+	OPT_NO_PROBE,
 	OPT_INTERACTIVE,
 	OPT_TTY,
 	OPT_NO_STDIN,

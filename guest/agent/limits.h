@@ -20,5 +20,7 @@ enum {
 	FLUSH_GRACE_MS = 1000, /* for the answer to "poweroff" to leave */
 	PORT_WAIT_MS = 60000,  /* for the virtio-serial port to appear */
 
+	SOCKET_LINKS_MAX = 65536, /* descriptors looked at to find the processes behind ports */
+
 	EVENTS_MAX = 64, /* taken from epoll at once */
 };

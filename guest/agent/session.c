@@ -6,6 +6,8 @@
 
 #include "base/assert.h"
 #include "guest/agent/exec.h"
+#include "guest/agent/ports.h"
+#include "guest/agent/stats.h"
 #include "guest/agent/status.h"
 #include "guest/agent/watch.h"
 
@@ -73,7 +75,7 @@ static int reply_result(struct session *s, const struct wire *request, const str
 	struct buf body;
 	int rc;
 
-	buf_init(&body, FRAME_ROOM);
+	buf_init(&body, WIRE_CHUNK_MAX);
 	rc = schema_encode(schema, result, &body);
 	if (rc == 0) {
 		w.body = (struct wire_span){ buf_data(&body), buf_len(&body) };
@@ -112,6 +114,30 @@ static int method_status(struct session *s, const struct wire *request, struct e
 		return rc;
 	status_read(&status);
 	return reply_result(s, request, &guest_status_schema, &status, e);
+}
+
+static int method_stats(struct session *s, const struct wire *request, struct err *e)
+{
+	struct guest_stats stats;
+	const int rc = no_args(request, e);
+
+	if (rc < 0)
+		return rc;
+	stats_read(&stats);
+	return reply_result(s, request, &guest_stats_schema, &stats, e);
+}
+
+static int method_ports(struct session *s, const struct wire *request, struct err *e)
+{
+	struct guest_ports ports = { 0 };
+	int rc = no_args(request, e);
+
+	if (rc == 0)
+		rc = ports_read(&ports, e);
+	if (rc == 0)
+		rc = reply_result(s, request, &guest_ports_schema, &ports, e);
+	schema_fini(&guest_ports_schema, &ports);
+	return rc;
 }
 
 /* Methods that are children: their arguments, and how one begins. */
@@ -177,7 +203,8 @@ static int method_poweroff(struct session *s, const struct wire *request, struct
 /* Each replies by itself, now or when a command ends, or returns the error to be replied. */
 static int (*const methods[GUEST_METHOD_NMETHODS])(struct session *s, const struct wire *request,
 						   struct err *e) = {
-	[GUEST_METHOD_STATUS] = method_status,   [GUEST_METHOD_EXEC] = method_exec,
+	[GUEST_METHOD_STATUS] = method_status,   [GUEST_METHOD_STATS] = method_stats,
+	[GUEST_METHOD_PORTS] = method_ports,     [GUEST_METHOD_EXEC] = method_exec,
 	[GUEST_METHOD_COPY_IN] = method_copy_in, [GUEST_METHOD_COPY_OUT] = method_copy_out,
 	[GUEST_METHOD_SYNC] = method_sync,       [GUEST_METHOD_POWEROFF] = method_poweroff,
 };

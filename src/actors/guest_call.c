@@ -53,6 +53,7 @@ static struct op *call_free(struct guest_link *l, struct guest_call *c)
 {
 	struct op *op = c->op;
 
+	io_timer_cancel(l->env->io, &c->deadline);
 	list_remove(&c->link);
 	l->ncalls--;
 	l->stdin_budget -= c->in_window;
@@ -233,6 +234,45 @@ void guest_link_call(struct guest_link *l, struct op *op, const struct strv *env
 	guest_link_watch(l);
 }
 
+void guest_link_question(struct guest_link *l, struct op *op, enum guest_method m,
+			 uint32_t deadline_ms)
+{
+	struct guest_call *c = calloc(1, sizeof(*c));
+	struct err e = { 0 };
+	int rc = c ? call_admit(l, &e) : err_set(&e, ERR_HOST_MEMORY, "question");
+
+	if (rc == 0 && guest_link_ask(l, m, NULL, &c->id) < 0)
+		rc = err_set(&e, ERR_HOST_MEMORY, "question");
+	if (rc < 0) {
+		free(c);
+		op_fail(l->env, op, &e);
+		return;
+	}
+	c->op = op;
+	c->question = true;
+	c->asked = m;
+	c->asked_us = io_now_us(l->env->io);
+	io_timer_init(&c->deadline, l->owner, MSG_TIMER);
+	io_timer_set(l->env->io, &c->deadline, deadline_ms, 0);
+	list_append(&l->calls, &c->link);
+	l->ncalls++;
+}
+
+void guest_call_timer(struct guest_link *l, const struct msg *m)
+{
+	struct err why = { 0 };
+
+	list_for_each (n, &l->calls) {
+		struct guest_call *c = list_entry(n, struct guest_call, link);
+
+		if (m != &c->deadline.msg)
+			continue;
+		err_set(&why, ERR_TIMEOUT, "the guest's agent gave no answer");
+		call_abandon(l, c, &why);
+		return;
+	}
+}
+
 /* ---- credit, both ways ---- */
 
 /* Grants the client what the agent has granted us, a window's worth at a time. */
@@ -373,31 +413,38 @@ int guest_link_stray(struct guest_link *l, size_t bytes, struct err *e)
 	return 0;
 }
 
-/* The result is of one of these, as the method has it. */
-union call_result {
-	struct exec_result exec;
-	struct copy_result copy;
-};
+/* The answer is not at odds with its schema, whatever it says. */
+static void call_answered(struct guest_link *l, struct guest_call *c, const struct wire *w)
+{
+	const bool question = c->question;
+	const struct schema *schema = question ? guest_methods[c->asked].result
+					       : client_methods[c->op->method].result;
+	const uint64_t took_us = io_now_us(l->env->io) - c->asked_us;
+	struct op *op = call_free(l, c);
+	CLEANUP_FREE void *result = calloc(1, schema->size);
+	struct err why = { 0 };
+
+	if (!result)
+		err_set(&why, ERR_HOST_MEMORY, "answer of the guest");
+	else if (w->failed)
+		wire_error_get(w, &why);
+	else if (schema_decode(schema, w->body.data, w->body.len, result, &why) == 0 && !question)
+		op_done(l->env, op, schema, result);
+	else if (!why.code)
+		l->ops->answered(l, op, result, took_us);
+	if (why.code)
+		op_fail(l->env, op, &why);
+	else
+		schema_fini(schema, result);
+}
 
 int guest_call_reply(struct guest_link *l, const struct wire *w, struct err *e)
 {
 	struct guest_call *c = call_by_id(l, w->id);
-	union call_result r = { 0 };
-	struct err why = { 0 };
 
 	if (!c)
 		return guest_link_stray(l, w->body.len, e);
-	struct op *op = call_free(l, c);
-	const struct schema *schema = client_methods[op->method].result;
-	ASSERT(schema->size <= sizeof(r));
-	if (w->failed) {
-		wire_error_get(w, &why);
-		op_fail(l->env, op, &why);
-	} else if (schema_decode(schema, w->body.data, w->body.len, &r, &why) < 0) {
-		op_fail(l->env, op, &why);
-	} else {
-		op_done(l->env, op, schema, &r);
-	}
+	call_answered(l, c, w);
 	return 0;
 }
 

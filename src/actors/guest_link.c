@@ -18,7 +18,7 @@ enum {
 void guest_link_init(struct guest_link *l, struct env *env, const struct actor *owner,
 		     const struct guest_link_ops *ops)
 {
-	*l = (struct guest_link){ .env = env, .log = &owner->log, .ops = ops };
+	*l = (struct guest_link){ .env = env, .owner = owner, .log = &owner->log, .ops = ops };
 	l->frame_max = GUEST_FRAME_MAX;
 	buf_init(&l->in, FRAME_HEAD + GUEST_FRAME_MAX);
 	list_init(&l->calls);
@@ -398,4 +398,6 @@ void guest_link_timer(struct guest_link *l, const struct msg *m)
 		timer_fired(l);
 	else if (m == &l->again.msg)
 		guest_link_read(l);
+	else
+		guest_call_timer(l, m);
 }

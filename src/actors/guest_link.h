@@ -19,9 +19,12 @@
 #include "proto/sync.h"
 
 struct guest_link;
+struct guest_call;
 
 struct guest_link_ops {
 	void (*up)(struct guest_link *l); /* hello and status have come: l->status */
+	/* A question was answered: the op is the VM's, and `result` of the guest's method. */
+	void (*answered)(struct guest_link *l, struct op *op, const void *result, uint64_t took_us);
 	void (*down)(struct guest_link *l,
 		     const struct err *why); /* hung up; commands have failed */
 };
@@ -34,11 +37,15 @@ enum guest_phase {
 	GUEST_RESTING,  /* it broke the protocol: not listened to until the timer fires */
 };
 
-/* One request under way in the guest: a command or a copy, with its streams. */
+/* One request under way in the guest: a command or a copy, with its streams; or a question. */
 struct guest_call {
 	struct list_node link; /* guest_link.calls */
 	struct op *op;         /* owned until it goes home */
 	uint32_t id;           /* of the request on the agent's channel */
+	bool question;
+	enum guest_method asked;  /* of a question */
+	uint64_t asked_us;        /* reactor's clock */
+	struct io_timer deadline; /* of a question */
 	/* stdout and stderr, by stream */
 	uint64_t window[WIRE_NSTREAMS]; /* bytes that the agent may still send */
 	uint64_t owed[WIRE_NSTREAMS];   /* credit of the client, not yet passed on */
@@ -52,6 +59,7 @@ struct guest_call {
 
 struct guest_link {
 	struct env *env;           /* borrowed */
+	const struct actor *owner; /* borrowed: the VM */
 	const struct log_ctx *log; /* borrowed */
 	struct io_stream *stream;  /* borrowed from the VM; NULL when away */
 	const struct guest_link_ops *ops;
@@ -95,6 +103,9 @@ int guest_link_poweroff(struct guest_link *l);
 /* Takes the op, a command or a copy: it is answered when that has ended.  Refused at once when the
  * agent is not up.  `env` is the VM's: what the request says of the same variable counts. */
 void guest_link_call(struct guest_link *l, struct op *op, const struct strv *env);
+/* Takes the op: ops->answered() finishes it, unless there is no answer within the deadline. */
+void guest_link_question(struct guest_link *l, struct op *op, enum guest_method m,
+			 uint32_t deadline_ms);
 /* Bytes, credit, signals from the client; ignored when the command has ended. */
 void guest_link_chunk(struct guest_link *l, const struct chunk_msg *m);
 bool guest_link_cancel(struct guest_link *l, uint64_t serial);
@@ -109,6 +120,7 @@ int guest_link_stray(struct guest_link *l, size_t bytes, struct err *e);
 void guest_link_watch(struct guest_link *l); /* there are calls: notice when the agent hangs */
 void guest_calls_fail(struct guest_link *l, const struct err *why);
 void guest_calls_drained(struct guest_link *l); /* the agent has read: pass credit on */
+void guest_call_timer(struct guest_link *l, const struct msg *m);
 int guest_call_reply(struct guest_link *l, const struct wire *w, struct err *e);
 int guest_call_data(struct guest_link *l, const struct wire *w, struct err *e);
 int guest_call_credit(struct guest_link *l, const struct wire *w, struct err *e);

@@ -74,6 +74,10 @@ enum {
 			    << 10, /* said of nothing that is under way, besides what was granted */
 	LINK_NOISE_MAX = 4 << 20,  /* read between our hello and its answer */
 
+	GUEST_ASK_MS = 5000,       /* default: for the agent's answer to a question */
+	HEALTH_MEMORY_PERCENT = 5, /* available: less is a problem */
+	HEALTH_DISK_PERCENT = 5,
+
 	JOBS_MAX = 4, /* image and kernel jobs at once */
 	JOBS_QUEUE_MAX = 64,
 	IMAGES_MAX = 256,

@@ -164,8 +164,8 @@ static bool is_repetition(struct node *n, struct op *op)
 	return settled; /* else it was cut short: it goes on now */
 }
 
-/* What streams is served by its VM. */
-static void stream(struct node *n, struct op *op)
+/* What is for a guest is served by its VM. */
+static void ask_guest(struct node *n, struct op *op)
 {
 	struct err e = { 0 };
 	struct vm *vm;
@@ -226,7 +226,10 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_VM_EXEC:
 	case METHOD_VM_COPY_IN:
 	case METHOD_VM_COPY_OUT:
-		stream(n, op);
+	case METHOD_VM_PING:
+	case METHOD_VM_HEALTH:
+	case METHOD_VM_PORTS:
+		ask_guest(n, op);
 		return;
 	case METHOD_WATCH:
 		node_watch(n, op);
@@ -309,7 +312,7 @@ static void cancel_op(struct node *n, struct op *op)
 		accel_forget(&op->accel);
 	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT || op->method == METHOD_INFO)
 		op_fail(n->env, op, &e);
-	else if (op_window(op))
+	else if (op_ref(op))
 		IGNORE(post_serial(n->env->actors, op->at, MSG_CANCEL, op->serial, n->actor.id) <
 		       0);
 	else if (op->fleet)

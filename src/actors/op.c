@@ -53,14 +53,20 @@ uint32_t *op_window(const struct op *op)
 	}
 }
 
+static bool asks_guest(enum client_method m)
+{
+	return client_methods[m].args == &guest_ask_args_schema;
+}
+
 /* The first member of each of them. */
 static_assert(offsetof(struct exec_args, ref) == 0, "op_ref() reads it there");
 static_assert(offsetof(struct copy_in_args, ref) == 0, "op_ref() reads it there");
 static_assert(offsetof(struct copy_out_args, ref) == 0, "op_ref() reads it there");
+static_assert(offsetof(struct guest_ask_args, ref) == 0, "op_ref() reads it there");
 
 const char *op_ref(const struct op *op)
 {
-	return op_window(op) ? op->args : NULL;
+	return op_window(op) || asks_guest(op->method) ? op->args : NULL;
 }
 
 static void op_drop(struct msg *m)

@@ -62,8 +62,9 @@ bool op_is_durable(enum client_method m);
 /* Which are answered from memory, at once, with an answer that may be large. */
 bool op_is_question(enum client_method m);
 
-/* A method that streams has a window in its arguments, and its VM in `ref`; NULL for others. */
+/* A method that streams has a window in its arguments; NULL for others. */
 uint32_t *op_window(const struct op *op);
+/* The VM that a method is for which its guest answers; NULL for others. */
 const char *op_ref(const struct op *op);
 
 struct op *op_create(struct env *env, enum client_method m);

@@ -174,6 +174,10 @@ extern const struct step vm_stop_steps[];
 void vm_stop_begin(struct vm *vm);
 bool vm_powering_off(const struct vm *vm);
 
+/* vm_ask.c: what clients ask of the guest */
+void vm_question(struct vm *vm, struct op *op); /* by vm_exec(), once it may */
+void vm_answered(struct vm *vm, struct op *op, const void *result, uint64_t took_us);
+
 /* vm_streams.c: console, control and agent channels */
 void vm_stream_event(struct vm *vm, enum vmm_socket s);
 int vm_control_call(struct vm *vm, enum vmm_call call);

@@ -58,6 +58,14 @@ static struct msg *unpark(struct vm *vm, struct list_node *n)
 	return list_entry(n, struct msg, link);
 }
 
+static void begin(struct vm *vm, struct op *op)
+{
+	if (op_window(op))
+		guest_link_call(&vm->run->link, op, &vm->rec.spec.env);
+	else
+		vm_question(vm, op);
+}
+
 void vm_exec(struct vm *vm, struct op *op)
 {
 	if (!fsm_accepts(&vm->fsm, VERB_EXEC))
@@ -67,7 +75,7 @@ void vm_exec(struct vm *vm, struct op *op)
 		op_refuse(vm->env, op, ERR_GUEST_NO_AGENT, "vm %s runs image \"%s\"",
 			  vm->rec.spec.name, vm->rec.spec.image);
 	else if (!is_expected(vm))
-		guest_link_call(&vm->run->link, op, &vm->rec.spec.env);
+		begin(vm, op);
 	else if (!park(vm, &op->msg))
 		op_refuse(vm->env, op, ERR_BUSY, "%d wait for the guest's agent already",
 			  (int)EARLY_MAX);

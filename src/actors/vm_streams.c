@@ -146,6 +146,11 @@ static void link_up(struct guest_link *l)
 	vm_ready(vm);
 }
 
+static void link_answered(struct guest_link *l, struct op *op, const void *result, uint64_t took_us)
+{
+	vm_answered(container_of(l, struct vm_run, link)->vm, op, result, took_us);
+}
+
 /* The agent's channel was hung up, by it or by us.  Commands have failed; the VM itself runs on,
  * and the next start of the daemon or of the VM connects again. */
 static void link_down(struct guest_link *l, const struct err *why)
@@ -157,4 +162,8 @@ static void link_down(struct guest_link *l, const struct err *why)
 		io_stream_close(run->vm->env->io, &run->stream[VMM_SOCKET_AGENT], 0);
 }
 
-const struct guest_link_ops vm_link_ops = { .up = link_up, .down = link_down };
+const struct guest_link_ops vm_link_ops = {
+	.up = link_up,
+	.answered = link_answered,
+	.down = link_down,
+};

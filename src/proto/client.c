@@ -203,6 +203,64 @@ static const struct field copy_result_fields[] = {
 	FIELD(struct copy_result, bytes,   FIELD_U64, false, 0, 0, "of files, holes included"),
 };
 const struct schema copy_result_schema = SCHEMA_OPEN("copy_result", struct copy_result, copy_result_fields);
+static const struct field guest_ask_args_fields[] = {
+	FIELD(struct guest_ask_args, ref,         FIELD_STR, true,  1, 0, "a name, an id or its unique beginning"),
+	FIELD(struct guest_ask_args, deadline_ms, FIELD_U32, false, 1, DEADLINE_MS_MAX, "gives up with `timeout`; absent: 5000"),
+};
+const struct schema guest_ask_args_schema = SCHEMA("guest_ask_args", struct guest_ask_args, guest_ask_args_fields);
+
+static const struct field ping_result_fields[] = {
+	FIELD(struct ping_result, id,            FIELD_VM_ID, true,  0, 0, "of the VM"),
+	FIELD(struct ping_result, name,          FIELD_STR,   true,  1, 0, "of the VM"),
+	FIELD(struct ping_result, agent,         FIELD_STR,   false, 0, 0, "version of the agent"),
+	FIELD(struct ping_result, round_trip_us, FIELD_U64,   false, 0, 0, "from the daemon to the agent and back"),
+};
+const struct schema ping_result_schema = SCHEMA_OPEN("ping_result", struct ping_result, ping_result_fields);
+
+static const struct field guest_stats_fields[] = {
+	FIELD(struct guest_stats, uptime_ms,              FIELD_U64,  false, 0, 0, "since the guest's boot"),
+	FIELD(struct guest_stats, load_milli,             FIELD_U64,  false, 0, 0, "thousandths of runnable processes, over the last minute"),
+	FIELD(struct guest_stats, processes,              FIELD_U32,  false, 0, 0, "threads, as the kernel counts them"),
+	FIELD(struct guest_stats, memory_bytes,           FIELD_U64,  false, 0, 0, "that the kernel manages"),
+	FIELD(struct guest_stats, memory_available_bytes, FIELD_U64,  false, 0, 0, "of that, for new processes"),
+	FIELD(struct guest_stats, disk_bytes,             FIELD_U64,  false, 0, 0, "of the root file system"),
+	FIELD(struct guest_stats, disk_available_bytes,   FIELD_U64,  false, 0, 0, "of that, free"),
+	FIELD(struct guest_stats, disk_read_only,         FIELD_BOOL, false, 0, 0, "it cannot be written"),
+	FIELD(struct guest_stats, rx_bytes,               FIELD_U64,  false, 0, 0, "received by its network interfaces since its boot"),
+	FIELD(struct guest_stats, tx_bytes,               FIELD_U64,  false, 0, 0, "sent by them"),
+};
+const struct schema guest_stats_schema = SCHEMA_OPEN("guest_stats", struct guest_stats, guest_stats_fields);
+
+static const struct field vm_health_fields[] = {
+	FIELD(struct vm_health, id,            FIELD_VM_ID, true,  0, 0, "of the VM"),
+	FIELD(struct vm_health, name,          FIELD_STR,   true,  1, 0, "of the VM"),
+	FIELD(struct vm_health, state,         FIELD_STR,   true,  1, 0, "healthy or degraded"),
+	FIELD(struct vm_health, problems,      FIELD_TEXT,  false, 0, 0, "why it is degraded"),
+	FIELD(struct vm_health, boot_id,       FIELD_STR,   false, 0, 0, "of the guest"),
+	FIELD(struct vm_health, kernel,        FIELD_TEXT,  false, 0, 0, "as uname -r says it"),
+	FIELD(struct vm_health, os,            FIELD_TEXT,  false, 0, 0, "PRETTY_NAME of os-release"),
+	FIELD(struct vm_health, round_trip_us, FIELD_U64,   false, 0, 0, "from the daemon to the agent and back"),
+	FIELD_SUB(struct vm_health, guest,     FIELD_STRUCT, true, 0, 0, &guest_stats_schema, "as the guest says"),
+};
+const struct schema vm_health_schema = SCHEMA_OPEN("vm_health", struct vm_health, vm_health_fields);
+
+static const struct field vm_port_fields[] = {
+	FIELD(struct vm_port, proto,    FIELD_STR,  true,  1, 0, "tcp or udp"),
+	FIELD(struct vm_port, address,  FIELD_STR,  true,  1, 0, "in the guest"),
+	FIELD(struct vm_port, port,     FIELD_U32,  true,  1, UINT16_MAX, "in the guest"),
+	FIELD(struct vm_port, pid,      FIELD_U32,  false, 0, 0, "in the guest; absent where no process was found"),
+	FIELD(struct vm_port, process,  FIELD_TEXT, false, 0, 0, "its name"),
+	FIELD(struct vm_port, endpoint, FIELD_STR,  false, 0, 0, "address and port of the host that reach it; absent unless it is published"),
+};
+const struct schema vm_port_schema = SCHEMA_OPEN("vm_port", struct vm_port, vm_port_fields);
+
+static const struct field vm_ports_fields[] = {
+	FIELD(struct vm_ports, id,        FIELD_VM_ID, true,  0, 0, "of the VM"),
+	FIELD(struct vm_ports, name,      FIELD_STR,   true,  1, 0, "of the VM"),
+	FIELD_SUB(struct vm_ports, ports, FIELD_LIST,  false, 0, GUEST_PORTS_MAX, &vm_port_schema, "by protocol and port"),
+	FIELD(struct vm_ports, omitted,   FIELD_U32,   false, 0, 0, "that were too many to be told"),
+};
+const struct schema vm_ports_schema = SCHEMA_OPEN("vm_ports", struct vm_ports, vm_ports_fields);
 
 static const struct field op_args_fields[] = {
 	FIELD(struct op_args, op_id, FIELD_OP_ID, true, 0, 0, "of the operation"),

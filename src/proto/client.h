@@ -41,6 +41,8 @@ enum {
 	CONFIG_FILES_MAX = 4,
 	CONFIG_PROBLEMS_MAX = 64,
 	WATCH_TYPES_MAX = 8,
+	GUEST_PORTS_MAX = 256, /* rows of one vm.ports reply */
+	ADDRESS_MAX = 45,      /* characters of an IPv6 address */
 	PACKAGES_MAX = 1024,
 	TTY_CELLS_MAX = WIRE_CELLS_MAX,
 	DEADLINE_MS_MAX = DURATION_MS_MAX,
@@ -71,6 +73,9 @@ enum {
 	METHOD(VM_EXEC,      "vm.exec",       exec_args_schema,   exec_result_schema,   "runs a command; streams")        \
 	METHOD(VM_COPY_IN,   "vm.copy_in",    copy_in_args_schema,  copy_result_schema, "unpacks a tar archive in a VM; streams") \
 	METHOD(VM_COPY_OUT,  "vm.copy_out",   copy_out_args_schema, copy_result_schema, "packs files of a VM as a tar archive; streams") \
+	METHOD(VM_PING,      "vm.ping",       guest_ask_args_schema, ping_result_schema,"asks the guest's agent for a word") \
+	METHOD(VM_HEALTH,    "vm.health",     guest_ask_args_schema, vm_health_schema,  "how the guest is, and what is wrong") \
+	METHOD(VM_PORTS,     "vm.ports",      guest_ask_args_schema, vm_ports_schema,   "who listens in the guest")       \
 	METHOD(OP_SHOW,      "op.show",       op_args_schema,     op_view_schema,       "one operation with its steps")   \
 	METHOD(OP_WAIT,      "op.wait",       op_wait_args_schema,op_view_schema,       "answers when the operation has ended") \
 	METHOD(OP_LIST,      "op.list",       none_schema,        op_list_result_schema,"operations under way, and the latest") \
@@ -343,6 +348,65 @@ struct copy_result {
 	uint64_t bytes;   /* of files, holes included */
 };
 extern const struct schema copy_result_schema;
+struct guest_ask_args {
+	char ref[REF_MAX + 1];
+	uint32_t deadline_ms; /* 0: default */
+};
+extern const struct schema guest_ask_args_schema;
+
+struct ping_result {
+	vm_id id;
+	char name[VM_NAME_MAX + 1];
+	char agent[32]; /* version of the agent */
+	uint64_t round_trip_us;
+};
+extern const struct schema ping_result_schema;
+
+/* What a guest says of itself. */
+struct guest_stats {
+	uint64_t uptime_ms;
+	uint64_t load_milli; /* runnable processes over the last minute, in thousandths */
+	uint32_t processes;
+	uint64_t memory_bytes;
+	uint64_t memory_available_bytes;
+	uint64_t disk_bytes; /* of the root file system */
+	uint64_t disk_available_bytes;
+	bool disk_read_only;
+	uint64_t rx_bytes, tx_bytes; /* of all interfaces but loopback, since its boot */
+};
+extern const struct schema guest_stats_schema;
+
+struct vm_health {
+	vm_id id;
+	char name[VM_NAME_MAX + 1];
+	char state[16];              /* "healthy" or "degraded" */
+	char problems[ERR_TEXT_MAX]; /* why it is degraded */
+	char boot_id[40];
+	char kernel[128];
+	char os[128];
+	uint64_t round_trip_us;
+	struct guest_stats guest;
+};
+extern const struct schema vm_health_schema;
+
+/* A socket in the guest that takes connections or datagrams. */
+struct vm_port {
+	char proto[8]; /* "tcp" or "udp" */
+	char address[ADDRESS_MAX + 1];
+	uint32_t port;
+	uint32_t pid; /* 0: of no process that was found */
+	char process[32];
+	char endpoint[ADDRESS_MAX + 8]; /* of the host, where it is published: "127.0.0.1:8080" */
+};
+extern const struct schema vm_port_schema;
+
+struct vm_ports {
+	vm_id id;
+	char name[VM_NAME_MAX + 1];
+	struct seq ports; /* struct vm_port */
+	uint32_t omitted; /* beyond GUEST_PORTS_MAX */
+};
+extern const struct schema vm_ports_schema;
 
 struct op_args {
 	struct op_id op_id;

@@ -28,6 +28,20 @@ static const struct field guest_copy_out_args_fields[] = {
 	FIELD(struct guest_copy_out_args, window, FIELD_U32,   false, 1, WIRE_CREDIT_MAX, "first credit of stdout and stderr each, bytes; absent: 262144"),
 };
 const struct schema guest_copy_out_args_schema = SCHEMA("guest_copy_out_args", struct guest_copy_out_args, guest_copy_out_args_fields);
+static const struct field guest_port_fields[] = {
+	FIELD(struct guest_port, proto,   FIELD_STR,  true,  1, 0, "tcp or udp"),
+	FIELD(struct guest_port, address, FIELD_STR,  true,  1, 0, "that it listens on"),
+	FIELD(struct guest_port, port,    FIELD_U32,  true,  1, UINT16_MAX, "that it listens on"),
+	FIELD(struct guest_port, pid,     FIELD_U32,  false, 0, 0, "absent where no process was found"),
+	FIELD(struct guest_port, process, FIELD_TEXT, false, 0, 0, "its name"),
+};
+const struct schema guest_port_schema = SCHEMA_OPEN("guest_port", struct guest_port, guest_port_fields);
+
+static const struct field guest_ports_fields[] = {
+	FIELD_SUB(struct guest_ports, ports, FIELD_LIST, false, 0, GUEST_PORTS_MAX, &guest_port_schema, "by protocol and port"),
+	FIELD(struct guest_ports, omitted,   FIELD_U32,  false, 0, 0, "that were too many to be told"),
+};
+const struct schema guest_ports_schema = SCHEMA_OPEN("guest_ports", struct guest_ports, guest_ports_fields);
 
 static const struct field guest_status_fields[] = {
 	FIELD(struct guest_status, boot_id,   FIELD_STR,  true,  1, 0, "of /proc/sys/kernel/random"),

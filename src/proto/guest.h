@@ -35,6 +35,8 @@ enum {
 	METHOD(EXEC,     "exec",     guest_exec_args_schema, exec_result_schema,  "runs a command; streams") \
 	METHOD(COPY_IN,  "copy_in",  guest_copy_in_args_schema, copy_result_schema, "unpacks a tar archive; streams") \
 	METHOD(COPY_OUT, "copy_out", guest_copy_out_args_schema, copy_result_schema, "packs files as a tar archive; streams") \
+	METHOD(STATS,    "stats",    none_schema,           guest_stats_schema,  "memory, disk, load and network so far") \
+	METHOD(PORTS,    "ports",    none_schema,           guest_ports_schema,  "who listens")           \
 	METHOD(SYNC,     "sync",     none_schema,           none_schema,         "sync(2) has returned")   \
 	METHOD(POWEROFF, "poweroff", none_schema,           none_schema,         "answered, then powers off")
 /* clang-format on */
@@ -75,6 +77,20 @@ struct guest_copy_out_args {
 	uint32_t window;
 };
 extern const struct schema guest_copy_out_args_schema;
+struct guest_port {
+	char proto[8];
+	char address[ADDRESS_MAX + 1];
+	uint32_t port;
+	uint32_t pid;
+	char process[32];
+};
+extern const struct schema guest_port_schema;
+
+struct guest_ports {
+	struct seq ports; /* struct guest_port */
+	uint32_t omitted;
+};
+extern const struct schema guest_ports_schema;
 
 struct guest_status {
 	char boot_id[40]; /* /proc/sys/kernel/random/boot_id */

@@ -139,11 +139,27 @@ def a_published_port(s):
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:
             assert c.recv(100) == b"g"
+    rows = [r for r in s.json("vm", "ports", "g") if r["port"] == 80]
+    assert [(r["proto"], r["process"], r["endpoint"], r["http_status"]) for r in rows] == \
+        [("tcp", "perl", f"127.0.0.1:{s.port}", 0)], rows
     p = s.run("vm", "create", "--name", "late", "--memory", "256M", "--publish", f"{s.port}:80", check=False)
     assert p.returncode != 0 and str(s.port) in p.stderr, p.stderr
     s.run("vm", "delete", "-f", "late")
     server.terminate()
     server.communicate(timeout=PATIENCE_S)
+
+
+def the_guest_says_how_it_is(s):
+    the_g(s)
+    assert 0 < s.json("vm", "ping", "g")[0]["round_trip_us"] < PATIENCE_S * 10**6
+    h = s.json("vm", "health", "g")[0]
+    guest = h["guest"]
+    assert h["state"] == "healthy" and h["os"].startswith("Debian GNU/Linux 12") and h["kernel"].startswith("6."), h
+    assert h["boot_id"] == s.exec("g", "cat", BOOT_ID).strip(), h
+    assert 64 << 20 < guest["memory_bytes"] and 0 < guest["memory_available_bytes"] < guest["memory_bytes"], guest
+    blocks, size = s.exec("g", "stat", "-f", "-c", "%b %S", "/").split()
+    assert guest["disk_bytes"] == int(blocks) * int(size) and not guest["disk_read_only"], guest
+    assert guest["uptime_ms"] > 0 and guest["processes"] > 3 and guest["rx_bytes"] > 0, guest
 
 
 def what_was_written_survives_a_stop(s):
@@ -266,6 +282,6 @@ def no_sockets_are_left(s):
 banger_session.needs_qemu()
 banger_session.main([
     the_status_of_the_command, the_guest_of_these_stories, arguments_arrive_as_they_are, statuses, outputs_apart,
-    standard_input, signals_pass_through, a_published_port, what_was_written_survives_a_stop, boot_id,
+    standard_input, signals_pass_through, a_published_port, the_guest_says_how_it_is, what_was_written_survives_a_stop, boot_id,
     a_command_when_the_daemon_dies, two_of_one_image, a_guest_that_powers_itself_off, a_guest_whose_kernel_panics,
     a_guest_that_is_killed, the_client_of_eighty_lines, ten_at_once, no_sockets_are_left], session=Guests)

@@ -182,6 +182,24 @@ def cut(agent):
     good(agent)
 
 
+def sick(agent):
+    """A guest that is in a bad way."""
+    agent.greet()
+    ask = agent.request("stats")
+    agent.send(type="reply", id=ask["id"], result={
+        "memory_bytes": 1000, "memory_available_bytes": 39, "disk_bytes": 100, "disk_available_bytes": 50,
+        "disk_read_only": True})
+    agent.fill()
+
+
+def liar(agent):
+    """Ports that cannot be."""
+    agent.greet()
+    ask = agent.request("ports")
+    agent.send(type="reply", id=ask["id"], result={"ports": [{"proto": "tcp", "address": "::", "port": 70000}]})
+    agent.fill()
+
+
 def good(agent):
     os.set_inheritable(agent.fd, True)
     os.execv(os.environ["REAL_AGENT"], ["banger-agent", "--fd", str(agent.fd)])

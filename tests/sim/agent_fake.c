@@ -151,6 +151,9 @@ static void stdin_came(struct agent *a, struct agent_exec *x, const struct wire 
 static void request(struct agent *a, const struct wire *w)
 {
 	const struct none nothing = { 0 };
+	static const struct guest_stats stats = { .memory_bytes = 100,
+						  .memory_available_bytes = 50 };
+	static const struct guest_ports no_ports = { .omitted = 0 };
 	static struct guest_status status = { .hostname = "sim", .agent = "fake" };
 	static struct guest_exec_args args; /* too large for the stack */
 	enum guest_method m;
@@ -168,6 +171,12 @@ static void request(struct agent *a, const struct wire *w)
 			exec_begin(a, w, &args);
 			schema_fini(&guest_exec_args_schema, &args);
 		}
+		break;
+	case GUEST_METHOD_STATS:
+		reply(a, w, &guest_stats_schema, &stats);
+		break;
+	case GUEST_METHOD_PORTS:
+		reply(a, w, &guest_ports_schema, &no_ports);
 		break;
 	case GUEST_METHOD_POWEROFF:
 		reply(a, w, &none_schema, &nothing);

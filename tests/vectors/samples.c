@@ -186,6 +186,52 @@ static const struct guest_copy_out_args guest_copy_out = {
 	.window = 65536,
 };
 static const struct copy_result copied = { .entries = 5003, .bytes = UINT64_C(1) << 33 };
+static const struct guest_ask_args ask_web = { .ref = "web-1", .deadline_ms = 1000 };
+static const struct ping_result pong = {
+	.id = VM_WEB,
+	.name = "web-1",
+	.agent = "0.1.0",
+	.round_trip_us = 412,
+};
+#define STATS                                                                                      \
+	{                                                                                          \
+		.uptime_ms = 5000, .load_milli = 1250, .processes = 93,                            \
+		.memory_bytes = UINT64_C(1) << 30, .memory_available_bytes = 51 << 20,             \
+		.disk_bytes = UINT64_C(8) << 30, .disk_available_bytes = UINT64_C(6) << 30,        \
+		.disk_read_only = true, .rx_bytes = 123456, .tx_bytes = 65432                      \
+	}
+static const struct guest_stats guest_stats = STATS;
+static const struct vm_health health = {
+	.id = VM_WEB,
+	.name = "web-1",
+	.state = "degraded",
+	.problems = "disk: cannot be written; memory: 4% is available",
+	.boot_id = "b2f1c9a0-7c1e-4f2b-9a57-0d7b5a6c1e11",
+	.kernel = "6.1.0-18-cloud-amd64",
+	.os = "Debian GNU/Linux 12 (bookworm)",
+	.round_trip_us = 800,
+	.guest = STATS,
+};
+static struct vm_port web_ports[] = {
+	{ .proto = "tcp",
+	  .address = "::",
+	  .port = 80,
+	  .pid = 412,
+	  .process = "nginx",
+	  .endpoint = "127.0.0.1:8080" },
+	{ .proto = "udp", .address = "127.0.0.1", .port = 323 },
+};
+static const struct vm_ports web_listens = {
+	.id = VM_WEB,
+	.name = "web-1",
+	.ports = SEQ(web_ports),
+	.omitted = 3,
+};
+static struct guest_port guest_port_rows[] = {
+	{ .proto = "tcp", .address = "::", .port = 80, .pid = 412, .process = "nginx" },
+	{ .proto = "udp", .address = "127.0.0.1", .port = 323 },
+};
+static const struct guest_ports guest_ports = { .ports = SEQ(guest_port_rows), .omitted = 3 };
 
 static const struct op_args op = { .op_id = OP };
 static const struct op_wait_args op_wait = { .op_id = OP, .deadline_ms = 30000 };
@@ -495,6 +541,12 @@ const struct sample samples[] = {
 	REPLY("client", "vm.copy_in", copy_result_schema, &copied),
 	REQUEST("client", "vm.copy_out", copy_out_args_schema, &copy_out),
 	REPLY("client", "vm.copy_out", copy_result_schema, &copied),
+	REQUEST("client", "vm.ping", guest_ask_args_schema, &ask_web),
+	REPLY("client", "vm.ping", ping_result_schema, &pong),
+	REQUEST("client", "vm.health", guest_ask_args_schema, &ask_web),
+	REPLY("client", "vm.health", vm_health_schema, &health),
+	REQUEST("client", "vm.ports", guest_ask_args_schema, &ask_web),
+	REPLY("client", "vm.ports", vm_ports_schema, &web_listens),
 	REQUEST("client", "op.show", op_args_schema, &op),
 	REPLY("client", "op.show", op_view_schema, &failed_op[0]),
 	REQUEST("client", "op.wait", op_wait_args_schema, &op_wait),
@@ -531,6 +583,10 @@ const struct sample samples[] = {
 		.error = { .code = "exec.not_found", .message = "exec: nope: No such file or directory", .sys = 2 }),
 	REQUEST("guest", "status", none_schema, NULL),
 	REPLY("guest", "status", guest_status_schema, &guest_status),
+	REQUEST("guest", "stats", none_schema, NULL),
+	REPLY("guest", "stats", guest_stats_schema, &guest_stats),
+	REQUEST("guest", "ports", none_schema, NULL),
+	REPLY("guest", "ports", guest_ports_schema, &guest_ports),
 	REQUEST("guest", "exec", guest_exec_args_schema, &guest_exec),
 	REPLY("guest", "exec", exec_result_schema, &exec_zero),
 	REQUEST("guest", "copy_in", guest_copy_in_args_schema, &guest_copy_in),
