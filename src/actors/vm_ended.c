@@ -119,7 +119,9 @@ static void delete_ended(struct vm *vm, struct plan *p)
 		gone(vm, &why);
 		return;
 	}
-	if (vm->run->deleting)
+	/* A create that is taken back has no state to go back to: its record may say "creating"
+	 * yet. */
+	if (vm->run->deleting || (vm->task && vm->task->verb == VERB_CREATE))
 		note_leaks(vm, 1);
 	else
 		vm_move(vm, vm->run->end_state); /* as if nothing had been asked */

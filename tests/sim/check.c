@@ -227,6 +227,15 @@ static const char *check_vm(struct world *w, const struct vm *vm)
 	return NULL;
 }
 
+const char *world_check_gate(struct world *w, const char *name)
+{
+	const struct vm *vm = world_vm(w, name);
+
+	if (vm && vm->run && vm->run->gate.held && vm_state(vm) != VM_STARTING)
+		return say("vm %s is %s and keeps its place at the gate", name, fsm_name(&vm->fsm));
+	return NULL;
+}
+
 const char *world_check_vm(struct world *w, const char *name)
 {
 	const struct vm *vm = world_vm(w, name);

@@ -200,9 +200,11 @@ static void policy(void *arg, const struct sim_call *call, struct sim_verdict *v
 /* At the answer the host holds what the records say; unless taking down is what failed. */
 static void on_reply(struct client *c, struct call *call)
 {
-	if (call != row.run.call || row.undo_failed || row.fate == FATE_DELETE)
+	if (call != row.run.call || row.fate == FATE_DELETE)
 		return;
-	row.bad_at_reply = world_check_vm(c->w, row.sc->vm);
+	row.bad_at_reply = world_check_gate(c->w, row.sc->vm);
+	if (!row.bad_at_reply && !row.undo_failed)
+		row.bad_at_reply = world_check_vm(c->w, row.sc->vm);
 	if (row.bad_at_reply)
 		(void)snprintf(row.bad_text, sizeof(row.bad_text), "at the answer: %s",
 			       row.bad_at_reply);

@@ -16,6 +16,7 @@
 
 enum {
 	TURNS_MAX = 3000000, /* a run that needs more goes in circles */
+	IDLE_TURNS = 2,
 	DEPTH_MAX = 32,
 	LINES_FIRST = 512, /* a power of two, doubled when full */
 	DISK_IMAGE_BYTES = 64 << 20,
@@ -306,6 +307,7 @@ void world_power_loss(struct world *w)
 bool world_until(struct world *w, world_cond *cond, void *arg, uint64_t limit_us)
 {
 	const uint64_t end_us = sim_now_us(w->sim) + limit_us;
+	int idle_turns = 0;
 
 	for (int turns = 0; turns < TURNS_MAX; turns++) {
 		if (cond(w, arg) || sim_dead(w->sim))
@@ -319,9 +321,14 @@ bool world_until(struct world *w, world_cond *cond, void *arg, uint64_t limit_us
 		ASSERT(rc >= 0);
 		if (sim_now_us(w->sim) > end_us)
 			return cond(w, arg);
-		/* Nothing is due, nothing was handled: nothing ever will be. */
-		if (sim_now_us(w->sim) <= before_us + 1 && sim_idle(w->sim) &&
-		    handled == w->daemon->actors.handled && actors_idle(&w->daemon->actors))
+		/* Nothing is due, nothing was handled, nor once what was queued has been handed
+		 * over: nothing ever will be. */
+		const bool idle = sim_now_us(w->sim) <= before_us + 1 && sim_idle(w->sim) &&
+				  handled == w->daemon->actors.handled &&
+				  actors_idle(&w->daemon->actors);
+
+		idle_turns = idle ? idle_turns + 1 : 0;
+		if (idle_turns > IDLE_TURNS)
 			return cond(w, arg);
 	}
 	return false;

@@ -104,6 +104,8 @@ const char *world_check(struct world *w);
 /* As far as this VM is concerned, also when others are busy.  By its name; one that does not exist
  * must have left nothing. */
 const char *world_check_vm(struct world *w, const char *name);
+/* Who is not starting holds no place; also while an undo of it is still to be done again. */
+const char *world_check_gate(struct world *w, const char *name);
 struct vm *world_vm(struct world *w, const char *name);     /* NULL when there is none */
 uint32_t world_processes(struct world *w, vm_id id);        /* VMMs of that VM; 0: of any */
 const char *world_state(struct world *w, const char *name); /* "gone" when there is none */
