@@ -216,6 +216,8 @@ static int show_log(const struct options *o, const struct vm_view *vm, struct lo
 		rc = follow_begin(log, e);
 	if (rc == 0)
 		rc = log_open(log, e);
+	if (rc == 0 && log->fd < 0 && o->vmm_log && !o->follow)
+		return 0; /* none has said anything */
 	if (rc == 0 && log->fd < 0 && !o->follow)
 		return err_set(e, ERR_VM_STATE, "%s has no log: it was never started",
 			       vm->spec.name);

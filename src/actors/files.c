@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,9 +35,8 @@ int files_make_dir(const char *path, struct err *e)
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)st;
-	(void)type;
 	(void)at;
-	return remove(path) < 0 && errno != ENOENT ? errno : 0;
+	return (type == FTW_DP ? rmdir(path) : unlink(path)) < 0 && errno != ENOENT ? errno : 0;
 }
 
 int files_remove(const char *path, struct err *e)
@@ -149,6 +149,24 @@ int files_open_log(const char *path, struct err *e)
 	const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	return fd < 0 ? err_sys(e, code_of(errno), "open %s", path) : fd;
+}
+
+void files_keep_end(const char *from, const char *to, uint32_t most)
+{
+	CLEANUP_FD int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP_FD int out = -EBADF;
+	struct stat st;
+
+	if (in < 0 || fstat(in, &st) < 0 || st.st_size == 0)
+		return;
+	out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (out < 0)
+		return;
+	off_t at = st.st_size > most ? st.st_size - most : 0;
+	ssize_t n = 1;
+
+	while (at < st.st_size && n > 0)
+		n = sendfile(out, in, &at, (size_t)(st.st_size - at));
 }
 
 /* The end of a text file, at most TAIL_MAX bytes of what follows the offset; the NUL is added.  How

@@ -38,6 +38,10 @@ int files_publish(const char *from, const char *to, bool *ret_swapped, struct er
 /* Opens (or makes, 0600) a log for appending; a descriptor. */
 int files_open_log(const char *path, struct err *e);
 
+/* Copies the end of a file, unless that is empty, to the place of another.  As far as it goes: a
+ * log that cannot be kept is nobody's failure. */
+void files_keep_end(const char *from, const char *to, uint32_t most);
+
 /* The last line of a text file, its last size-1 bytes; "" when there is none. */
 void files_last_line(const char *path, char *out, size_t size);
 

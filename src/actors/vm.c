@@ -46,6 +46,11 @@ bool vm_at_rest(enum vm_state s)
 	return (BIT(s) & (BIT(VM_CREATED) | BIT(VM_STOPPED) | BIT(VM_FAILED))) != 0;
 }
 
+bool vm_at_work(enum vm_state s)
+{
+	return (BIT(s) & (BIT(VM_STARTING) | BIT(VM_RUNNING) | BIT(VM_STOPPING))) != 0;
+}
+
 struct vm *vm_of(struct plan *p)
 {
 	return container_of(p, struct vm_run, plan)->vm;
@@ -635,7 +640,10 @@ void vm_view_fill(const struct vm *vm, struct vm_view *ret_view)
 	TEXT_SET(v->failure, vm->rec.failure);
 	if (vm->driver->program) {
 		vm_state_path(vm, VM_FILE_CONSOLE, v->console_log);
-		vm_state_path(vm, VM_FILE_LOG, v->vmm_log);
+		if (vm_at_work(vm_state(vm)))
+			vm_runtime_path(vm, VM_FILE_LOG, v->vmm_log);
+		else
+			vm_state_path(vm, VM_FILE_LOG, v->vmm_log);
 	}
 	if (!vm_runs(vm))
 		return;

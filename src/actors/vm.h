@@ -57,7 +57,8 @@ struct vm_run {
 	struct buf control;         /* bytes of the control channel not yet parsed */
 	struct strv argv, envp;
 	struct io_spawn spawn;
-	int log_fd; /* the VMM's stdout and stderr */
+	int log_fd;    /* the VMM's stdout and stderr */
+	bool keep_log; /* it tells why the VM failed */
 	int pidfd;
 	struct io_op exit;   /* poll on pidfd: MSG_EXIT */
 	bool exited;         /* ... has come */
@@ -120,6 +121,7 @@ static inline enum vm_state vm_state(const struct vm *vm)
 }
 int vm_state_by_name(const char *name); /* -EINVAL */
 bool vm_at_rest(enum vm_state s);       /* exists and neither runs nor is on its way */
+bool vm_at_work(enum vm_state s);       /* has a VMM, or may have one */
 
 /* ---- between the vm_*.c files ---- */
 

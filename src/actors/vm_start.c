@@ -163,7 +163,11 @@ static int put_ended(struct plan *p, struct err *e)
 	return vm_commit(vm, p);
 }
 
-/* ---- runtime: the directory of sockets, and the VMM's log ---- */
+/* ---- runtime: the directory of sockets, and the VMM's log ----
+ *
+ * Few VMMs have anything to say, and a file on a disk for each would be a quarter of what a start
+ * costs us: the log is beside the sockets, in memory, and kept when the VM fails.
+ */
 
 /* On a worker. */
 static int make_runtime(void *arg, const bool *cancelled)
@@ -175,7 +179,7 @@ static int make_runtime(void *arg, const bool *cancelled)
 	const int rc = files_make_dir(path, &run->work_err);
 	if (rc < 0 || *cancelled)
 		return rc;
-	vm_state_path(run->vm, VM_FILE_LOG, path);
+	vm_runtime_path(run->vm, VM_FILE_LOG, path);
 	run->log_fd = files_open_log(path, &run->work_err);
 	return run->log_fd < 0 ? run->log_fd : 0;
 }
@@ -184,8 +188,14 @@ static int remove_runtime(void *arg, const bool *cancelled)
 {
 	struct vm_run *run = arg;
 	char path[ENV_PATH_MAX];
+	char kept[ENV_PATH_MAX];
 
 	(void)cancelled;
+	if (run->keep_log) {
+		vm_runtime_path(run->vm, VM_FILE_LOG, path);
+		vm_state_path(run->vm, VM_FILE_LOG, kept);
+		files_keep_end(path, kept, VMM_LOG_KEEP_BYTES);
+	}
 	vm_runtime_path(run->vm, "", path);
 	return files_remove(path, &run->work_err);
 }
@@ -202,6 +212,7 @@ static int runtime_down(struct plan *p, struct err *e)
 
 	(void)e;
 	close_fd(&vm->run->log_fd);
+	vm->run->keep_log = end_of(vm) == VM_FAILED || vm->rec.failure[0];
 	return vm->driver->program ? vm_work(p, IO_LANE_ANY, remove_runtime) : STEP_DONE;
 }
 
@@ -570,7 +581,7 @@ static enum err_code exit_text(const struct vm *vm, int status, char *out, size_
 		(void)snprintf(end, sizeof(end), "the VMM ended with status %d",
 			       WEXITSTATUS(status));
 	const size_t used = strlen(end) + strlen(": ");
-	vm_state_path(vm, VM_FILE_LOG, path);
+	vm_runtime_path(vm, VM_FILE_LOG, path);
 	files_last_line(path, tail, size - used < sizeof(tail) ? size - used : sizeof(tail));
 	(void)snprintf(out, size, "%s%s%.*s", end, tail[0] ? ": " : "", VMM_TAIL_BYTES, tail);
 	return vm->driver->explain ? vm->driver->explain(tail) : ERR_VMM_EXIT;

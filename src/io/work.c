@@ -138,8 +138,9 @@ static void work_queue(struct io *io, struct io_op *op, enum io_lane lane, io_wo
 	op->priv.work.spawn = spawn;
 	pthread_mutex_lock(&w->lock);
 	list_append(&w->lanes[lane].jobs, &op->msg.link);
-	pthread_cond_signal(&w->lanes[lane].wake);
 	pthread_mutex_unlock(&w->lock);
+	/* Not before: who is woken wants the lock, and would sleep again at once. */
+	pthread_cond_signal(&w->lanes[lane].wake);
 }
 
 void io_work(struct io *io, struct io_op *op, enum io_lane lane, io_work_fn *fn, void *arg)

@@ -4,6 +4,7 @@
 Needs QEMU; the guests are probes and null VMs.
 """
 import json
+import os
 import signal
 import threading
 
@@ -163,6 +164,44 @@ def logs_are_followed_through_restarts_until_the_vm_is_gone(s):
     s.clear()
 
 
+LUCKLESS = """#!/bin/sh
+[ ! -e {top}/luckless ] || {{ yes 'no luck' | head -c 200000 >&2; echo 'none at all' >&2; exit 3; }}
+exec qemu-system-x86_64 "$@"
+"""
+
+
+def what_a_vmm_said_is_kept_when_its_vm_fails(_):
+    with banger_session.Session() as s:
+        with open(f"{s.top}/qemu", "w", encoding="ascii") as f:
+            f.write(LUCKLESS.format(top=s.top))
+        os.chmod(f"{s.top}/qemu", 0o700)
+        s.env["BANGER_QEMU"] = f"{s.top}/qemu"
+        s.run("vm", "create", "--image", "probe", "--name", "a")
+        running = s.json("vm", "show", "a")
+        assert "waiting for connection" in s.run("logs", "--vmm", "a").stdout
+        s.run("vm", "stop", "a")
+        kept = s.json("vm", "show", "a")["vmm_log"]
+        assert kept != running["vmm_log"] and not os.path.exists(kept) and not os.path.exists(running["vmm_log"])
+        assert s.run("logs", "--vmm", "a").stdout == ""
+
+        open(f"{s.top}/luckless", "w", encoding="ascii").close()
+        p = s.run("vm", "start", "a", check=False)
+        assert p.returncode == 1 and "none at all" in p.stderr, p
+        said = s.run("logs", "--vmm", "a").stdout
+        assert said.endswith("no luck\nnone at all\n") and len(said) == os.path.getsize(kept) == 64 << 10, len(said)
+        os.unlink(f"{s.top}/luckless")
+
+        s.run("vm", "start", "a")  # and its end is seen by nobody
+        s.kill_daemon()
+        for pid in s.processes():
+            os.kill(pid, signal.SIGKILL)
+        assert s.settled() == {"stopped"}
+        assert "waiting for connection" in s.run("logs", "--vmm", "a").stdout
+        s.clear()
+        s.nothing_left()
+        s.run("daemon", "stop")
+
+
 def prune_deletes_what_does_not_run(s):
     s.run("vm", "create", "--vmm", "null", "--name", "stays")
     s.run("vm", "create", "-n", "3", "--vmm", "null", "--no-start", "--name", "idle")
@@ -277,5 +316,6 @@ banger_session.main([an_operation_on_many_keeps_each_ones_steps, a_trace_opens_i
                      what_failed_is_in_its_steps_undone, an_operation_under_way_is_seen_waited_for_and_cancelled,
                      an_ended_operation_need_not_be_waited_for, waits_end_in_the_order_asked,
                      a_wait_that_is_in_vain_says_so, lists_take_a_format,
-                     logs_are_followed_through_restarts_until_the_vm_is_gone, prune_deletes_what_does_not_run, events_tell_what_happens_in_order,
+                     logs_are_followed_through_restarts_until_the_vm_is_gone,
+                     what_a_vmm_said_is_kept_when_its_vm_fails, prune_deletes_what_does_not_run, events_tell_what_happens_in_order,
                      events_are_chosen_by_type_and_label, a_slow_reader_is_told_how_much_it_lost])

@@ -20,7 +20,7 @@ static bool ours[FDS_MAX]; /* descriptors that the daemon has opened */
 
 int __real_mkdir(const char *path, mode_t mode);
 int __real_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
-int __real_remove(const char *path);
+int __real_rmdir(const char *path);
 int __real_unlink(const char *path);
 int __real_open64(const char *path, int flags, ...);
 int __real_close(int fd);
@@ -55,10 +55,10 @@ int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
 	return __real_renameat2(from_dir, from, to_dir, to, flags);
 }
 
-int __wrap_remove(const char *path);
-int __wrap_remove(const char *path)
+int __wrap_rmdir(const char *path);
+int __wrap_rmdir(const char *path)
 {
-	return fails(path) ? -1 : __real_remove(path);
+	return fails(path) ? -1 : __real_rmdir(path);
 }
 
 int __wrap_unlink(const char *path);
