@@ -1,6 +1,6 @@
 /* crew.c
  *
- * #syscalls(supervisor) waitid wait4 kill? openat close
+ * #syscalls(supervisor) waitid wait4 kill? openat close setsockopt
  */
 #include "helper/crew.h"
 
@@ -193,18 +193,18 @@ void crew_readable(struct crew *c, struct member *m, uint64_t now_us)
 static int start(struct crew *c, struct member *m, struct err *e)
 {
 	const struct log_ctx ctx = { .actor = "helper" };
-	const int rc = worker_fork(m->role, c->conf, &m->pid, &m->link, e);
+	const int rc = zygote_worker(c->zygote, m->role, &m->pid, &m->link, e);
 
 	if (rc == 0)
 		LOG_INFO(&ctx, NULL, "worker.start", K("worker", worker_name(m)), K("pid", m->pid));
 	return rc;
 }
 
-int crew_open(struct crew *c, const struct helper_conf *conf, struct err *e)
+int crew_open(struct crew *c, const struct zygote *zygote, struct err *e)
 {
 	int rc = 0;
 
-	c->conf = conf;
+	c->zygote = zygote;
 	for (int i = 0; i < WORKER_NWORKERS; i++) {
 		c->members[i] = (struct member){ .role = (enum filter_role)i,
 						 .link = -EBADF,

@@ -15,6 +15,7 @@
 #include "helper/conf.h"
 #include "helper/peer.h"
 #include "helper/worker.h"
+#include "helper/zygote.h"
 
 enum {
 	CREW_PAUSE_MIN_MS = 100,
@@ -34,12 +35,12 @@ struct member {
 };
 
 struct crew {
-	const struct helper_conf *conf; /* borrowed */
+	const struct zygote *zygote; /* borrowed: forks them */
 	struct member members[WORKER_NWORKERS];
 };
 
 /* Forks all; fails when one cannot be. */
-int crew_open(struct crew *c, const struct helper_conf *conf, struct err *e) MUST_CHECK;
+int crew_open(struct crew *c, const struct zygote *zygote, struct err *e) MUST_CHECK;
 void crew_close(struct crew *c); /* ends them */
 
 void crew_take(struct crew *c, struct slot *s, uint64_t now_us); /* queues the slot's request */

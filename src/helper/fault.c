@@ -1,7 +1,4 @@
-/* fault.c - compiled into the helper of the tests only.
- *
- * #syscalls(start) mmap?
- */
+/* fault.c - compiled into the helper of the tests only. */
 #include "helper/fault.h"
 
 #ifdef HELPER_FAULTS

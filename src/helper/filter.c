@@ -1,7 +1,4 @@
-/* filter.c - capabilities by libcap-ng, then system calls by libseccomp.
- *
- * #syscalls(start) gettid prctl seccomp capget capset
- */
+/* filter.c - capabilities by libcap-ng, then system calls by libseccomp. */
 #include "helper/filter.h"
 
 #include <cap-ng.h>
@@ -10,6 +7,7 @@
 #include <seccomp.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 /* What the sanitizer's own allocator asks for; builds for users have no such list. */
@@ -28,17 +26,9 @@ const char *__asan_default_options(void)
 }
 #endif
 
-/* The supervisor forks workers as long as it lives: it must be able to shrink their bounding sets.
- */
-static uint64_t caps_of(enum filter_role role)
+int filter_keep_caps(uint64_t keep, struct err *e)
 {
-	return filters[role].caps | (role == FILTER_SUPERVISOR ? BIT(CAP_SETPCAP) : 0);
-}
-
-static int caps_keep(enum filter_role role, struct err *e)
-{
-	const uint64_t keep = caps_of(role);
-
+	capng_setpid(getpid()); /* it remembers that of whom we were forked from */
 	capng_clear(CAPNG_SELECT_BOTH);
 	for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++)
 		if ((keep & BIT(cap)) != 0 &&
@@ -91,7 +81,7 @@ int filter_confine(enum filter_role role, struct err *e)
 
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, ERR_INTERNAL, "PR_SET_DUMPABLE");
-	rc = caps_keep(role, e);
+	rc = filter_keep_caps(filters[role].caps, e);
 	if (rc < 0)
 		return rc;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -21,6 +21,7 @@
 enum {
 	POLL_SIGNAL,
 	POLL_LISTENER,
+	POLL_ZYGOTE,
 	POLL_PEERS,
 	POLL_MEMBERS = POLL_PEERS + PEERS_MAX,
 	POLL_NFDS = POLL_MEMBERS + WORKER_NWORKERS,
@@ -33,6 +34,7 @@ struct supervisor {
 	int signals;  /* owned */
 	bool stopping;
 	uint64_t watchdog_us; /* when to give the next sign of life */
+	struct zygote zygote;
 	struct peers peers;
 	struct crew crew;
 };
@@ -182,6 +184,7 @@ static void fill(const struct supervisor *sv, struct pollfd fds[POLL_NFDS])
 {
 	fds[POLL_SIGNAL] = (struct pollfd){ .fd = sv->signals, .events = POLLIN };
 	fds[POLL_LISTENER] = (struct pollfd){ .fd = sv->listener, .events = POLLIN };
+	fds[POLL_ZYGOTE] = (struct pollfd){ .fd = sv->zygote.link, .events = POLLIN };
 	for (int i = 0; i < PEERS_MAX; i++)
 		fds[POLL_PEERS + i] = (struct pollfd){ .fd = sv->peers.all[i].fd,
 						       .events = peer_events(&sv->peers.all[i]) };
@@ -207,6 +210,8 @@ static int turn(struct supervisor *sv, struct err *e)
 	fill(sv, fds);
 	if (poll(fds, POLL_NFDS, timeout_ms(sv)) < 0 && errno != EINTR)
 		return err_sys(e, ERR_INTERNAL, "poll");
+	if (fds[POLL_ZYGOTE].revents) /* it speaks when asked only: this is its end */
+		return err_set(e, ERR_HELPER_WORKER, "the zygote is gone, and with it successors");
 	if (fds[POLL_SIGNAL].revents)
 		stop(sv);
 	for (int i = 0; i < WORKER_NWORKERS; i++)
@@ -231,11 +236,15 @@ int supervisor_run(const struct helper_conf *conf, int listener, const struct no
 	sv.conf = conf;
 	sv.notify = notify;
 	sv.listener = listener;
+	sv.zygote = (struct zygote){ .link = -EBADF };
 	peers_init(&sv.peers);
 	rc = signals_open(&sv, e);
 	if (rc == 0)
-		rc = crew_open(&sv.crew, conf, e);
+		rc = zygote_open(&sv.zygote, conf, e);
+	if (rc == 0)
+		rc = crew_open(&sv.crew, &sv.zygote, e);
 	if (rc < 0) {
+		zygote_close(&sv.zygote);
 		close_fd(&sv.signals);
 		return rc;
 	}
@@ -247,6 +256,7 @@ int supervisor_run(const struct helper_conf *conf, int listener, const struct no
 	while (rc == 0 && !(sv.stopping && may_end(&sv)))
 		rc = turn(&sv, e);
 	crew_close(&sv.crew);
+	zygote_close(&sv.zygote);
 	peers_close(&sv.peers);
 	close_fd(&sv.signals);
 	return rc;

@@ -1,12 +1,9 @@
-/* worker.c - fork, open what needs more than will be kept, confine, serve.
+/* worker.c - open what needs more than will be kept, confine, serve.
  *
- * #syscalls(start) socketpair setsockopt close_range dup3 getppid getpid set_robust_list
- * #syscalls(supervisor) clone
  * #syscalls(workers) exit_group write?
  */
 #include "helper/worker.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
@@ -14,10 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -26,8 +20,7 @@
 #include "helper/resolver/resolver.h"
 
 enum {
-	LINK_FD = 3,         /* where a worker has its end */
-	WORKER_START_S = 10, /* for a worker to open and confine itself: it takes milliseconds */
+	LINK_FD = 3, /* where a worker has its end */
 };
 
 /* What a worker opens while it still may: its env.  NULL: nothing. */
@@ -87,8 +80,7 @@ static void serve_forever(enum filter_role role, const struct helper_conf *conf,
 	}
 }
 
-static _Noreturn void worker_main(enum filter_role role, const struct helper_conf *conf, int link,
-				  pid_t supervisor)
+void worker_main(enum filter_role role, const struct helper_conf *conf, int link, pid_t supervisor)
 {
 	struct err e = { 0 };
 	const struct iovec report = { &e, sizeof(e) };
@@ -104,71 +96,4 @@ static _Noreturn void worker_main(enum filter_role role, const struct helper_con
 	if (link_send(LINK_FD, &report, 1, NULL, 0) >= 0 && rc == 0)
 		serve_forever(role, conf, env);
 	_exit(rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
-/* The worker's first message: how its start went, once it is confined. */
-static int await_report(int link, enum filter_role role, struct err *e)
-{
-	struct err told = { 0 };
-	const struct iovec report = { &told, sizeof(told) };
-	uint32_t nfds = 0;
-	const ssize_t n = link_receive(link, &report, 1, NULL, 0, &nfds);
-
-	if (n != (ssize_t)sizeof(told))
-		return err_set(e, ERR_HELPER_WORKER, "worker %s: died while it started",
-			       filters[role].name);
-	if (told.code == ERR_NONE)
-		return 0;
-	if (e)
-		*e = told;
-	err_ctx(e, "worker %s", filters[role].name);
-	return err_errno(&told);
-}
-
-static int link_make(int ret_ends[2], struct err *e)
-{
-	const struct timeval patience = { .tv_sec = WORKER_START_S };
-	const int bytes = WORKER_LINK_BYTES;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0)
-		return err_sys(e, ERR_HOST_FILES, "socketpair");
-	for (int i = 0; i < 2; i++)
-		if (setsockopt(ret_ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
-			return err_sys(e, ERR_INTERNAL, "SO_SNDBUFFORCE");
-	if (setsockopt(ret_ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
-		return err_sys(e, ERR_INTERNAL, "SO_RCVTIMEO");
-	return 0;
-}
-
-int worker_fork(enum filter_role role, const struct helper_conf *conf, pid_t *ret_pid,
-		int *ret_link, struct err *e)
-{
-	const pid_t supervisor = getpid();
-	int ends[2] = { -EBADF, -EBADF };
-	int rc = link_make(ends, e);
-	pid_t pid = -1;
-
-	if (rc == 0) {
-		pid = fork();
-		if (pid == 0)
-			worker_main(role, conf, ends[1], supervisor);
-		if (pid < 0)
-			rc = err_sys(e, ERR_HOST_MEMORY, "fork");
-	}
-	close_fd(&ends[1]);
-	if (rc == 0) {
-		rc = await_report(ends[0], role, e);
-		if (rc < 0) {
-			kill(pid, SIGKILL);
-			while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-			}
-		}
-	}
-	if (rc < 0) {
-		close_fd(&ends[0]);
-		return rc;
-	}
-	*ret_pid = pid;
-	*ret_link = ends[0];
-	return 0;
 }

@@ -19,10 +19,10 @@ enum {
 	WORKER_LINK_BYTES = 4 * HELPER_FRAME_MAX,         /* that the link's sockets may buffer */
 };
 
-/* Forks the worker and waits until it has confined itself, which it does before it reads anything;
- * where it cannot start, why. */
-int worker_fork(enum filter_role role, const struct helper_conf *conf, pid_t *ret_pid,
-		int *ret_link, struct err *e) MUST_CHECK;
+/* In the process that is to be the worker: opens, confines itself, tells the supervisor so by the
+ * link, serves. */
+_Noreturn void worker_main(enum filter_role role, const struct helper_conf *conf, int link,
+			   pid_t supervisor);
 
 /* One message with descriptors: bytes moved, or -errno; -EPIPE at the end. */
 ssize_t link_send(int link, const struct iovec *iov, size_t niov, const int *fds,

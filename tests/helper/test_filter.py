@@ -64,18 +64,16 @@ LINE = re.compile(r"^(\d+) +(\w+)\(([^,)]*)(?:, (\w+))?")
 FILTER = re.compile(r"seccomp\(SECCOMP_SET_MODE_FILTER, .*\{len=")
 
 
-def traced(path, supervisor):
-    """{pid: {call}} of what each process asked for once it was confined.  What a worker asks for before that, it asks
-    for under the supervisor's filter, if that is in force already."""
+def traced(path):
+    """{pid: {call}} of what each process asked for once it was confined."""
     asked, confined = collections.defaultdict(set), set()
     for line in read_file(path).splitlines():
         m = LINE.match(line)
         if not m:
             continue
         pid, call, first, second = int(m[1]), *m.groups()[1:]
-        under = pid if pid in confined else supervisor if supervisor in confined else None
-        if under:
-            asked[under] |= {f"ioctl {second}" if call == "ioctl" else call, f"{call}:{first}"}
+        if pid in confined:
+            asked[pid] |= {f"ioctl {second}" if call == "ioctl" else call, f"{call}:{first}"}
         if FILTER.search(line):
             confined.add(pid)
     return asked
@@ -103,7 +101,7 @@ def the_lists_are_complete_and_minimal():
         successors = place.helper.workers()
         idle = {name for name in successors if f"actor=helper/{name} ev=request" not in place.helper.log()}
         place.close()
-    asked = traced(trace, workers["supervisor"])
+    asked = traced(trace)
     with open(os.environ["BANGER_FILTERS"], encoding="utf-8") as f:
         lists = json.load(f)
     wrong = []

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import tempfile
 
-from harness import (CONF, DEADLINE_S, DIE, HANG, OWNER, VM, Client, Helper, Place, Refused, framed, links, main, read_file, run)
+from harness import (CONF, DEADLINE_S, DIE, HANG, OWNER, VM, Client, Helper, Place, Refused, children, framed, links, main, read_file, run)
 
 BRIDGE = {"bridge": "br-fc"}
 TAP = {"bridge": "br-fc", "slot": 3, "vm": VM}
@@ -203,6 +203,7 @@ def status_of(pid):
 
 
 CAPS = {"net": 1 << 12, "block": 0, "jail": 0, "resolver": 0}  # CAP_NET_ADMIN
+ZYGOTE_CAPS = 1 << 8  # CAP_SETPCAP
 
 
 def workers_are_confined(place):
@@ -220,14 +221,38 @@ def workers_are_confined(place):
         assert [k.split("[")[0] for k in kinds] == wanted, f"{name}: {kinds}"
 
 
-def the_supervisor_keeps_what_its_workers_need(place):
+def the_supervisor_keeps_nothing(place):
     s = status_of(place.helper.main_pid())
-    wanted = 1 << 8  # CAP_SETPCAP
+    for field in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"):
+        assert int(s[field], 16) == 0, f"{field} {s[field]}"
+    assert s["NoNewPrivs"] == "1" and s["Seccomp"] == "2", s
+
+
+def zygote_of(place):
+    return next(pid for pid in children(place.helper.main_pid()) if read_file(f"/proc/{pid}/comm") == "bangerd-zygote\n")
+
+
+def the_zygote_keeps_what_its_children_need(place):
+    zygote = zygote_of(place)
+    s = status_of(zygote)
+    wanted = ZYGOTE_CAPS
     for caps in CAPS.values():
         wanted |= caps
     for field in ("CapEff", "CapPrm", "CapBnd"):
         assert int(s[field], 16) == wanted, f"{field} {s[field]}"
     assert s["NoNewPrivs"] == "1" and s["Seccomp"] == "2", s
+    fds = sorted(int(fd) for fd in os.listdir(f"/proc/{zygote}/fd"))
+    assert fds == [0, 1, 2, 3], f"it has {[os.readlink(f'/proc/{zygote}/fd/{fd}') for fd in fds]}"
+
+
+def the_helper_ends_with_its_zygote(place):
+    """Without it there are no successors: the service manager starts all anew."""
+    os.kill(zygote_of(place), signal.SIGKILL)
+    assert place.helper.process.wait(DEADLINE_S) == 1
+    assert "the zygote is gone" in place.helper.log(), place.helper.log()
+    place.helper.stop()
+    place.helper.start()
+    assert place.helper.client().ask("host_report.net") == {}
 
 
 def a_worker_that_dies_has_a_successor(place):
@@ -583,7 +608,9 @@ main([
     who_does_not_read_makes_only_himself_wait,
     a_request_that_has_begun_goes_on_when_its_peer_is_gone,
     workers_are_confined,
-    the_supervisor_keeps_what_its_workers_need,
+    the_supervisor_keeps_nothing,
+    the_zygote_keeps_what_its_children_need,
+    the_helper_ends_with_its_zygote,
     a_worker_that_dies_has_a_successor,
     pauses_grow_until_a_request_is_served,
     a_request_that_waits_goes_to_the_successor,

@@ -1,7 +1,6 @@
 /* net.c
  *
  * #caps CAP_NET_ADMIN
- * #syscalls(start) openat
  */
 #include "helper/net/net.h"
 

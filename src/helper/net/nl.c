@@ -1,6 +1,5 @@
 /* nl.c
  *
- * #syscalls(start) socket:AF_NETLINK bind setsockopt
  * #syscalls sendto recvfrom
  */
 #include "helper/net/nl.h"

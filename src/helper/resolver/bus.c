@@ -2,7 +2,6 @@
  *
  * #syscalls socket:AF_UNIX connect sendmsg recvmsg getsockopt setsockopt getsockname newfstatat close
  * #syscalls getpid futex ppoll? getrandom? brk? mmap? munmap?
- * #syscalls(start) openat read pread64? newfstatat mmap mprotect munmap brk? close
  */
 #include "helper/resolver/bus.h"
 
