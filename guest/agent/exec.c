@@ -307,8 +307,11 @@ static bool output_over(const struct exec *x, const struct exec_output *o, int64
 
 void exec_signal(const struct exec *x, int signo)
 {
-	if (!x->ended && x->kind != EXEC_SYNC)
-		(void)kill(-x->pid, signo);
+	if (x->ended || x->kind == EXEC_SYNC)
+		return;
+	/* A child that has only just been forked leads no group yet. */
+	if (kill(-x->pid, signo) < 0 && errno == ESRCH)
+		(void)kill(x->pid, signo);
 }
 
 void exec_resize(const struct exec *x, uint32_t rows, uint32_t cols)
