@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
@@ -105,7 +106,9 @@ IN_CHILD static long child_fds(struct child *c)
 			return child_fail(c, "close_range");
 		next = to + 1;
 	}
-	if (syscall(SYS_close_range, next, ~0U, 0) < 0)
+	/* The rest goes with the exec, not before: the store's lock is among them, so that a daemon
+	 * that takes it after we were killed here finds a program with a name, not half a child. */
+	if (syscall(SYS_close_range, next, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return child_fail(c, "close_range");
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,6 +15,9 @@
 
 enum {
 	PID_TEXT_MAX = 16, /* bytes of the holder's process id in decimal */
+	LOCK_FD_MIN = 64,  /* above what children are given: theirs until their exec, as well */
+	LOCK_WAIT_MS = 2000,
+	LOCK_TRY_MS = 10,
 };
 
 static int refuse(int fd, const char *dir, struct err *e)
@@ -36,21 +40,39 @@ static void sign(int fd)
 	IGNORE(pwrite(fd, pid, (size_t)n, 0));
 }
 
+/* A holder that was killed a moment ago is let go of by the kernel, and by a child that it was
+ * starting, in a moment. */
+static int take(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_TRY_MS * 1000000L };
+
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_TRY_MS) {
+		if (errno != EWOULDBLOCK || waited >= LOCK_WAIT_MS)
+			return -errno;
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 int store_lock(const char *dir, int *ret_fd, struct err *e)
 {
 	char path[PATH_MAX];
+	CLEANUP_FD int low = -EBADF;
 	CLEANUP_FD int fd = -EBADF;
 
 	if (snprintf(path, sizeof(path), "%s/" LOCK_FILE, dir) >= (int)sizeof(path))
 		return err_num(e, ERR_STORE, ENAMETOOLONG, "store: %.100s", dir);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	low = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (low < 0)
+		return err_sys(e, ERR_STORE, "store: %s", path);
+	fd = fcntl(low, F_DUPFD_CLOEXEC, LOCK_FD_MIN);
 	if (fd < 0)
 		return err_sys(e, ERR_STORE, "store: %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			return refuse(fd, dir, e);
-		return err_sys(e, ERR_STORE, "store: flock %s", path);
-	}
+	const int rc = take(fd);
+	if (rc == -EWOULDBLOCK)
+		return refuse(fd, dir, e);
+	if (rc < 0)
+		return err_num(e, ERR_STORE, rc, "store: flock %s", path);
 	sign(fd);
 	*ret_fd = take_fd(&fd);
 	return 0;

@@ -8,5 +8,6 @@
 
 #include "base/err.h"
 
-/* Never waits.  ERR_STORE_LOCKED names the holder's process id where it can be read. */
+/* Waits two seconds at most, for a holder that is just ending.  ERR_STORE_LOCKED names the holder's
+ * process id where it can be read. */
 int store_lock(const char *dir, int *ret_fd, struct err *e);
