@@ -496,6 +496,7 @@ int node_create(struct env *env, int listen_fd, struct node **ret_node, struct e
 	map_init(&n->vms_by_id);
 	map_init(&n->vms_by_name);
 	list_init(&n->vms);
+	list_init(&n->again);
 	list_init(&n->watchers);
 	io_timer_init(&n->leases, &n->actor, MSG_TIMER);
 	rc = node_load(n, e);

@@ -30,6 +30,7 @@ struct node {
 	struct map vms_by_name;
 	struct list vms; /* vm.link, ordered by id */
 	uint32_t nvms;
+	struct list again;    /* task.link: made anew once what recovery unmakes is gone */
 	struct list watchers; /* op.follow: the watch operations */
 	uint32_t nwatchers;
 	struct io_timer leases;                    /* a deletion that failed is tried again */
@@ -71,6 +72,10 @@ int node_fleet_make(struct node *n, struct op *op, uint32_t count); /* < 0: the 
 void node_task_send(struct node *n, struct task *t, const struct vm *vm);
 void node_task_skip(struct node *n, struct task *t, const struct vm *vm); /* done already */
 void node_task_fail(struct node *n, struct task *t, const struct err *e);
+
+/* node_create.c: a create that a crash cut short, and what recovery unmakes of it */
+bool node_create_again(struct node *n, struct task *t); /* false: it could not be unmade */
+void node_create_rest(struct node *n, vm_id gone);      /* is made anew now */
 
 /* node_events.c */
 void node_watch(struct node *n, struct op *op);

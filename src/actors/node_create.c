@@ -176,6 +176,35 @@ static struct vm *made_before(const struct node *n, const struct op *op, uint32_
 	return NULL;
 }
 
+static void create_one(struct node *n, struct op *op, struct task *t)
+{
+	const struct create_args *args = op->args;
+	struct vm *vm = made_before(n, op, t->index);
+	struct err e = { 0 };
+
+	t->verb = vm ? VERB_START : VERB_CREATE;
+	t->no_start = args->no_start;
+	t->deadline_ms = args->boot_deadline_ms;
+	if (t->cancelled)
+		err_set(&e, ERR_CANCELLED, "cancelled before it began");
+	else if (!vm)
+		IGNORE(make_vm(n, op, t->index, &vm, &e) < 0);
+	if (!vm || e.code) {
+		node_task_fail(n, t, &e);
+		return;
+	}
+	if (op->fleet->n == 1)
+		op->vm = vm->rec.id;
+	if (t->verb == VERB_START && (vm_state(vm) == VM_CREATING || vm_state(vm) == VM_DELETING)) {
+		t->verb = VERB_DELETE; /* the crash came first: recovery is unmaking it */
+		t->again = true;
+	} else if (t->verb == VERB_START && args->no_start) {
+		node_task_skip(n, t, vm); /* it is there */
+		return;
+	}
+	node_task_send(n, t, vm);
+}
+
 void node_create_vms(struct node *n, struct op *op)
 {
 	const struct create_args *args = op->args;
@@ -183,24 +212,40 @@ void node_create_vms(struct node *n, struct op *op)
 
 	if (node_fleet_make(n, op, count) < 0)
 		return;
-	for (uint32_t i = 0; i < count; i++) {
-		struct task *t = &op->fleet->tasks[i];
-		struct vm *vm = made_before(n, op, i);
-		struct err e = { 0 };
+	for (uint32_t i = 0; i < count; i++)
+		create_one(n, op, &op->fleet->tasks[i]);
+}
 
-		t->verb = vm ? VERB_START : VERB_CREATE;
-		t->no_start = args->no_start;
-		t->deadline_ms = args->boot_deadline_ms;
-		if (!vm && make_vm(n, op, i, &vm, &e) < 0) {
-			node_task_fail(n, t, &e);
+/* What was left of it is gone, and its name is free. */
+static void create_anew(struct node *n, struct task *t)
+{
+	t->again = false;
+	t->vm = 0;
+	t->err = (struct err){ 0 };
+	create_one(n, t->op, t);
+}
+
+bool node_create_again(struct node *n, struct task *t)
+{
+	if (t->err.code && t->err.code != ERR_VM_NOT_FOUND) {
+		t->again = false;
+		return false;
+	}
+	if (node_vm(n, t->vm))
+		list_append(&n->again, &t->link); /* it is forgotten next */
+	else
+		create_anew(n, t); /* recovery was done before we asked */
+	return true;
+}
+
+void node_create_rest(struct node *n, vm_id gone)
+{
+	list_for_each_safe (l, &n->again) {
+		struct task *t = list_entry(l, struct task, link);
+
+		if (t->vm != gone)
 			continue;
-		}
-		if (count == 1)
-			op->vm = vm->rec.id;
-		if (t->verb == VERB_START && args->no_start) {
-			node_task_skip(n, t, vm); /* it is there */
-			continue;
-		}
-		node_task_send(n, t, vm);
+		list_remove(l);
+		create_anew(n, t);
 	}
 }

@@ -112,8 +112,12 @@ void node_vm_changed(struct node *n, struct vm_changed_msg *m)
 
 	node_event_vm(n, vm, m);
 	msg_free(&m->msg);
-	if (gone && vm)
+	if (gone && vm) {
+		const vm_id id = vm->rec.id;
+
 		forget_vm(n, vm); /* the message is its own */
+		node_create_rest(n, id);
+	}
 }
 
 /* ---- fleets ---- */
@@ -279,9 +283,12 @@ void node_task_send(struct node *n, struct task *t, const struct vm *vm)
 	actor_post(n->env->actors, vm->actor.id, &t->msg);
 }
 
+/* It was made, and nobody wants it any more.  The start of one that was made before a crash undoes
+ * itself, not what came before. */
 static bool up_for_nothing(const struct op *op, const struct task *t)
 {
-	return op->cancelled && op->method == METHOD_VM_CREATE && !t->taken_back && !t->err.code;
+	return op->cancelled && op->method == METHOD_VM_CREATE && !t->taken_back &&
+	       (!t->err.code || (t->verb == VERB_START && t->err.code == ERR_CANCELLED));
 }
 
 /* Cancelled means undone, also for those of a create that were up already. */
@@ -290,6 +297,8 @@ static void take_back(struct node *n, struct task *t, const struct vm *vm)
 	t->verb = VERB_DELETE;
 	t->force = true;
 	t->taken_back = true;
+	t->cancelled = false; /* that was the create */
+	t->err = (struct err){ 0 };
 	t->op->fleet->pending++;
 	node_task_send(n, t, vm);
 }
@@ -300,11 +309,16 @@ void node_task_done(struct node *n, struct task *t)
 	const struct vm *vm = up_for_nothing(t->op, t) ? node_vm(n, t->vm) : NULL;
 
 	ASSERT(f && f->pending > 0);
+	if (t->again && node_create_again(n, t))
+		return;
 	f->pending--;
 	if (vm) {
 		take_back(n, t, vm);
 		return;
 	}
+	/* Recovery was at it when the request came again: as was asked. */
+	if (t->op->resumed && t->verb == VERB_DELETE && t->err.code == ERR_VM_NOT_FOUND)
+		t->err = (struct err){ 0 };
 	if (t->taken_back && !t->err.code)
 		err_set(&t->err, ERR_CANCELLED, "cancelled");
 	if (t->op->expired && t->err.code == ERR_CANCELLED)
@@ -334,11 +348,12 @@ void node_cancel_tasks(struct node *n, struct op *op)
 
 		if (!vm || t->taken_back)
 			continue;
+		t->cancelled |= t->again; /* it is not made anew */
 		if (t->msg.type == MSG_TASK) {
 			t->cancelled = true;
 			IGNORE(post_serial(n->env->actors, vm->actor.id, MSG_CANCEL, op->serial,
 					   n->actor.id) < 0);
-		} else if (up_for_nothing(op, t) && !list_linked(&t->msg.link)) {
+		} else if (up_for_nothing(op, t) && !t->again && !list_linked(&t->msg.link)) {
 			take_back(n, t, vm); /* else its answer is on the way: then */
 		}
 	}

@@ -37,6 +37,7 @@ struct task {
 	bool want_any_end;     /* wait: it does not run any more, whatever its state */
 	bool want_gone;        /* wait: deleted; with the one above either will do */
 	bool cancelled;
+	bool again;      /* create: what is left of the one made before a crash goes first */
 	bool taken_back; /* create: it was up when the whole was cancelled, and is being deleted */
 	uint64_t arrived_us; /* at the VM, reactor's clock */
 	/* result */

@@ -154,3 +154,94 @@ Test(recovery, a_clock_that_jumps_moves_no_deadline)
 	client_free(c);
 	world_destroy(w);
 }
+
+/* ---- a create that is cut short, and comes again under its op_id ---- */
+
+enum {
+	CUT_TURNS_MAX = 400,
+};
+
+static void turn(struct world *w)
+{
+	sim_daemon_runs = true;
+	cr_assert_geq(daemon_turn(w->daemon), 0);
+	sim_daemon_runs = false;
+}
+
+/* False: it was answered before so many turns were over. */
+static bool cut_short_after(struct world *w, int turns, struct client **ret_first)
+{
+	struct client *c = client_open(w);
+	const struct call *call = client_create_vm(c, "a", "debian", false);
+
+	*ret_first = c;
+	for (int i = 0; i < turns && !call->replied; i++)
+		turn(w);
+	const bool cut = !call->replied;
+	world_kill(w);
+	cr_assert(world_start(w), "%s", w->start_err.text);
+	return cut;
+}
+
+/* While recovery is unmaking what was made, or before, or when it is there. */
+Test(recovery, a_create_cut_short_anywhere_is_made_when_it_comes_again)
+{
+	bool cut = true;
+	int turns = 0;
+
+	for (; cut; turns++) {
+		struct world *w = steady();
+		struct client *first = NULL;
+
+		cr_assert_lt(turns, CUT_TURNS_MAX);
+		cut = cut_short_after(w, turns, &first);
+		struct client *c = client_open(w);
+		struct call *call = client_repeat(c, first->calls[0]);
+		cr_assert(client_wait(c, call), "after %d turns", turns);
+		cr_assert_eq(call_code(call), ERR_NONE, "after %d turns: %s", turns,
+			     call_text(call));
+		cr_assert(world_settle(w));
+		cr_assert_eq(strcmp(world_state(w, "a"), "running"), 0, "%s", world_state(w, "a"));
+		agrees(w);
+		client_free(first);
+		client_free(c);
+		world_destroy(w);
+	}
+	cr_assert_gt(turns, 10);
+}
+
+/* There is one reply, and nothing is left when it says so. */
+Test(recovery, a_create_that_comes_again_can_be_cancelled_anywhere)
+{
+	int cancelled = 0;
+
+	for (int cut = 2; cut < 24; cut += 3) {
+		for (int later = 0; later < 24; later += 2) {
+			struct world *w = steady();
+			struct client *first = NULL;
+
+			IGNORE(cut_short_after(w, cut, &first));
+			struct client *c = client_open(w);
+			struct call *call = client_repeat(c, first->calls[0]);
+			for (int i = 0; i < later && !call->replied; i++)
+				turn(w);
+			client_cancel(c, call);
+			cr_assert(client_wait(c, call), "cut after %d, cancelled after %d", cut,
+				  later);
+			cr_assert(world_settle(w), "cut after %d, cancelled after %d", cut, later);
+			agrees(w);
+			if (call_code(call) == ERR_CANCELLED) {
+				cancelled++;
+				cr_assert_eq(strcmp(world_state(w, "a"), "gone"), 0, "%s",
+					     world_state(w, "a"));
+			} else {
+				cr_assert_eq(call_code(call), ERR_NONE, "%s", call_text(call));
+				cr_assert_eq(strcmp(world_state(w, "a"), "running"), 0);
+			}
+			client_free(first);
+			client_free(c);
+			world_destroy(w);
+		}
+	}
+	cr_assert_gt(cancelled, 40);
+}
