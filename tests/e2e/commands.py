@@ -18,6 +18,8 @@ import banger_session
 from banger_session import BANGER, wait_for
 
 IMAGE = ("--image", "none", "--kernel", "none")
+# A dash that is just forking for a command loses an interrupt to it: only a short one is sure to end.
+UNTIL_STOPPED = "echo ready; while :; do sleep 0.1; done"
 GROWTH_KIB = 16 * 1024
 WAIT_S = 60
 
@@ -59,7 +61,7 @@ def rm_deletes_whatever_the_status(s):
 
 
 def rm_deletes_on_interrupt(s):
-    with popen(s, "run", "--rm", *IMAGE, "--name", "once", "--", "sh", "-c", "echo ready; sleep 1000") as p:
+    with popen(s, "run", "--rm", *IMAGE, "--name", "once", "--", "sh", "-c", UNTIL_STOPPED) as p:
         ready(p)
         p.send_signal(signal.SIGINT)
         p.communicate(timeout=WAIT_S)
@@ -152,7 +154,7 @@ def input_of_any_kind(s):
 def signals_pass_without_a_terminal(s):
     guest(s)
     for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        with popen(s, "exec", "guest", "--", "sh", "-c", "echo ready; exec sleep 1000") as p:
+        with popen(s, "exec", "guest", "--", "sh", "-c", UNTIL_STOPPED) as p:
             ready(p)
             p.send_signal(signo)
             p.communicate(timeout=WAIT_S)
@@ -336,7 +338,7 @@ def keys_are_the_guests(s):
 
 
 def terminal_is_restored(s, end, status):
-    with Terminal(s, "exec", "-t", "guest", "--", "sh", "-c", "echo ready; exec sleep 1000") as t:
+    with Terminal(s, "exec", "-t", "guest", "--", "sh", "-c", UNTIL_STOPPED) as t:
         t.until(b"ready\r\n")
         end(t)
         deadline = time.monotonic() + WAIT_S
