@@ -313,6 +313,20 @@ def plain_text(tree):
             yield f"{path}:{line_of(text, m.start())}: blanks at the end of a line"
 
 
+@check("a decision has a number of its own")
+def decisions(tree):
+    seen = {}
+    for path in tree.paths:
+        m = re.fullmatch(r"docs/adr/(\d{4})-[^/]*\.md", path)
+        if not m:
+            continue
+        if m[1] in seen:
+            yield f"{path}: {seen[m[1]]} has this number"
+        seen[m[1]] = path
+        if not tree.text(path).startswith(f"# {int(m[1])}. "):
+            yield f"{path}:1: the title does not begin with its number"
+
+
 @check("shell scripts parse and can be run")
 def scripts(tree):
     for path in tree.paths:

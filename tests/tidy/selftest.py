@@ -26,6 +26,7 @@ UNFINISHED = "nothing is marked as unfinished"
 MACHINE = "nothing names one machine or its package mirror"
 TEXT = "text files are plain: LF, no trailing blanks, a newline at the end"
 SCRIPTS = "shell scripts parse and can be run"
+ADR = "a decision has a number of its own"
 MESON = "every source is in a list of meson's"
 FORMAT = "C sources are as clang-format writes them"
 
@@ -103,6 +104,8 @@ BAD = [
     (TEXT, "carriage", {"README.md": "x\r\n"}),
     (TEXT, "blanks at the end", {"README.md": "x \n"}),
     (TEXT, "a blank in", {"RE ADME.md": "x\n"}),
+    (ADR, "has this number", {"docs/adr/0001-a.md": "# 1. A\n", "docs/adr/0001-b.md": "# 1. B\n"}),
+    (ADR, "does not begin with", {"docs/adr/0002-a.md": "# A\n"}),
     (SCRIPTS, "not executable", {"scripts/x": "#!/bin/sh\n"}),
     (SCRIPTS, "yntax", {"scripts/x!": "#!/bin/sh\nif\n"}),
     (MESON, "src/io/new.c", {"src/io/new.c": "\n"}),
