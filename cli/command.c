@@ -20,6 +20,7 @@ enum {
 	"it "                                                                                      \
 	"makes a table of the fields; \"json\" alone is an object a line."
 #define TARGETS_ARGS "REF... | -l KEY=VALUE | --all"
+#define STATS_ARGS   "[REF...]"
 
 /* clang-format off */
 const struct command commands[] = {
@@ -90,6 +91,18 @@ const struct command commands[] = {
 	  .options = TARGETS | BIT(OPT_FORMAT) | BIT(OPT_NO_PROBE), .summary = "list the ports that guests listen on",
 	  .doc = "ENDPOINT is the address of this host that reaches the port, where it is published with -p. HTTP is the status that a GET of / got there within a second, where it speaks HTTP.",
 	  .examples = "banger vm ports web-1\nbanger vm ports -l tier=web --format '{{.Vm}} {{.Endpoint}}'" },
+	{ .name = "vm stats", .args = STATS_ARGS, .run = stats_run, .max_args = TARGETS_MAX,
+	  .options = TARGETS | BIT(OPT_FORMAT) | BIT(OPT_NO_STREAM) | BIT(OPT_INTERVAL),
+	  .summary = "show what VMs use of the host, until interrupted",
+	  .doc = "Without words: all VMs that run. CPU is that of the VM's process since the round before, 100% being one CPU; PSS is the host's memory that it takes, with its share of what it shares, RSS with all of that; "
+		 "DISK is what its disk takes of the host's, READ and WRITTEN are of the host's storage since the start. GUEST MEM, RX and TX are what the guest says, where it answers within --timeout (1s). "
+		 "On a terminal the table is drawn again and again; elsewhere one follows the other, or with --json an object a line. With --no-stream there is one, after one --interval, and --json gives a list.",
+	  .examples = "banger vm stats\nbanger vm stats --no-stream -l tier=web\nbanger vm stats --json | jq -r 'select(.cpu_milli > 900).name'" },
+	{ .name = "vm top", .args = STATS_ARGS, .run = top_run, .max_args = TARGETS_MAX,
+	  .options = TARGETS | BIT(OPT_INTERVAL),
+	  .summary = "watch the busiest VMs on the whole terminal; q leaves",
+	  .doc = "As banger vm stats, on a screen of its own, the VM that uses most CPU first.",
+	  .examples = "banger top\nbanger top --interval 5s -l tier=web" },
 	{ .name = "vm logs", .args = "REF", .run = logs_run, .min_args = 1, .max_args = 1,
 	  .options = BIT(OPT_FOLLOW) | BIT(OPT_TAIL) | BIT(OPT_VMM_LOG),
 	  .summary = "print a VM's console log",
@@ -156,7 +169,7 @@ const struct command_alias command_aliases[] = {
 	{ "cp", "vm cp" },
 	{ "vm rm", "vm delete" },   { "logs", "vm logs" },     { "vm inspect", "vm show" },
 	{ "image ls", "image list" }, { "kernel ls", "kernel list" }, { "op ls", "op list" },
-	{ "watch", "events" },
+	{ "watch", "events" },      { "stats", "vm stats" },   { "top", "vm top" },
 };
 
 const struct command_group command_groups[] = {

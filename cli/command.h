@@ -80,6 +80,8 @@ int show_run(const struct options *o);
 int vm_ping_run(const struct options *o);
 int health_run(const struct options *o);
 int ports_run(const struct options *o);
+int stats_run(const struct options *o);
+int top_run(const struct options *o);
 int prune_run(const struct options *o);
 int logs_run(const struct options *o);
 int exec_run(const struct options *o);

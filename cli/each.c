@@ -12,16 +12,6 @@ enum {
 	AT_ONCE_MAX = 256, /* questions under way on the connection */
 };
 
-struct question {
-	char ref[REF_MAX + 1];
-	struct call call;
-};
-
-struct questions {
-	struct question *v; /* owned */
-	uint32_t n, cap;
-};
-
 static int add(struct questions *q, const char *ref, struct err *e)
 {
 	if (q->n == q->cap) {
@@ -45,46 +35,46 @@ static int add_listed(void *arg, const struct vm_view *vm, struct err *e)
 	return strcmp(vm->state, "running") == 0 ? add(arg, vm->spec.name, e) : 0;
 }
 
-static int check_words(const struct options *o, struct err *e)
+static int check_words(const struct options *o, bool everybody, struct err *e)
 {
 	const int ways = (o->nargs > 0) + (o->labels.n > 0) + o->all;
 
-	if (ways == 1)
+	if (ways == 1 || (ways == 0 && everybody))
 		return 0;
 	return err_set(e, ERR_BAD_REQUEST,
 		       ways == 0 ? "which VMs? give names or ids, -l KEY=VALUE, or --all"
 				 : "give names or ids, or -l, or --all: one of them");
 }
 
-/* 0, or the exit status after having reported. */
-static int gather(struct session *s, const struct options *o, struct questions *q)
+int questions_gather(struct session *s, const struct options *o, bool everybody,
+		     struct questions *q)
 {
 	struct err e = { 0 };
+	int rc = check_words(o, everybody, &e);
 
-	if (o->nargs == 0)
+	if (rc == 0 && o->nargs == 0)
 		return list_each(s, false, &o->labels, add_listed, q);
-	for (uint32_t i = 0; i < o->nargs; i++)
-		if (add(q, o->args[i], &e) < 0) {
-			report_error(o, &e, NULL, NULL, NULL);
-			return STATUS_USAGE;
-		}
-	return 0;
+	for (uint32_t i = 0; i < o->nargs && rc == 0; i++)
+		rc = add(q, o->args[i], &e);
+	if (rc == 0)
+		return 0;
+	report_error(o, &e, NULL, NULL, NULL);
+	return STATUS_USAGE;
 }
 
 /* All are asked, so many at once; none is moved any more. */
-static void ask(struct session *s, const struct options *o, enum client_method m,
-		struct questions *q)
+void questions_ask(struct session *s, enum client_method m, const struct guest_ask_args *args,
+		   struct questions *q)
 {
+	struct guest_ask_args one = *args;
+
 	for (uint32_t i = 0; i < q->n; i++) {
-		struct guest_ask_args args = { .deadline_ms = o->timeout_ms };
 		struct call *c = &q->v[i].call;
 
 		while (i >= AT_ONCE_MAX && !q->v[i - AT_ONCE_MAX].call.ended)
 			session_turn(s, NULL, 0);
-		(void)snprintf(args.ref, sizeof(args.ref), "%s", q->v[i].ref);
-		if (o->nargs == 1)
-			c->op_id = o->op_id;
-		if (session_begin(s, c, m, &args) < 0)
+		(void)snprintf(one.ref, sizeof(one.ref), "%s", q->v[i].ref);
+		if (session_begin(s, c, m, &one) < 0)
 			c->ended = true;
 	}
 	for (uint32_t i = 0; i < q->n; i++)
@@ -92,8 +82,17 @@ static void ask(struct session *s, const struct options *o, enum client_method m
 			session_turn(s, NULL, 0);
 }
 
+void questions_fini(struct questions *q)
+{
+	for (uint32_t i = 0; i < q->n; i++)
+		if (q->v[i].call.result)
+			call_fini(&q->v[i].call);
+	free(q->v);
+	*q = (struct questions){ 0 };
+}
+
 /* The VM's name goes before what went wrong with it. */
-static void report(const struct options *o, struct question *q)
+void questions_report(const struct options *o, struct question *q)
 {
 	struct call *c = &q->call;
 
@@ -112,7 +111,7 @@ static int show_all(struct session *s, const struct options *o, struct questions
 		struct err e = { 0 };
 
 		if (c->err.code) {
-			report(o, &q->v[i]);
+			questions_report(o, &q->v[i]);
 			status = STATUS_FAILED;
 		} else if (show(arg, c->result, &e) < 0) {
 			report_error(o, &e, NULL, NULL, NULL);
@@ -125,28 +124,28 @@ static int show_all(struct session *s, const struct options *o, struct questions
 int each_vm(const struct options *o, enum client_method m, each_show *show, void *arg)
 {
 	CLEANUP_SESSION struct session s = SESSION_INIT;
+	const struct guest_ask_args args = { .deadline_ms = o->timeout_ms };
 	struct questions q = { 0 };
 	struct err e = { 0 };
-	int status = STATUS_USAGE;
+	int status;
 
-	if (check_words(o, &e) < 0) {
+	if (check_words(o, false, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
-		return status;
+		return STATUS_USAGE;
 	}
 	if (session_open(&s, o, true, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
 		return STATUS_FAILED;
 	}
-	status = gather(&s, o, &q);
+	status = questions_gather(&s, o, false, &q);
 	if (status == 0 && q.n == 0)
 		report_note(o, "no VM that runs matches");
+	if (status == 0 && o->nargs == 1)
+		q.v[0].call.op_id = o->op_id;
 	if (status == 0) {
-		ask(&s, o, m, &q);
+		questions_ask(&s, m, &args, &q);
 		status = show_all(&s, o, &q, show, arg);
 	}
-	for (uint32_t i = 0; i < q.n; i++)
-		if (q.v[i].call.result)
-			call_fini(&q.v[i].call);
-	free(q.v);
+	questions_fini(&q);
 	return status;
 }

@@ -60,6 +60,8 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(TAIL,        'n', "tail",        TEXT,     "LINES",     tail_lines,     0, 0, "begin with the last LINES lines; \"all\" unless said"),
 	ROW(VMM_LOG,      0,  "vmm",         FLAG,     NULL,        vmm_log,        0, 0, "the log of the VMM instead of the console's"),
 	ROW(NO_PROBE,     0,  "no-probe",    FLAG,     NULL,        no_probe,       0, 0, "do not ask published ports whether they speak HTTP"),
+	ROW(NO_STREAM,    0,  "no-stream",   FLAG,     NULL,        no_stream,      0, 0, "one round, then end"),
+	ROW(INTERVAL,     0,  "interval",    DURATION, "DURATION",  interval_ms,    0, 0, "between two rounds; 1s unless said"),
 	ROW(INTERACTIVE, 'i', "interactive", FLAG,     NULL,        interactive,    0, 0, "pass standard input, even from a terminal"),
 	ROW(TTY,         't', "tty",         FLAG,     NULL,        tty,            0, 0, "give the command a terminal"),
 	ROW(NO_STDIN,     0,  "no-stdin",    FLAG,     NULL,        no_stdin,       0, 0, "do not pass standard input"),

@@ -39,7 +39,8 @@ struct options {
 	const char *state, *tail_lines;
 	bool follow, vmm_log;
 	bool trace;
-	bool no_probe;
+	bool no_probe, no_stream;
+	uint32_t interval_ms;
 	/* commands in a guest */
 	bool interactive, tty, no_stdin;
 	struct strv env;
@@ -111,6 +112,8 @@ enum option {
 	OPT_TAIL,
 	OPT_VMM_LOG,
 	OPT_NO_PROBE,
+	OPT_NO_STREAM,
+	OPT_INTERVAL,
 	OPT_INTERACTIVE,
 	OPT_TTY,
 	OPT_NO_STDIN,

@@ -63,6 +63,13 @@ int rows_add(struct rows *r, const void *row, const char *key, const char *const
 	return 0;
 }
 
+void rows_print(struct rows *r, FILE *out, unsigned width)
+{
+	table_print(&r->table, out, width);
+	table_fini(&r->table);
+	format_fini(&r->format);
+}
+
 void rows_end(struct rows *r, bool failed)
 {
 	const bool table = r->format.kind == FORMAT_TABLE ||

@@ -24,5 +24,8 @@ int rows_init(struct rows *r, const struct options *o, const struct column *colu
 int rows_add(struct rows *r, const void *row, const char *key, const char *const *cells,
 	     struct err *e) MUST_CHECK;
 
+/* Instead of rows_end(): the table alone, somewhere else. */
+void rows_print(struct rows *r, FILE *out, unsigned width);
+
 /* Prints what is left and releases everything.  `failed`: after an error that was reported. */
 void rows_end(struct rows *r, bool failed);

@@ -1,6 +1,7 @@
 #include "term.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -13,14 +14,20 @@ enum {
 static struct termios saved; /* what to restore; there is one standard input */
 static bool raw;
 
+bool term_draws(int fd)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(fd) && term && term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
+
 bool term_live(const struct options *o)
 {
 	const char *no_color = getenv("NO_COLOR");
-	const char *term = getenv("TERM");
 
 	if (o->quiet || o->json || o->no_color || (no_color && no_color[0] != '\0'))
 		return false;
-	return isatty(STDERR_FILENO) && term && term[0] != '\0' && term[0] != 'd'; /* "dumb" */
+	return term_draws(STDERR_FILENO);
 }
 
 unsigned term_width(int fd)
@@ -43,22 +50,49 @@ void term_size(uint32_t *ret_rows, uint32_t *ret_cols)
 	*ret_cols = known && size.ws_col ? size.ws_col : COLS_DEFAULT;
 }
 
-int term_raw(struct err *e)
+/* What standard input is now goes to `saved`, and comes back at exit. */
+static int save(struct err *e)
 {
 	static bool registered;
-	struct termios now;
 
 	if (tcgetattr(STDIN_FILENO, &saved) < 0)
 		return err_sys(e, ERR_HOST_IO, "terminal");
 	if (!registered && atexit(term_restore) != 0)
 		return err_set(e, ERR_HOST_MEMORY, "terminal: atexit");
 	registered = true;
-	now = saved;
-	cfmakeraw(&now);
-	if (tcsetattr(STDIN_FILENO, TCSADRAIN, &now) < 0)
-		return err_sys(e, ERR_HOST_IO, "terminal: raw mode");
+	return 0;
+}
+
+static int change(const struct termios *now, struct err *e)
+{
+	if (tcsetattr(STDIN_FILENO, TCSADRAIN, now) < 0)
+		return err_sys(e, ERR_HOST_IO, "terminal: mode");
 	raw = true;
 	return 0;
+}
+
+int term_raw(struct err *e)
+{
+	struct termios now;
+	const int rc = save(e);
+
+	if (rc < 0)
+		return rc;
+	now = saved;
+	cfmakeraw(&now);
+	return change(&now, e);
+}
+
+int term_keys(struct err *e)
+{
+	struct termios now;
+	const int rc = save(e);
+
+	if (rc < 0)
+		return rc;
+	now = saved;
+	now.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	return change(&now, e);
 }
 
 void term_restore(void)

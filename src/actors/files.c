@@ -16,6 +16,7 @@
 
 enum {
 	OVERLAY_MAX = 16 << 20, /* bytes of an empty overlay's tables */
+	STAT_BLOCK_BYTES = 512, /* stat(2) */
 	TAIL_MAX = 4096,        /* bytes looked at for the last line, and for words */
 };
 
@@ -223,4 +224,11 @@ uint64_t files_bytes(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+uint64_t files_disk_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (uint64_t)st.st_blocks * STAT_BLOCK_BYTES : 0;
 }

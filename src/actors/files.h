@@ -48,4 +48,5 @@ void files_last_line(const char *path, char *out, size_t size);
 /* What follows the last `words` of a text file, to the end of the line; looked for in its last
  * bytes from the offset on.  False when they are not there. */
 bool files_find_last(const char *path, uint64_t from, const char *words, char *out, size_t size);
-uint64_t files_bytes(const char *path); /* of a file; 0 when there is none */
+uint64_t files_bytes(const char *path);      /* of a file; 0 when there is none */
+uint64_t files_disk_bytes(const char *path); /* ... that it takes of the disk */

@@ -63,7 +63,13 @@ static struct op *call_free(struct guest_link *l, struct guest_call *c)
 
 static void call_fail(struct guest_link *l, struct guest_call *c, const struct err *why)
 {
-	op_fail(l->env, call_free(l, c), why);
+	const bool question = c->question;
+	struct op *op = call_free(l, c);
+
+	if (question)
+		l->ops->unanswered(l, op, why);
+	else
+		op_fail(l->env, op, why);
 }
 
 /* The agent ends it; what it still says of this id, within what it was granted, finds nobody. */
@@ -245,7 +251,7 @@ void guest_link_question(struct guest_link *l, struct op *op, enum guest_method 
 		rc = err_set(&e, ERR_HOST_MEMORY, "question");
 	if (rc < 0) {
 		free(c);
-		op_fail(l->env, op, &e);
+		l->ops->unanswered(l, op, &e);
 		return;
 	}
 	c->op = op;
@@ -432,8 +438,10 @@ static void call_answered(struct guest_link *l, struct guest_call *c, const stru
 		op_done(l->env, op, schema, result);
 	else if (!why.code)
 		l->ops->answered(l, op, result, took_us);
-	if (why.code)
+	if (why.code && !question)
 		op_fail(l->env, op, &why);
+	else if (why.code)
+		l->ops->unanswered(l, op, &why);
 	else
 		schema_fini(schema, result);
 }

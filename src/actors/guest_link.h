@@ -25,6 +25,8 @@ struct guest_link_ops {
 	void (*up)(struct guest_link *l); /* hello and status have come: l->status */
 	/* A question was answered: the op is the VM's, and `result` of the guest's method. */
 	void (*answered)(struct guest_link *l, struct op *op, const void *result, uint64_t took_us);
+	/* ... or it was not, and never will be. */
+	void (*unanswered)(struct guest_link *l, struct op *op, const struct err *why);
 	void (*down)(struct guest_link *l,
 		     const struct err *why); /* hung up; commands have failed */
 };
@@ -103,7 +105,8 @@ int guest_link_poweroff(struct guest_link *l);
 /* Takes the op, a command or a copy: it is answered when that has ended.  Refused at once when the
  * agent is not up.  `env` is the VM's: what the request says of the same variable counts. */
 void guest_link_call(struct guest_link *l, struct op *op, const struct strv *env);
-/* Takes the op: ops->answered() finishes it, unless there is no answer within the deadline. */
+/* Takes the op: ops->answered() finishes it, or ops->unanswered() when there is no answer within
+ * the deadline. */
 void guest_link_question(struct guest_link *l, struct op *op, enum guest_method m,
 			 uint32_t deadline_ms);
 /* Bytes, credit, signals from the client; ignored when the command has ended. */

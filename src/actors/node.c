@@ -229,6 +229,7 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_VM_PING:
 	case METHOD_VM_HEALTH:
 	case METHOD_VM_PORTS:
+	case METHOD_VM_STATS:
 		ask_guest(n, op);
 		return;
 	case METHOD_WATCH:

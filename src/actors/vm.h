@@ -179,6 +179,11 @@ bool vm_powering_off(const struct vm *vm);
 /* vm_ask.c: what clients ask of the guest */
 void vm_question(struct vm *vm, struct op *op); /* by vm_exec(), once it may */
 void vm_answered(struct vm *vm, struct op *op, const void *result, uint64_t took_us);
+void vm_unanswered(struct vm *vm, struct op *op, const struct err *why);
+
+/* vm_stats.c: takes the op.  `guest` is what the guest has said, or NULL and `why` not. */
+void vm_stats_read(struct vm *vm, struct op *op, const struct guest_stats *guest,
+		   const struct err *why);
 
 /* vm_streams.c: console, control and agent channels */
 void vm_stream_event(struct vm *vm, enum vmm_socket s);

@@ -99,6 +99,14 @@ static void answer_ports(struct vm *vm, struct op *op, const void *result, uint6
 	free(to);
 }
 
+/* ---- stats ---- */
+
+static void answer_stats(struct vm *vm, struct op *op, const void *result, uint64_t took_us)
+{
+	(void)took_us;
+	vm_stats_read(vm, op, result, NULL);
+}
+
 /* ---- who asks what ---- */
 
 static const struct {
@@ -109,6 +117,7 @@ static const struct {
 	{ METHOD_VM_PING, GUEST_METHOD_STATUS, answer_ping },
 	{ METHOD_VM_HEALTH, GUEST_METHOD_STATS, answer_health },
 	{ METHOD_VM_PORTS, GUEST_METHOD_PORTS, answer_ports },
+	{ METHOD_VM_STATS, GUEST_METHOD_STATS, answer_stats },
 };
 
 static size_t question_of(enum client_method m)
@@ -124,6 +133,15 @@ static size_t question_of(enum client_method m)
 void vm_answered(struct vm *vm, struct op *op, const void *result, uint64_t took_us)
 {
 	questions[question_of(op->method)].answer(vm, op, result, took_us);
+}
+
+/* The host's part of the stats is known without the guest. */
+void vm_unanswered(struct vm *vm, struct op *op, const struct err *why)
+{
+	if (op->method == METHOD_VM_STATS && why->code != ERR_CANCELLED)
+		vm_stats_read(vm, op, NULL, why);
+	else
+		op_fail(vm->env, op, why);
 }
 
 void vm_question(struct vm *vm, struct op *op)

@@ -66,11 +66,29 @@ static void begin(struct vm *vm, struct op *op)
 		vm_question(vm, op);
 }
 
+/* An agent that is not up yet is not waited for: stats are of now. */
+static void stats(struct vm *vm, struct op *op)
+{
+	struct err why = { 0 };
+
+	if (is_up(vm)) {
+		vm_question(vm, op);
+		return;
+	}
+	if (vm_has_agent(vm))
+		err_set(&why, ERR_GUEST_GONE, "the guest's agent does not answer");
+	else
+		err_set(&why, ERR_GUEST_NO_AGENT, "the image has no agent");
+	vm_stats_read(vm, op, NULL, &why);
+}
+
 void vm_exec(struct vm *vm, struct op *op)
 {
 	if (!fsm_accepts(&vm->fsm, VERB_EXEC))
 		op_refuse(vm->env, op, ERR_VM_STATE, "vm %s is %s", vm->rec.spec.name,
 			  fsm_name(&vm->fsm));
+	else if (op->method == METHOD_VM_STATS)
+		stats(vm, op);
 	else if (!vm_has_agent(vm))
 		op_refuse(vm->env, op, ERR_GUEST_NO_AGENT, "vm %s runs image \"%s\"",
 			  vm->rec.spec.name, vm->rec.spec.image);

@@ -151,6 +151,11 @@ static void link_answered(struct guest_link *l, struct op *op, const void *resul
 	vm_answered(container_of(l, struct vm_run, link)->vm, op, result, took_us);
 }
 
+static void link_unanswered(struct guest_link *l, struct op *op, const struct err *why)
+{
+	vm_unanswered(container_of(l, struct vm_run, link)->vm, op, why);
+}
+
 /* The agent's channel was hung up, by it or by us.  Commands have failed; the VM itself runs on,
  * and the next start of the daemon or of the VM connects again. */
 static void link_down(struct guest_link *l, const struct err *why)
@@ -165,5 +170,6 @@ static void link_down(struct guest_link *l, const struct err *why)
 const struct guest_link_ops vm_link_ops = {
 	.up = link_up,
 	.answered = link_answered,
+	.unanswered = link_unanswered,
 	.down = link_down,
 };

@@ -265,6 +265,19 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text);
  * /proc: for recovery only. */
 int io_find_process(struct io *io, const char *text);
 
+/* What a process has used so far; 0 where the kernel does not tell us. */
+struct io_usage {
+	uint64_t sampled_us; /* CLOCK_MONOTONIC */
+	uint64_t cpu_us;     /* of all its threads, in user and kernel */
+	uint64_t rss_bytes;
+	uint64_t pss_bytes;  /* its share of what it shares */
+	uint64_t read_bytes; /* from storage */
+	uint64_t write_bytes;
+};
+
+/* For worker threads: it blocks.  -ESRCH when the process with that start time has gone. */
+int io_usage(struct io *io, pid_t pid, uint64_t start_ticks, struct io_usage *ret_usage);
+
 /* Two connected stream sockets, of which one goes to a child. */
 int io_pair(struct io *io, int ret_fd[2]);
 

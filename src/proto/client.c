@@ -244,6 +244,27 @@ static const struct field vm_health_fields[] = {
 };
 const struct schema vm_health_schema = SCHEMA_OPEN("vm_health", struct vm_health, vm_health_fields);
 
+static const struct field vm_stats_fields[] = {
+	FIELD(struct vm_stats, id,              FIELD_VM_ID, true,  0, 0, "of the VM"),
+	FIELD(struct vm_stats, name,            FIELD_STR,   true,  1, 0, "of the VM"),
+	FIELD(struct vm_stats, pid,             FIELD_U32,   false, 0, 0, "of the VMM; absent where it has none"),
+	FIELD(struct vm_stats, started_ms,      FIELD_U64,   false, 0, 0, "Unix time of its start"),
+	FIELD(struct vm_stats, sampled_us,      FIELD_U64,   true,  0, 0, "clock of the sample: what two samples' times differ by has passed"),
+	FIELD(struct vm_stats, vcpu,            FIELD_U32,   false, 0, 0, "given"),
+	FIELD(struct vm_stats, memory_bytes,    FIELD_U64,   false, 0, 0, "given"),
+	FIELD(struct vm_stats, disk_bytes,      FIELD_U64,   false, 0, 0, "given"),
+	FIELD(struct vm_stats, cpu_us,          FIELD_U64,   false, 0, 0, "CPU time of the VMM, vCPUs included, since its start"),
+	FIELD(struct vm_stats, rss_bytes,       FIELD_U64,   false, 0, 0, "of the host's memory, with what it shares"),
+	FIELD(struct vm_stats, pss_bytes,       FIELD_U64,   false, 0, 0, "the same, with its share of what it shares"),
+	FIELD(struct vm_stats, read_bytes,      FIELD_U64,   false, 0, 0, "read from the host's storage since its start"),
+	FIELD(struct vm_stats, write_bytes,     FIELD_U64,   false, 0, 0, "written to it"),
+	FIELD(struct vm_stats, disk_used_bytes, FIELD_U64,   false, 0, 0, "that its disk takes of the host's"),
+	FIELD(struct vm_stats, guest_known,     FIELD_BOOL,  false, 0, 0, "the guest has answered in time"),
+	FIELD(struct vm_stats, guest_error,     FIELD_TEXT,  false, 0, 0, "why it has not"),
+	FIELD_SUB(struct vm_stats, guest,       FIELD_STRUCT, true, 0, 0, &guest_stats_schema, "as the guest says; empty unless it has answered"),
+};
+const struct schema vm_stats_schema = SCHEMA_OPEN("vm_stats", struct vm_stats, vm_stats_fields);
+
 static const struct field vm_port_fields[] = {
 	FIELD(struct vm_port, proto,    FIELD_STR,  true,  1, 0, "tcp or udp"),
 	FIELD(struct vm_port, address,  FIELD_STR,  true,  1, 0, "in the guest"),

@@ -76,6 +76,7 @@ enum {
 	METHOD(VM_PING,      "vm.ping",       guest_ask_args_schema, ping_result_schema,"asks the guest's agent for a word") \
 	METHOD(VM_HEALTH,    "vm.health",     guest_ask_args_schema, vm_health_schema,  "how the guest is, and what is wrong") \
 	METHOD(VM_PORTS,     "vm.ports",      guest_ask_args_schema, vm_ports_schema,   "who listens in the guest")       \
+	METHOD(VM_STATS,     "vm.stats",      guest_ask_args_schema, vm_stats_schema,   "what the VM uses of the host, and its guest of that") \
 	METHOD(OP_SHOW,      "op.show",       op_args_schema,     op_view_schema,       "one operation with its steps")   \
 	METHOD(OP_WAIT,      "op.wait",       op_wait_args_schema,op_view_schema,       "answers when the operation has ended") \
 	METHOD(OP_LIST,      "op.list",       none_schema,        op_list_result_schema,"operations under way, and the latest") \
@@ -388,6 +389,25 @@ struct vm_health {
 	struct guest_stats guest;
 };
 extern const struct schema vm_health_schema;
+
+/* What a VM uses: of the host by its VMM, and what the guest says. */
+struct vm_stats {
+	vm_id id;
+	char name[VM_NAME_MAX + 1];
+	uint32_t pid;        /* of the VMM; 0: it has none */
+	uint64_t started_ms; /* Unix time */
+	uint64_t sampled_us; /* the host's monotonic clock */
+	uint32_t vcpu;
+	uint64_t memory_bytes, disk_bytes; /* given */
+	uint64_t cpu_us;                   /* since its start */
+	uint64_t rss_bytes, pss_bytes;
+	uint64_t read_bytes, write_bytes; /* storage, since its start */
+	uint64_t disk_used_bytes;
+	bool guest_known;
+	char guest_error[ERR_TEXT_MAX]; /* why not */
+	struct guest_stats guest;
+};
+extern const struct schema vm_stats_schema;
 
 /* A socket in the guest that takes connections or datagrams. */
 struct vm_port {

@@ -103,6 +103,13 @@ struct schema {
 		.required = (req), .offset = offsetof(type, member),                               \
 		.size = sizeof(((type *)0)->member), .min = (lo), .max = (hi), .doc = (text)       \
 	}
+#define FIELD_SUB_AS(type, member, wire_name, k, req, lo, hi, schema_, text)                       \
+	{                                                                                          \
+		.name = (wire_name), .name_len = sizeof(wire_name) - 1, .kind = (k),               \
+		.required = (req), .offset = offsetof(type, member),                               \
+		.size = sizeof(((type *)0)->member), .min = (lo), .max = (hi), .sub = (schema_),   \
+		.doc = (text)                                                                      \
+	}
 #define SCHEMA(name_, type, table)                                                                 \
 	{                                                                                          \
 		.name = (name_), .size = sizeof(type), .fields = (table),                          \

@@ -38,7 +38,7 @@ class Answers(Case):
     def test_commands_groups_and_short_forms(self):
         first = self.words("")
         self.assertTrue({"vm", "image", "run", "ps", "doctor", "help"} <= first, first)
-        self.assertEqual(self.words("vm", "st"), {"start", "stop"})
+        self.assertEqual(self.words("vm", "st"), {"start", "stats", "stop"})
         self.assertEqual(self.words("image", "ls"), {"ls"})
         self.assertEqual(self.words("--json", "doc"), {"doctor"})
         self.assertEqual(self.words("help", "vm", "cr"), {"create"})

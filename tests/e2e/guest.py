@@ -160,6 +160,13 @@ def the_guest_says_how_it_is(s):
     blocks, size = s.exec("g", "stat", "-f", "-c", "%b %S", "/").split()
     assert guest["disk_bytes"] == int(blocks) * int(size) and not guest["disk_read_only"], guest
     assert guest["uptime_ms"] > 0 and guest["processes"] > 3 and guest["rx_bytes"] > 0, guest
+    busy = popen(s, "vm", "exec", "g", "--", "sh", "-c", "echo ready; while :; do :; done")
+    assert busy.stdout.readline() == "ready\n"
+    row = s.json("vm", "stats", "g", "--no-stream")[0]
+    busy.terminate()
+    busy.communicate(timeout=PATIENCE_S)
+    assert row["guest_known"] and row["cpu_milli"] > 100 and row["cpu_us"] > 100_000, row
+    assert row["pss_bytes"] > 64 << 20 and row["disk_used_bytes"] > 0 and row["guest"]["tx_bytes"] > 0, row
 
 
 def what_was_written_survives_a_stop(s):

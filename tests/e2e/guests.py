@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What guests say of themselves: ping, health, ports.
+"""What guests say of themselves, and what they use: ping, health, ports, stats.
 
 The agent is the real one, running here and not in a guest, or one that lies (tests/lib/hostile_agent.py).
 """
@@ -148,6 +148,78 @@ def an_agent_that_lies_about_ports_is_an_error(s):
     s.run("vm", "delete", "-f", "liar")
 
 
+def stats_are_of_the_process_and_of_the_guest(s):
+    guest(s)
+    row = s.json("vm", "stats", "guest", "--no-stream", "--interval", "100ms")[0]
+    view = s.json("vm", "show", "guest")
+    assert (row["name"], row["pid"], row["id"]) == ("guest", view["pid"], view["id"]), row
+    for ours, theirs in (("rss_bytes", "Rss"), ("pss_bytes", "Pss")):
+        kib = banger_session.memory_kib(view["pid"], theirs)
+        assert abs(row[ours] / 1024 - kib) < kib / 4, (row, theirs, kib)
+    with open(f"/proc/{view['pid']}/stat", encoding="ascii") as f:
+        ticks = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    hz = os.sysconf("SC_CLK_TCK")
+    assert 0 < row["cpu_us"] <= (ticks + 2) * 1_000_000 // hz, (row, ticks)
+    assert row["cpu_milli"] < 1000 and row["disk_used_bytes"] > 0, row
+    assert row["guest_known"] and row["guest"]["memory_bytes"] > 0 and not row["guest_error"], row
+
+
+def stats_come_without_the_guest(s):
+    guest(s, "deaf")
+    s.run("vm", "create", "--vmm", "null", "--name", "null")
+    rows = s.json("vm", "stats", "deaf", "null", "--no-stream", "--interval", "100ms", "--timeout", "200ms")
+    assert [r["guest_known"] for r in rows] == [False, False], rows
+    assert "no answer" in rows[0]["guest_error"] and "no agent" in rows[1]["guest_error"], rows
+    assert rows[0]["pss_bytes"] > 0 and rows[1]["pid"] == 0, rows
+    s.run("vm", "delete", "-f", "deaf", "null")
+
+
+def stats_of_all_have_a_total(s):
+    for name in ("guest", "other"):
+        guest(s, name)
+    lines = s.run("stats", "--no-stream", "--interval", "100ms").stdout.splitlines()
+    assert [l.split()[0] for l in lines] == ["NAME", "guest", "other", "TOTAL"], lines
+    p = s.run("vm", "stats", "--no-stream", "--interval", "100ms", "--format", "{{.Name}} {{.Pss}} {{.guest.rx_bytes}}")
+    assert [l.split()[0] for l in p.stdout.splitlines()] == ["guest", "other"], p.stdout
+
+
+def stats_stream_until_their_vm_has_gone(s):
+    guest(s)
+    s.run("vm", "create", "--image", "none", "--kernel", "none", "--name", "brief")
+    p = s.start("vm", "stats", "--json", "--interval", "100ms", "guest", "brief")
+    seen = [json.loads(p.stdout.readline())["name"] for _ in range(6)]
+    assert seen == ["guest", "brief"] * 3, seen
+    s.run("vm", "delete", "-f", "brief")
+    first = p.stderr.readline()
+    assert "brief" in first and "vm.not_found" in first or "vm.state" in first, first
+    p.send_signal(signal.SIGINT)
+    p.communicate(timeout=WAIT_S)
+    assert p.returncode == 130
+    p = s.start("vm", "stats", "--json", "--interval", "100ms", "nobody")
+    out, err = p.communicate(timeout=WAIT_S)
+    assert (p.returncode, out) == (1, "") and "vm.not_found" in err, (p.returncode, out, err)
+    p = s.start("vm", "stats", "--interval", "100ms", "guest")
+    p.stdout.readline()
+    p.stdout.close()  # who does not read any more is not written to for ever
+    assert p.wait(timeout=WAIT_S) in (0, 1)
+    p.stderr.close()
+
+
+def top_needs_a_terminal(s):
+    p = s.run("top", check=False)
+    assert p.returncode == 2 and "vm stats" in p.stderr, p
+
+
+def stats_tell_once_that_the_daemon_has_gone(s):
+    for name in ("guest", "other"):
+        guest(s, name)
+    p = s.start("vm", "stats", "--json", "--interval", "100ms")
+    p.stdout.readline()
+    s.kill_daemon()
+    out, err = p.communicate(timeout=WAIT_S)
+    assert p.returncode == 1 and err.count("daemon.down") == 1, (p.returncode, err)
+
+
 def prepare(s):
     s.fake_vmm(os.path.join(os.path.dirname(os.path.abspath(banger_session.__file__)), "hostile_agent.py"))
     s.fake_image()
@@ -157,4 +229,6 @@ banger_session.main([
     ping_is_a_round_trip_to_the_agent, those_that_answer_are_shown_when_others_do_not,
     a_question_is_cancelled_with_its_client, health_is_what_the_guest_has, health_names_what_is_wrong,
     ports_are_named_with_their_process_and_endpoint, endpoints_are_asked_for_http, more_ports_than_fit_are_counted,
-    an_agent_that_lies_about_ports_is_an_error], prepare=prepare)
+    an_agent_that_lies_about_ports_is_an_error, stats_are_of_the_process_and_of_the_guest, stats_come_without_the_guest,
+    stats_of_all_have_a_total, stats_stream_until_their_vm_has_gone, top_needs_a_terminal,
+    stats_tell_once_that_the_daemon_has_gone], prepare=prepare)

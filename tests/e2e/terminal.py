@@ -128,6 +128,40 @@ def tables_fit_forty_columns(s):
     s.clear()
 
 
+def stats_are_drawn_over_themselves(s):
+    for name in ("web", "db"):
+        s.fake_guest(name=name)
+    with terminal(s, "vm", "stats", "--interval", "100ms") as t:
+        first = t.until(r"TOTAL")
+        assert re.search(r"(?m)^web +- ", first), first  # there is no rate yet
+        screen = t.until(r"(?m)^TOTAL +\d+\.\d%")
+        t.press(CTRL_C)
+        last, status = t.end()
+    assert status == 130 and last.count("NAME") == 1, (status, last)
+    assert [line.split()[0] for line in screen.splitlines()] == ["NAME", "web", "db", "TOTAL"], screen
+    assert t.raw.endswith(b"\033[?25h"), t.raw[-20:]  # the cursor is back
+    with terminal(s, "vm", "stats", "--interval", "100ms", cols=40, rows=6) as t:
+        narrow = t.until("and 1 more")
+        t.press(CTRL_C)
+        t.end()
+    assert all(len(line) <= 40 for line in narrow.splitlines()), narrow
+
+
+def top_has_a_screen_of_its_own(s):
+    for name in ("web", "db"):
+        if name not in [v["spec"]["name"] for v in s.vms()]:
+            s.fake_guest(name=name)
+    for key, wanted in (("q", 0), (CTRL_C, 130)):
+        with terminal(s, "top", "--interval", "100ms") as t:
+            screen = t.until(r"(?m)^TOTAL +\d+\.\d%")
+            assert screen.startswith("2 VMs run; q leaves\nNAME"), screen
+            t.press(key)
+            _, status = t.end()
+        assert status == wanted, status
+        assert t.raw.count(b"\033[?1049h") == t.raw.count(b"\033[?1049l") == 1, t.raw
+    s.clear()
+
+
 def no_terminal_no_live_display(s):
     """To a pipe and to a file: plain lines, no escape, results on stdout alone."""
     for env in ({}, {"NO_COLOR": "1"}):
@@ -167,7 +201,7 @@ def the_document_is_true(s):
 
 STORIES = [a_command_and_its_status, a_few_have_a_line_each, many_share_a_bar, a_second_interrupt_leaves_at_once,
            an_interrupt_goes_to_the_command, a_failing_command_says_so, typing_errors_are_answered,
-           tables_fit_forty_columns, no_terminal_no_live_display, the_document_is_true]
+           tables_fit_forty_columns, stats_are_drawn_over_themselves, top_has_a_screen_of_its_own, no_terminal_no_live_display, the_document_is_true]
 
 if __name__ == "__main__":
     sys.argv = [a for a in sys.argv if a != "--bless"]

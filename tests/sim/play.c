@@ -275,6 +275,16 @@ static void ask_exec(struct client *c)
 	}
 }
 
+static void ask_guest(struct client *c)
+{
+	static const enum client_method methods[] = { METHOD_VM_PING, METHOD_VM_HEALTH,
+						      METHOD_VM_PORTS, METHOD_VM_STATS };
+	struct guest_ask_args args = { .deadline_ms = choose(2) ? 1 : 0 };
+
+	(void)snprintf(args.ref, sizeof(args.ref), "%s", name());
+	client_ask(c, methods[choose(ARRAY_LEN(methods))], &args, NULL);
+}
+
 static void ask_about(struct client *c)
 {
 	static const enum client_method methods[] = { METHOD_PING, METHOD_INFO, METHOD_WATCH,
@@ -283,6 +293,8 @@ static void ask_about(struct client *c)
 
 	if (choose(3) == 0)
 		client_ask(c, METHOD_VM_LIST, &all, NULL);
+	else if (choose(2))
+		ask_guest(c);
 	else
 		client_ask(c, methods[choose(ARRAY_LEN(methods))], NULL, NULL);
 }
