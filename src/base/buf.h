@@ -42,7 +42,8 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline uint8_t *buf_data(const struct buf *b)
 {
-	return b->mem ? b->mem + b->start : NULL; /* NULL + 0 is undefined in C11 */
+	/* NULL + 0 is undefined in C11, and after a branch gcc sees NULL wherever this is used. */
+	return (uint8_t *)((uintptr_t)b->mem + b->start);
 }
 
 /* Makes room for len more bytes and returns where to write them; buf_commit() counts them in. */
