@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "command.h"
 #include "human.h"
+#include "near.h"
 #include "progress.h"
 #include "provide.h"
 #include "report.h"
@@ -67,24 +68,28 @@ int create_args_fill(const struct options *o, struct create_args *ret_args, stru
 	return 0;
 }
 
-/* "creating 3 VMs, each with 2 vcpu, 2 GiB memory, 8 GiB disk, of the default image" */
-static void announce(const struct options *o, const struct info_result *info)
+/* "creating 3 VMs, each with 2 vcpu, 2 GiB memory, 8 GiB disk, image debian:bookworm (qemu)": as
+ * the daemon fills in what was left open.  What it refuses, the create will be refused for. */
+static void announce(struct session *s, const struct create_args *args)
 {
+	CLEANUP_CALL struct call c = { 0 };
+	const uint32_t count = args->count > 1 ? args->count : 1;
 	char memory[HUMAN_MAX];
-	char disk[HUMAN_MAX];
-	const uint32_t count = o->count > 1 ? o->count : 1;
-	const char *image = o->image ? o->image : info->image;
+	char disk[HUMAN_MAX] = "no";
 
-	human_bytes(o->memory_bytes ? o->memory_bytes : info->vm_memory_bytes, memory);
-	human_bytes(o->disk_bytes ? o->disk_bytes : info->vm_disk_bytes, disk);
-	report_note(o, "creating %u VM%s%s %u vcpu, %s memory, %s disk, %s%s (%s)", count,
-		    count > 1 ? "s, each" : "", count > 1 ? " with" : ":",
-		    o->vcpu ? o->vcpu : info->vcpu, memory, disk, image[0] ? "image " : "",
-		    image[0] ? image : "the default image", o->vmm ? o->vmm : info->vmm);
+	if (session_call(s, &c, METHOD_VM_RESOLVE, args) < 0)
+		return;
+	const struct vm_spec *spec = c.result;
+	human_bytes(spec->memory_bytes, memory);
+	if (spec->disk_bytes > 0)
+		human_bytes(spec->disk_bytes, disk);
+	report_note(s->o, "creating %u VM%s%s %u vcpu, %s memory, %s disk, image %s (%s)", count,
+		    count > 1 ? "s, each" : "", count > 1 ? " with" : ":", spec->vcpu, memory, disk,
+		    spec->image, spec->vmm);
 }
 
 /* Makes what is missing and says what will be. */
-static int prepare(struct session *s, const struct options *o)
+static int prepare(struct session *s, const struct options *o, const struct create_args *args)
 {
 	CLEANUP_CALL struct call c = { 0 };
 	int status;
@@ -93,7 +98,7 @@ static int prepare(struct session *s, const struct options *o)
 		return session_report(s, &c);
 	status = provide(s, o, c.result);
 	if (status == 0 && !o->quiet && !o->json)
-		announce(o, c.result);
+		announce(s, args);
 	return status;
 }
 
@@ -112,7 +117,7 @@ int create_vms(struct session *s, const struct options *o, struct call *c)
 		report_error(o, &e, NULL, NULL, NULL);
 		return command_failure(o->command);
 	}
-	status = prepare(s, o);
+	status = prepare(s, o, &args);
 	if (status != 0)
 		return status;
 	progress_init(&progress, o, o->count > 1 ? o->count : 1);
@@ -123,8 +128,9 @@ int create_vms(struct session *s, const struct options *o, struct call *c)
 	return rc < 0 ? session_report(s, c) : 0;
 }
 
-void target_report(const struct options *o, const struct target_result *t, const struct op_id *op)
+void target_report(struct session *s, const struct target_result *t, const struct op_id *op)
 {
+	char hint[ERR_TEXT_MAX] = "";
 	struct err e = { .code = err_by_name(t->code) };
 	const char *who = t->name[0] ? t->name : t->ref;
 	const char *what = t->message[0] ? t->message : err_cause(e.code);
@@ -133,7 +139,8 @@ void target_report(const struct options *o, const struct target_result *t, const
 		(void)snprintf(e.text, sizeof(e.text), "%s: %.180s", who, what);
 	else
 		(void)snprintf(e.text, sizeof(e.text), "%s", what);
-	report_error(o, &e, op, NULL, t->step);
+	near_hint(s, &e, hint, sizeof(hint));
+	report_error(s->o, &e, op, hint, t->step);
 }
 
 /* A VM that never came up is kept, so that one can see why. */
@@ -179,7 +186,7 @@ uint32_t create_results(struct session *s, const struct options *o, struct call 
 
 		if (t->code[0]) {
 			failed++;
-			target_report(o, t, &c->op_id);
+			target_report(s, t, &c->op_id);
 			if (r->targets.n <= PROGRESS_ROWS_MAX)
 				point_to_log(s, o, t);
 		} else if (lines) {

@@ -22,4 +22,4 @@ static inline const struct target_result *target_at(const struct targets_result 
 }
 
 /* Prints why a target failed. */
-void target_report(const struct options *o, const struct target_result *t, const struct op_id *op);
+void target_report(struct session *s, const struct target_result *t, const struct op_id *op);

@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "list.h"
+#include "near.h"
 #include "report.h"
 
 enum {
@@ -92,13 +93,14 @@ void questions_fini(struct questions *q)
 }
 
 /* The VM's name goes before what went wrong with it. */
-void questions_report(const struct options *o, struct question *q)
+void questions_report(struct session *s, struct question *q)
 {
 	struct call *c = &q->call;
 
 	if (!strstr(c->err.text, q->ref))
 		err_ctx(&c->err, "%s", q->ref);
-	report_error(o, &c->err, &c->op_id, c->hint, c->step);
+	near_hint(s, &c->err, c->hint, sizeof(c->hint));
+	report_error(s->o, &c->err, &c->op_id, c->hint, c->step);
 }
 
 static int show_all(struct session *s, const struct options *o, struct questions *q,
@@ -111,7 +113,7 @@ static int show_all(struct session *s, const struct options *o, struct questions
 		struct err e = { 0 };
 
 		if (c->err.code) {
-			questions_report(o, &q->v[i]);
+			questions_report(s, &q->v[i]);
 			status = STATUS_FAILED;
 		} else if (show(arg, c->result, &e) < 0) {
 			report_error(o, &e, NULL, NULL, NULL);

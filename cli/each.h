@@ -29,5 +29,5 @@ int questions_gather(struct session *s, const struct options *o, bool everybody,
 /* Returns once all have ended; `args->ref` is not looked at. */
 void questions_ask(struct session *s, enum client_method m, const struct guest_ask_args *args,
 		   struct questions *q);
-void questions_report(const struct options *o, struct question *q); /* of one that failed */
+void questions_report(struct session *s, struct question *q); /* of one that failed */
 void questions_fini(struct questions *q);

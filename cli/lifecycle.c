@@ -59,8 +59,9 @@ static int args_fill(const struct options *o, struct targets_args *a, struct err
 	return 0;
 }
 
-int lifecycle_results(const struct options *o, struct call *c)
+int lifecycle_results(struct session *s, struct call *c)
 {
+	const struct options *o = s->o;
 	const struct targets_result *r = c->result;
 	struct err e = { 0 };
 
@@ -68,7 +69,7 @@ int lifecycle_results(const struct options *o, struct call *c)
 		const struct target_result *t = target_at(r, i);
 
 		if (t->code[0])
-			target_report(o, t, &c->op_id);
+			target_report(s, t, &c->op_id);
 		else if (!o->json && !o->quiet)
 			(void)printf("%s\n", t->name[0] ? t->name : t->ref);
 	}
@@ -85,7 +86,8 @@ int lifecycle_results(const struct options *o, struct call *c)
 
 int lifecycle_run(const struct options *o)
 {
-	CLEANUP_CALL struct call c = { 0 };
+	CLEANUP_SESSION struct session s = SESSION_INIT;
+	CLEANUP_CALL struct call c = { .op_id = o->op_id };
 	struct targets_args args = { 0 };
 	struct progress progress;
 	struct err e = { 0 };
@@ -93,13 +95,17 @@ int lifecycle_run(const struct options *o)
 
 	if (args_fill(o, &args, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
+	} else if (session_open(&s, o, true, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		status = STATUS_FAILED;
 	} else {
 		progress_init(&progress, o, o->nargs ? o->nargs : PROGRESS_UNKNOWN);
 		progress.plain = false; /* one line per VM follows anyway */
 		c.progress = &progress;
-		status = session_ask(o, &c, method_of(o), &args);
+		const int rc = session_call(&s, &c, method_of(o), &args);
 		c.progress = NULL;
+		status = rc < 0 ? session_report(&s, &c) : STATUS_OK;
 	}
 	schema_fini(&targets_args_schema, &args);
-	return status == STATUS_OK ? lifecycle_results(o, &c) : status;
+	return status == STATUS_OK ? lifecycle_results(&s, &c) : status;
 }

@@ -6,4 +6,4 @@
 
 /* Shows a struct targets_result: a line for each VM, an error for each that failed.  The exit
  * status. */
-int lifecycle_results(const struct options *o, struct call *c);
+int lifecycle_results(struct session *s, struct call *c);

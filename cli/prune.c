@@ -81,25 +81,38 @@ static int find(const struct options *o, struct pruning *p)
 }
 
 /* As many at a time as a request may name. */
-static int delete_them(const struct options *o, const struct strv *ids)
+static int delete_some(struct session *s, const struct strv *ids)
 {
 	int status = STATUS_OK;
 
 	for (uint32_t at = 0; at < ids->n; at += TARGETS_MAX) {
 		const uint32_t left = ids->n - at;
-		CLEANUP_CALL struct call c = { .op_id = o->op_id };
+		CLEANUP_CALL struct call c = { .op_id = s->o->op_id };
 		const struct targets_args args = {
 			.refs = { .v = ids->v + at, .n = left < TARGETS_MAX ? left : TARGETS_MAX },
 			.stopped_only = true,
 		};
-		int rc = session_ask(o, &c, METHOD_VM_DELETE, &args);
+		int rc;
 
-		if (rc == STATUS_OK)
-			rc = lifecycle_results(o, &c);
+		if (session_call(s, &c, METHOD_VM_DELETE, &args) < 0)
+			rc = session_report(s, &c);
+		else
+			rc = lifecycle_results(s, &c);
 		if (rc != STATUS_OK)
 			status = rc;
 	}
 	return status;
+}
+
+static int delete_them(const struct options *o, const struct strv *ids)
+{
+	CLEANUP_SESSION struct session s = SESSION_INIT;
+	struct err e = { 0 };
+
+	if (session_open(&s, o, true, &e) == 0)
+		return delete_some(&s, ids);
+	report_error(o, &e, NULL, NULL, NULL);
+	return STATUS_FAILED;
 }
 
 static int prune(const struct options *o, struct pruning *p)

@@ -74,7 +74,7 @@ static int commands_run(struct session *s, const struct options *o, struct exec_
 }
 
 /* Those that the lease has deleted already are as gone as we want them. */
-static void deleted_report(const struct options *o, const struct call *c)
+static void deleted_report(struct session *s, const struct call *c)
 {
 	const struct targets_result *r = c->result;
 
@@ -82,7 +82,7 @@ static void deleted_report(const struct options *o, const struct call *c)
 		const struct target_result *t = target_at(r, i);
 
 		if (t->code[0] && err_by_name(t->code) != ERR_VM_NOT_FOUND)
-			target_report(o, t, &c->op_id);
+			target_report(s, t, &c->op_id);
 	}
 }
 
@@ -113,7 +113,7 @@ static void fleet_delete(struct session *s, const struct options *o, const struc
 			break; /* no memory: the lease does it */
 	if (args.refs.n > 0 && session_call(s, &c, METHOD_VM_DELETE, &args) < 0)
 		(void)session_report(s, &c);
-	deleted_report(o, &c);
+	deleted_report(s, &c);
 	schema_fini(&targets_args_schema, &args);
 }
 

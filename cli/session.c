@@ -12,8 +12,10 @@
 
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "command.h"
 #include "connect.h"
+#include "near.h"
 #include "progress.h"
 #include "proto/frame.h"
 #include "report.h"
@@ -459,15 +461,18 @@ int session_open(struct session *s, const struct options *o, bool start, struct 
 	}
 }
 
-int session_report(const struct session *s, const struct call *c)
+int session_report(struct session *s, const struct call *c)
 {
+	char hint[ERR_TEXT_MAX];
 	const int status = command_failure(s->o->command);
 
 	if (s->signo && c->err.code == ERR_CANCELLED) {
 		report_note(s->o, "%s", c->err.text);
 		return STATUS_SIGNAL + s->signo;
 	}
-	report_error(s->o, &c->err, &c->op_id, c->hint, c->step);
+	text_copy(hint, sizeof(hint), c->hint);
+	near_hint(s, &c->err, hint, sizeof(hint));
+	report_error(s->o, &c->err, &c->op_id, hint, c->step);
 	return s->signo ? STATUS_SIGNAL + s->signo : status;
 }
 

@@ -91,7 +91,7 @@ int session_call(struct session *s, struct call *c, enum client_method m,
 void call_fini(struct call *c);
 
 /* Prints c->err and returns the exit status: the command's failure, or 128 + the signal. */
-int session_report(const struct session *s, const struct call *c);
+int session_report(struct session *s, const struct call *c);
 
 /* A whole conversation of one request: open, call, report, close.  The exit status. */
 int session_ask(const struct options *o, struct call *c, enum client_method m, const void *args);

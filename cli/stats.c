@@ -336,7 +336,7 @@ static int take_answers(struct stats *st, struct session *s, struct questions *q
 		if (e.code == 0 && keep_row(st, c->result, &e) == 0)
 			continue;
 		if (s->lost || is_worth_telling(st, &e)) {
-			questions_report(st->o, &q->v[i]);
+			questions_report(s, &q->v[i]);
 			status = STATUS_FAILED;
 		}
 		if (s->lost)

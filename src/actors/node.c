@@ -215,6 +215,9 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_VM_CREATE:
 		node_create_vms(n, op);
 		return;
+	case METHOD_VM_RESOLVE:
+		node_resolve(n, op);
+		return;
 	case METHOD_VM_START:
 	case METHOD_VM_STOP:
 	case METHOD_VM_RESTART:

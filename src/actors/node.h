@@ -52,6 +52,7 @@ int node_find(struct node *n, const char *ref, struct vm **ret_vm, struct err *e
 int node_load(struct node *n, struct err *e);
 void node_vm_changed(struct node *n, struct vm_changed_msg *m); /* frees it */
 void node_create_vms(struct node *n, struct op *op);
+void node_resolve(struct node *n, struct op *op);
 void node_targets(struct node *n, struct op *op);
 void node_task_done(struct node *n, struct task *t);
 void node_cancel_tasks(struct node *n, struct op *op);

@@ -112,6 +112,23 @@ static int copy_spec(const struct vm_spec *from, struct vm_spec *to)
 	return rc;
 }
 
+void node_resolve(struct node *n, struct op *op)
+{
+	const struct create_args *args = op->args;
+	struct vm_spec spec = { 0 };
+	struct err e = { 0 };
+
+	if (copy_spec(&args->spec, &spec) < 0)
+		err_set(&e, ERR_HOST_MEMORY, "spec");
+	else
+		IGNORE(resolve_spec(n, &spec, &e) < 0);
+	if (e.code)
+		op_fail(n->env, op, &e);
+	else
+		op_done(n->env, op, &vm_spec_schema, &spec);
+	schema_fini(&vm_spec_schema, &spec);
+}
+
 /* One VM of the operation: a record in memory, reserved by name; its first commit is the VM's own.
  */
 static int make_vm(struct node *n, struct op *op, uint32_t index, struct vm **ret_vm, struct err *e)

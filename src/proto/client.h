@@ -62,6 +62,7 @@ enum {
 	METHOD(CONFIG_RELOAD,"config.reload", none_schema,        config_reload_result_schema, "reads the configuration again") \
 	METHOD(WATCH,        "watch",         watch_args_schema,  none_schema,          "streams events until cancelled") \
 	METHOD(VM_CREATE,    "vm.create",     create_args_schema, targets_result_schema,"creates, and starts unless told not to") \
+	METHOD(VM_RESOLVE,   "vm.resolve",    create_args_schema, vm_spec_schema,       "what vm.create would make of this; makes nothing") \
 	METHOD(VM_START,     "vm.start",      targets_args_schema,targets_result_schema,"starts stopped VMs")             \
 	METHOD(VM_STOP,      "vm.stop",       targets_args_schema,targets_result_schema,"powers off, then kills")         \
 	METHOD(VM_RESTART,   "vm.restart",    targets_args_schema,targets_result_schema,"stop, then start")               \

@@ -281,6 +281,10 @@ class Connection:
                              "vm_memory_bytes": 2 << 30, "vm_disk_bytes": 8 << 30, "pid": os.getpid()})
         elif method == "vm.create":
             self.create(rid, args)
+        elif method == "vm.resolve":
+            spec = args["spec"] if "spec" in args else {}
+            self.reply(rid, {"vcpu": 2, "memory_bytes": 2 << 30, "disk_bytes": 8 << 30, "image": "debian:bookworm",
+                             "vmm": "null", **spec})
         elif method == "vm.exec":
             self.execs[rid] = ex = Exec(self, rid, args)
             ex.begin()

@@ -5,6 +5,7 @@ Needs QEMU; the guests are probes and null VMs.
 """
 import json
 import os
+import re
 import signal
 import threading
 
@@ -202,6 +203,37 @@ def what_a_vmm_said_is_kept_when_its_vm_fails(_):
         s.run("daemon", "stop")
 
 
+def a_name_that_is_nearly_right_is_suggested(s):
+    s.fake_image()
+    s.run("vm", "create", "--vmm", "null", "--name", "web")
+    s.run("vm", "create", "--vmm", "null", "--no-start", "--name", "backend")
+    for words, meant in ((["vm", "stop", "wbe"], "web"), (["vm", "show", "bakend"], "backend"), (["vm", "logs", "weeb"], "web"),
+                         (["vm", "exec", "wbe", "--", "true"], "web"), (["vm", "ping", "wbe", "web"], "web"),
+                         (["vm", "cp", "/etc/passwd", "wbe:/tmp"], "web"), (["vm", "stats", "--no-stream", "wbe"], "web"),
+                         (["image", "show", "nome"], "none"), (["image", "rm", "prob"], "probe"),
+                         (["vm", "create", "--image", "nome"], "none"), (["kernel", "rm", "nnoe"], "none"),
+                         (["vm", "create", "--image", "none", "--kernel", "nonee"], "none")):
+        p = s.run(*words, check=False)
+        assert p.returncode not in (0, 2) and f'Did you mean "{meant}"?' in p.stderr, (words, p.stderr)
+    p = s.run("vm", "stop", "wbe", "nothing-like-it", "--json", check=False)
+    hints = [json.loads(line)["hint"] for line in p.stderr.splitlines()]
+    assert "Did you mean" in hints[0] and "Did you mean" not in hints[1], hints
+    s.clear()
+
+
+def what_will_be_made_is_said_as_it_will_be(s):
+    s.fake_image()
+    for image, more in (("probe", []), ("none", ["--kernel", "none"]), ("none", ["--kernel", "none", "--vcpu", "2", "--memory", "300M"])):
+        told = s.run("vm", "create", "--image", image, "--name", "told", "--no-start", *more).stderr
+        spec = s.json("vm", "show", "told")["spec"]
+        m = re.search(r"creating 1 VM: (\d+) vcpu, ([\d.]+ .iB) memory, (no|[\d.]+ .iB) disk, image (\S+) \((\w+)\)", told)
+        assert m and (m[1], m[4], m[5]) == (str(spec["vcpu"]), spec["image"], spec["vmm"]), (told, spec)
+        assert (m[3] == "no") == (spec.get("disk_bytes", 0) == 0), (told, spec)
+        scale = 1 << (20 if "MiB" in m[2] else 30)
+        assert abs(float(m[2].split()[0]) * scale - spec["memory_bytes"]) < scale / 10, (told, spec)
+        s.run("vm", "delete", "told")
+
+
 def prune_deletes_what_does_not_run(s):
     s.run("vm", "create", "--vmm", "null", "--name", "stays")
     s.run("vm", "create", "-n", "3", "--vmm", "null", "--no-start", "--name", "idle")
@@ -317,5 +349,6 @@ banger_session.main([an_operation_on_many_keeps_each_ones_steps, a_trace_opens_i
                      an_ended_operation_need_not_be_waited_for, waits_end_in_the_order_asked,
                      a_wait_that_is_in_vain_says_so, lists_take_a_format,
                      logs_are_followed_through_restarts_until_the_vm_is_gone,
-                     what_a_vmm_said_is_kept_when_its_vm_fails, prune_deletes_what_does_not_run, events_tell_what_happens_in_order,
+                     what_a_vmm_said_is_kept_when_its_vm_fails, a_name_that_is_nearly_right_is_suggested,
+                     what_will_be_made_is_said_as_it_will_be, prune_deletes_what_does_not_run, events_tell_what_happens_in_order,
                      events_are_chosen_by_type_and_label, a_slow_reader_is_told_how_much_it_lost])

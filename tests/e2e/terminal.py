@@ -98,14 +98,16 @@ def a_failing_command_says_so(s):
 
 
 def typing_errors_are_answered(s):
+    s.run("vm", "create", "--vmm", "null", "--name", "web")
     screens = []
     for words, says in ((["vm", "creat"], "did you mean"), (["vm", "create", "--memroy", "1G"], "did you mean"),
-                        (["vm", "create", "--memory", "lots"], "lots"), (["vm", "stop", "wbe"], "wbe")):
+                        (["vm", "create", "--memory", "lots"], "lots"), (["vm", "stop", "wbe"], 'Did you mean "web"')):
         with terminal(s, *words) as t:
             screen, status = t.end()
         assert status != 0 and says in screen, (status, screen)
         screens.append((f"banger {' '.join(words)}", screen))
     blocks = "\n".join(f"$ {c}\n{steady(t)}" for c, t in screens)
+    s.clear()
     seen["Typing errors"] = f"## Typing errors\n```console\n{blocks}\n```\n"
 
 

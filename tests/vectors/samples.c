@@ -538,6 +538,8 @@ const struct sample samples[] = {
 	REPLY("client", "watch", none_schema, NULL),
 	REQUEST("client", "vm.create", create_args_schema, &create),
 	REPLY("client", "vm.create", targets_result_schema, &targets_done),
+	REQUEST("client", "vm.resolve", create_args_schema, &create),
+	REPLY("client", "vm.resolve", vm_spec_schema, &create.spec),
 	REQUEST("client", "vm.start", targets_args_schema, &targets_all),
 	REPLY("client", "vm.start", targets_result_schema, &targets_done),
 	REQUEST("client", "vm.stop", targets_args_schema, &targets_refs),
