@@ -1,6 +1,8 @@
 /* supervisor.c
  *
- * #syscalls(supervisor) poll read
+ * #syscalls(supervisor) poll read clock_gettime?
+ *
+ * The clock is read in user space, but not where the kernel has no fast one: in many a VM.
  */
 #include "helper/supervisor.h"
 

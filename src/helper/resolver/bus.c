@@ -1,7 +1,7 @@
 /* bus.c
  *
  * #syscalls socket:AF_UNIX connect sendmsg recvmsg getsockopt setsockopt getsockname newfstatat close
- * #syscalls getpid futex ppoll? getrandom? brk? mmap? munmap?
+ * #syscalls getpid futex ppoll? getrandom? brk? mmap? munmap? clock_gettime?
  */
 #include "helper/resolver/bus.h"
 
