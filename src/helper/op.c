@@ -3,10 +3,12 @@
 
 #include <linux/capability.h>
 
+#include "helper/block/block.h"
 #include "helper/net/net.h"
 #include "helper/resolver/resolver.h"
 
 #define NET      FILTER_NET, BIT(CAP_NET_ADMIN)
+#define BLOCK    FILTER_BLOCK, BIT(CAP_SYS_ADMIN) | BIT(CAP_MKNOD) | BIT(CAP_DAC_OVERRIDE)
 #define RESOLVER FILTER_RESOLVER, 0
 
 /* clang-format off */
@@ -21,6 +23,10 @@ const struct helper_op helper_ops[HELPER_NMETHODS] = {
 	[HELPER_RELEASE_TAPS]   = { NET,      OP_ABSENT,  0,       20000, taps_validate,     taps_act,     taps_undo },
 	[HELPER_SYNC_RESOLVER]  = { RESOLVER, OP_PRESENT, 0, 10000, resolver_sync_validate, resolver_act, resolver_undo },
 	[HELPER_CLEAR_RESOLVER] = { RESOLVER, OP_ABSENT,  0, 10000, resolver_validate, resolver_act, resolver_undo },
+	[HELPER_CREATE_SNAPSHOT]  = { BLOCK,  OP_PRESENT, 0, 10000, snapshot_validate, snapshot_act,  snapshot_undo },
+	[HELPER_CLEANUP_SNAPSHOT] = { BLOCK,  OP_ABSENT,  0, 10000, snapshot_cleanup_validate, NULL,  snapshot_cleanup_undo },
+	[HELPER_REMOVE_SNAPSHOT]  = { BLOCK,  OP_ABSENT,  0, 10000, snapshot_remove_validate,  NULL,  snapshot_remove_undo },
+	[HELPER_REPORT_BLOCK]     = { BLOCK,  OP_ANSWER,  0, 10000, op_no_args,        block_report_act, NULL },
 	[HELPER_REPORT_NET]     = { NET,      OP_ANSWER,  0, 10000, op_no_args,        report_act,   NULL },
 };
 /* clang-format on */

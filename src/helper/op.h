@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "helper/block/target.h"
 #include "helper/conf.h"
 #include "helper/filter.h"
 #include "helper/net/target.h"
@@ -34,6 +35,8 @@ struct op_target {
 		struct nat_target nat;
 		struct taps_target taps;
 		struct resolver_target resolver;
+		struct snapshot_target snapshot;
+		struct cleanup_target cleanup;
 	};
 };
 

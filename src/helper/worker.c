@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include "helper/block/block.h"
 #include "helper/net/net.h"
 #include "helper/resolver/resolver.h"
 
@@ -27,7 +28,7 @@ enum {
 typedef int worker_open(const struct helper_conf *conf, void **ret_env, struct err *e);
 
 static worker_open *const opens[FILTER_NROLES] = {
-	[FILTER_NET] = net_open,           [FILTER_BLOCK] = NULL,      [FILTER_JAIL] = NULL,
+	[FILTER_NET] = net_open,           [FILTER_BLOCK] = block_open, [FILTER_JAIL] = NULL,
 	[FILTER_RESOLVER] = resolver_open, [FILTER_SUPERVISOR] = NULL,
 };
 

@@ -40,6 +40,25 @@ static const struct field resolver_args_fields[] = {
 };
 const struct schema helper_resolver_args_schema = SCHEMA("helper_resolver_args", struct helper_resolver_args, resolver_args_fields);
 
+static const struct field snapshot_args_fields[] = {
+	FIELD(struct helper_snapshot_args, vm,   FIELD_VM_ID, true, 0, 0, "names everything; `vms/ID/rootfs.cow` takes what is written"),
+	FIELD(struct helper_snapshot_args, base, FIELD_STR,   true, 1, 0, "the image's disk, a path below `images/`"),
+};
+const struct schema helper_snapshot_args_schema = SCHEMA("helper_snapshot_args", struct helper_snapshot_args, snapshot_args_fields);
+
+static const struct field cleanup_args_fields[] = {
+	FIELD(struct helper_cleanup_args, name,      FIELD_STR, false, 0, 0, "`fc-rootfs-ID`"),
+	FIELD(struct helper_cleanup_args, device,    FIELD_STR, false, 0, 0, "`/dev/mapper/fc-rootfs-ID`"),
+	FIELD(struct helper_cleanup_args, base_loop, FIELD_STR, false, 0, 0, "`/dev/loopN`; others may still use it"),
+	FIELD(struct helper_cleanup_args, cow_loop,  FIELD_STR, false, 0, 0, "`/dev/loopN`"),
+};
+const struct schema helper_cleanup_args_schema = SCHEMA("helper_cleanup_args", struct helper_cleanup_args, cleanup_args_fields);
+
+static const struct field device_args_fields[] = {
+	FIELD(struct helper_device_args, device, FIELD_STR, true, 1, 0, "`fc-rootfs-ID` or `/dev/mapper/fc-rootfs-ID`"),
+};
+const struct schema helper_device_args_schema = SCHEMA("helper_device_args", struct helper_device_args, device_args_fields);
+
 static const struct field bridge_view_fields[] = {
 	FIELD(struct helper_bridge_view, bridge,  FIELD_STR, true, 1, 0, "its interface"),
 	FIELD(struct helper_bridge_view, address, FIELD_STR, true, 1, 0, "of the host on it"),
@@ -60,6 +79,22 @@ static const struct field net_report_fields[] = {
 	FIELD(struct helper_net_report, partial, FIELD_BOOL, false, 0, 0, "there are more of some"),
 };
 const struct schema helper_net_report_schema = SCHEMA_OPEN("helper_net_report", struct helper_net_report, net_report_fields);
+
+static const struct field snapshot_view_fields[] = {
+	FIELD(struct helper_snapshot_view, name,      FIELD_STR, true, 1, 0, "in device-mapper"),
+	FIELD(struct helper_snapshot_view, device,    FIELD_STR, true, 1, 0, "its node"),
+	FIELD(struct helper_snapshot_view, base_loop, FIELD_STR, true, 1, 0, "of the image's disk"),
+	FIELD(struct helper_snapshot_view, cow_loop,  FIELD_STR, true, 1, 0, "of what differs"),
+	FIELD(struct helper_snapshot_view, bytes,     FIELD_U64, true, 0, 0, "size of the disk"),
+};
+const struct schema helper_snapshot_view_schema = SCHEMA_OPEN("helper_snapshot_view", struct helper_snapshot_view, snapshot_view_fields);
+
+static const struct field block_report_fields[] = {
+	FIELD(struct helper_block_report, snapshots, FIELD_STRV, false, 0, HELPER_BLOCK_REPORT_MAX, "device-mapper's with our prefix"),
+	FIELD(struct helper_block_report, loops,     FIELD_STRV, false, 0, HELPER_BLOCK_REPORT_MAX, "`/dev/loopN PATH` of files below the state directory"),
+	FIELD(struct helper_block_report, partial,   FIELD_BOOL, false, 0, 0, "there are more of some"),
+};
+const struct schema helper_block_report_schema = SCHEMA_OPEN("helper_block_report", struct helper_block_report, block_report_fields);
 
 const struct client_method_row helper_methods[HELPER_NMETHODS] = {
 #define METHOD(sym, name, args, result, doc) [HELPER_##sym] = { name, &args, &result, doc },

@@ -33,6 +33,9 @@ enum {
 	HELPER_SLOTS_MAX = 64,         /* slots prepared or released by one request */
 	HELPER_REPORT_MAX = 2048,      /* rows of each list of a report */
 	HELPER_WORD_MAX = 63,          /* bytes of a selector that is a name */
+	HELPER_PATH_MAX = 255,         /* bytes of a path below the managed root */
+	HELPER_HANDLE_MAX = 47,        /* bytes of a block device's name, "/dev/mapper/..." */
+	HELPER_BLOCK_REPORT_MAX = 1024, /* rows of each list of block's report: they are longer */
 };
 
 /* clang-format off */
@@ -47,6 +50,10 @@ enum {
 	METHOD(RELEASE_TAPS,   "release_slots.net",      helper_slots_args_schema,    none_schema,               "ensures absent") \
 	METHOD(SYNC_RESOLVER,  "sync_resolver_routing",  helper_resolver_args_schema, none_schema,               "systemd-resolved asks `server` for `.vm`") \
 	METHOD(CLEAR_RESOLVER, "clear_resolver_routing", helper_resolver_args_schema, none_schema,               "ensures absent") \
+	METHOD(CREATE_SNAPSHOT, "create_dm_snapshot",    helper_snapshot_args_schema, helper_snapshot_view_schema, "the VM's root disk: an image's, and what differs from it") \
+	METHOD(CLEANUP_SNAPSHOT, "cleanup_dm_snapshot",  helper_cleanup_args_schema,  none_schema,               "ensures absent what the handles name") \
+	METHOD(REMOVE_SNAPSHOT, "remove_dm_snapshot",    helper_device_args_schema,   none_schema,               "ensures absent; its loop devices go with it") \
+	METHOD(REPORT_BLOCK,   "host_report.block",      none_schema,                 helper_block_report_schema, "what is on the host: snapshots, loop devices") \
 	METHOD(REPORT_NET,     "host_report.net",        none_schema,                 helper_net_report_schema,  "what is on the host: bridges, taps, NAT")
 /* clang-format on */
 
@@ -99,6 +106,27 @@ struct helper_resolver_args {
 };
 extern const struct schema helper_resolver_args_schema;
 
+/* The root disk of a VM.  What differs from the image is in vms/ID/rootfs.cow. */
+struct helper_snapshot_args {
+	vm_id vm;
+	char base[HELPER_PATH_MAX + 1]; /* the image's disk: a path below images/ */
+};
+extern const struct schema helper_snapshot_args_schema;
+
+/* As create_dm_snapshot has told them; each may be absent. */
+struct helper_cleanup_args {
+	char name[HELPER_WORD_MAX + 1];
+	char device[HELPER_WORD_MAX + 1];
+	char base_loop[HELPER_WORD_MAX + 1];
+	char cow_loop[HELPER_WORD_MAX + 1];
+};
+extern const struct schema helper_cleanup_args_schema;
+
+struct helper_device_args {
+	char device[HELPER_WORD_MAX + 1]; /* "fc-rootfs-ID" or "/dev/mapper/fc-rootfs-ID" */
+};
+extern const struct schema helper_device_args_schema;
+
 /* ---- results ---- */
 
 struct helper_bridge_view {
@@ -122,3 +150,19 @@ struct helper_net_report {
 	bool partial;    /* there are more than HELPER_REPORT_MAX of some */
 };
 extern const struct schema helper_net_report_schema;
+
+struct helper_snapshot_view {
+	char name[HELPER_HANDLE_MAX + 1];      /* "fc-rootfs-ID" */
+	char device[HELPER_HANDLE_MAX + 1];    /* "/dev/mapper/fc-rootfs-ID" */
+	char base_loop[HELPER_HANDLE_MAX + 1]; /* "/dev/loopN" */
+	char cow_loop[HELPER_HANDLE_MAX + 1];
+	uint64_t bytes; /* of the disk */
+};
+extern const struct schema helper_snapshot_view_schema;
+
+struct helper_block_report {
+	struct strv snapshots; /* "fc-rootfs-ID" */
+	struct strv loops;     /* "/dev/loopN PATH" */
+	bool partial;          /* there are more than HELPER_BLOCK_REPORT_MAX of some */
+};
+extern const struct schema helper_block_report_schema;

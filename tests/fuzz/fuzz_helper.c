@@ -3,6 +3,7 @@
  */
 #include <arpa/inet.h>
 #include <stdalign.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,33 @@ static bool is_guest(const struct nat_target *t)
 	       name_is_guest_address(b, ntohl(t->address.s_addr));
 }
 
+static bool is_handle(const struct handle *h)
+{
+	char id[VM_ID_CHARS + 1];
+	char device[HELPER_HANDLE_MAX + 1];
+
+	vm_id_text(h->vm, id);
+	(void)snprintf(device, sizeof(device), "/dev/mapper/fc-rootfs-%s", id);
+	return h->vm != 0 && strcmp(h->device, device) == 0 &&
+	       strcmp(h->name, device + strlen("/dev/mapper/")) == 0 &&
+	       strcmp(strrchr(h->uuid, '-') + 1, id) == 0;
+}
+
+static bool is_loop(uint32_t number)
+{
+	return number == LOOP_NONE || number <= HANDLE_LOOP_MAX;
+}
+
+/* Names one after the other, none of which leads up or elsewhere. */
+static bool is_below(const char *path, const char *folder)
+{
+	char framed[TARGET_PATH_MAX + 3];
+
+	(void)snprintf(framed, sizeof(framed), "/%s/", path);
+	return strncmp(path, folder, strlen(folder)) == 0 && !strstr(framed, "//") &&
+	       !strstr(framed, "/./") && !strstr(framed, "/../");
+}
+
 /* What a target of the method must be, whatever the bytes were. */
 static bool is_within_bounds(enum helper_method method, const struct op_target *t)
 {
@@ -80,6 +108,16 @@ static bool is_within_bounds(enum helper_method method, const struct op_target *
 		return is_bridge(t->resolver.bridge) && is_loopback(&t->resolver);
 	case HELPER_CLEAR_RESOLVER:
 		return is_bridge(t->resolver.bridge);
+	case HELPER_CREATE_SNAPSHOT:
+		return is_handle(&t->snapshot.handle) && is_below(t->snapshot.base, "images/") &&
+		       is_below(t->snapshot.cow, "vms/");
+	case HELPER_CLEANUP_SNAPSHOT:
+		return (t->cleanup.handle.vm == 0 || is_handle(&t->cleanup.handle)) &&
+		       is_loop(t->cleanup.base_loop) && is_loop(t->cleanup.cow_loop);
+	case HELPER_REMOVE_SNAPSHOT:
+		return is_handle(&t->cleanup.handle) && t->cleanup.base_loop == LOOP_NONE &&
+		       t->cleanup.cow_loop == LOOP_NONE;
+	case HELPER_REPORT_BLOCK:
 	case HELPER_REPORT_NET:
 	case HELPER_NMETHODS:
 		break;

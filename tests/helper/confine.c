@@ -5,7 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <linux/fs.h>
 #include <linux/if_tun.h>
+#include <linux/loop.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +56,7 @@ static const struct row rows[] = {
 	{ "chmod",              SYS_chmod,             { 0 },                    EVERYONE },
 	{ "open",               SYS_open,              { 0 },                    EVERYONE },
 	{ "openat",             SYS_openat,            { AT_FDCWD },             WORKERS },
-	{ "openat2",            SYS_openat2,           { AT_FDCWD },             EVERYONE },
+	{ "openat2",            SYS_openat2,           { AT_FDCWD },             EVERYONE & ~BIT_OF(FILTER_BLOCK) },
 	{ "clone",              SYS_clone,             { -1 },                   EVERYONE },
 	{ "clone3",             SYS_clone3,            { 0 },                    EVERYONE },
 	{ "kill",               SYS_kill,              { 0, 0 },                 WORKERS },
@@ -66,6 +69,12 @@ static const struct row rows[] = {
 	{ "brk",                SYS_brk,               { 0 },                    EVERYONE & ~BIT_OF(FILTER_RESOLVER) },
 	{ "ioctl TIOCSTI",      SYS_ioctl,             { -1, 0x5412 },           EVERYONE },
 	{ "ioctl TUNSETIFF",    SYS_ioctl,             { -1, TUNSETIFF },        EVERYONE & ~BIT_OF(FILTER_NET) },
+	{ "ioctl DM_DEV_REMOVE", SYS_ioctl,            { -1, DM_DEV_REMOVE },    EVERYONE & ~BIT_OF(FILTER_BLOCK) },
+	{ "ioctl DM_REMOVE_ALL", SYS_ioctl,            { -1, DM_REMOVE_ALL },    EVERYONE },
+	{ "ioctl LOOP_CONFIGURE", SYS_ioctl,           { -1, LOOP_CONFIGURE },   EVERYONE & ~BIT_OF(FILTER_BLOCK) },
+	{ "ioctl LOOP_CLR_FD",  SYS_ioctl,             { -1, LOOP_CLR_FD },      EVERYONE },
+	{ "ioctl BLKDISCARD",   SYS_ioctl,             { -1, BLKDISCARD },       EVERYONE },
+	{ "mknodat",            SYS_mknodat,           { -1 },                   EVERYONE & ~BIT_OF(FILTER_BLOCK) },
 	{ "ioctl TUNSETIFF and more", SYS_ioctl,       { -1, (long)(1UL << 32 | TUNSETIFF) }, EVERYONE },
 	{ "close",              SYS_close,             { -1 },                   0 },
 	{ "recvmsg",            SYS_recvmsg,           { -1 },                   0 },

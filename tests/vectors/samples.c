@@ -464,7 +464,30 @@ static const struct helper_resolver_args helper_resolver_gone = { .bridge = "br-
 static char br_fc[] = "br-fc";
 static char tap_web[] = "bg-00000014d2jp";
 static char tap_slot[] = "bg-s0";
+static char snapshot_web[] = "fc-rootfs-00000014d2jp";
+static char loop_web[] = "/dev/loop7 vms/00000014d2jp/rootfs.cow";
 static char nat_web[] = "bg-00000014d2jp 10.97.0.9";
+static const struct helper_snapshot_args helper_snapshot = { .vm = VM_WEB,
+							     .base = "debian/disk.ext4" };
+static const struct helper_snapshot_view helper_snapshot_view = {
+	.name = "fc-rootfs-00000014d2jp",
+	.device = "/dev/mapper/fc-rootfs-00000014d2jp",
+	.base_loop = "/dev/loop0",
+	.cow_loop = "/dev/loop7",
+	.bytes = UINT64_C(8) << 30,
+};
+static const struct helper_cleanup_args helper_cleanup = {
+	.name = "fc-rootfs-00000014d2jp",
+	.device = "/dev/mapper/fc-rootfs-00000014d2jp",
+	.base_loop = "/dev/loop0",
+	.cow_loop = "/dev/loop7",
+};
+static const struct helper_device_args helper_device = { .device = "fc-rootfs-00000014d2jp" };
+static const struct helper_block_report helper_block_report = {
+	.snapshots = STRV(snapshot_web),
+	.loops = STRV(loop_web),
+	.partial = true,
+};
 static const struct helper_net_report helper_net_report = {
 	.bridges = STRV(br_fc),
 	.taps = STRV(tap_web, tap_slot),
@@ -648,6 +671,14 @@ const struct sample samples[] = {
 	REPLY("helper", "sync_resolver_routing", none_schema, NULL),
 	REQUEST("helper", "clear_resolver_routing", helper_resolver_args_schema, &helper_resolver_gone),
 	REPLY("helper", "clear_resolver_routing", none_schema, NULL),
+	REQUEST("helper", "create_dm_snapshot", helper_snapshot_args_schema, &helper_snapshot),
+	REPLY("helper", "create_dm_snapshot", helper_snapshot_view_schema, &helper_snapshot_view),
+	REQUEST("helper", "cleanup_dm_snapshot", helper_cleanup_args_schema, &helper_cleanup),
+	REPLY("helper", "cleanup_dm_snapshot", none_schema, NULL),
+	REQUEST("helper", "remove_dm_snapshot", helper_device_args_schema, &helper_device),
+	REPLY("helper", "remove_dm_snapshot", none_schema, NULL),
+	REQUEST("helper", "host_report.block", none_schema, NULL),
+	REPLY("helper", "host_report.block", helper_block_report_schema, &helper_block_report),
 	REQUEST("helper", "host_report.net", none_schema, NULL),
 	REPLY("helper", "host_report.net", helper_net_report_schema, &helper_net_report),
 };
