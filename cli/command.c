@@ -140,8 +140,14 @@ const struct command commands[] = {
 	{ .name = "op cancel", .args = "OP_ID", .run = op_cancel_run, .min_args = 1, .max_args = 1, .summary = "cancel an operation; what it had begun is undone" },
 	{ .name = "info", .args = "", .run = info_run, .summary = "show the daemon's version, capacity and defaults" },
 	{ .name = "ping", .args = "", .run = ping_run, .summary = "ask the daemon for an answer" },
-	{ .name = "doctor", .args = "", .run = doctor_run, .summary = "check this host and say what to do",
-	  .doc = "Changes nothing and starts nothing. The exit status is 1 when a check fails." },
+	{ .name = "doctor", .args = "", .run = doctor_run,
+	  .options = BIT(OPT_FLEET) | BIT(OPT_VCPU) | BIT(OPT_MEMORY) | BIT(OPT_DISK),
+	  .summary = "check this host and say what to do",
+	  .doc = "Changes nothing and starts nothing. A row is PASS, WARN (it works, but not as well as it could) or FAIL, and what is not PASS says what to do. "
+		 "The exit status is 0 where no check fails, warnings or not, and 1 where one does. "
+		 "With --fleet N there is a row for each limit of the host, with the number of VMs that it allows, and a last one that names the first to be met; the VMs have --vcpu, --memory and --disk, else the defaults. "
+		 "That they fit while none uses all it was given is enough; where they might then not fit there is a warning.",
+	  .examples = "banger doctor\nbanger doctor --fleet 200 --memory 512M\nbanger doctor --json | jq -r '.[] | select(.verdict == \"FAIL\").advice'" },
 	{ .name = "config show", .args = "", .run = config_show_run, .options = BIT(OPT_FORMAT), .summary = "show every setting and where it came from",
 	  .doc = "Of the daemon that runs; where none does, of what one would read. Settings are described in banger.conf(5)." },
 	{ .name = "config check", .args = "[FILE]", .run = config_check_run, .max_args = 1, .summary = "say what is wrong in a configuration file",

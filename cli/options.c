@@ -62,6 +62,7 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(NO_PROBE,     0,  "no-probe",    FLAG,     NULL,        no_probe,       0, 0, "do not ask published ports whether they speak HTTP"),
 	ROW(NO_STREAM,    0,  "no-stream",   FLAG,     NULL,        no_stream,      0, 0, "one round, then end"),
 	ROW(INTERVAL,     0,  "interval",    DURATION, "DURATION",  interval_ms,    0, 0, "between two rounds; 1s unless said"),
+	ROW(FLEET,        0,  "fleet",       U32,      "N",         fleet,          1, FLEET_MAX, "say for each limit whether N VMs would fit"),
 	ROW(INTERACTIVE, 'i', "interactive", FLAG,     NULL,        interactive,    0, 0, "pass standard input, even from a terminal"),
 	ROW(TTY,         't', "tty",         FLAG,     NULL,        tty,            0, 0, "give the command a terminal"),
 	ROW(NO_STDIN,     0,  "no-stdin",    FLAG,     NULL,        no_stdin,       0, 0, "do not pass standard input"),

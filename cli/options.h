@@ -40,7 +40,7 @@ struct options {
 	bool follow, vmm_log;
 	bool trace;
 	bool no_probe, no_stream;
-	uint32_t interval_ms;
+	uint32_t interval_ms, fleet;
 	/* commands in a guest */
 	bool interactive, tty, no_stdin;
 	struct strv env;
@@ -114,6 +114,7 @@ enum option {
 	OPT_NO_PROBE,
 	OPT_NO_STREAM,
 	OPT_INTERVAL,
+	OPT_FLEET,
 	OPT_INTERACTIVE,
 	OPT_TTY,
 	OPT_NO_STDIN,
@@ -125,6 +126,10 @@ enum option {
 	OPT_MODULES,
 	OPT_PACKAGE,
 	OPT_NOPTIONS,
+};
+
+enum {
+	FLEET_MAX = 100000, /* VMs that doctor can be asked about */
 };
 
 #define OPTIONS_GLOBAL (BIT(OPT_NO_COLOR + 1) - 1)

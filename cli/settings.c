@@ -98,5 +98,5 @@ int settings_load(struct options *o, struct err *e)
 	IGNORE(settings_read(o, o->conf, problems, NULL) < 0);
 	free(problems);
 	o->no_color = o->no_color || strcmp(o->conf->color, "never") == 0;
-	return o->command->options & BIT(OPT_VCPU) ? take_defaults(o, e) : 0;
+	return o->command->options & BIT(OPT_IMAGE) ? take_defaults(o, e) : 0;
 }

@@ -390,7 +390,35 @@ class Daemon(Case):
         rows = json.loads(out)
         self.assertEqual(status, 1 if any(r["verdict"] == "FAIL" for r in rows) else 0)
         self.assertIn("io_uring", [r["check"] for r in rows])
+        self.assertTrue(all(r["advice"] for r in rows if r["verdict"] == "FAIL"), rows)
         self.assertEqual(os.listdir(self.dir), [])
+
+    def fleet(self, n, *more, **env):
+        status, out, _ = self.run_cli("doctor", "--fleet", str(n), "--json", *more, env={**self.env, **env})
+        return status, {r["check"]: r for r in json.loads(out)}
+
+    def test_doctor_says_whether_a_fleet_fits_and_what_stops_it(self):
+        _, rows = self.fleet(1, "--vcpu", "1", "--memory", "128M", "--disk", "64M")
+        limits = {k: rows[k] for k in ("open files", "files", "threads", "memory", "disk", "records")}
+        self.assertTrue(all(r["verdict"] == "PASS" and r["vms"] > 1 for r in limits.values()), rows)
+        self.assertEqual(rows["fleet"]["verdict"], "PASS")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.assertEqual(rows["open files"]["vms"], (hard - 256) // 3)
+        big = self.fleet(1, "--memory", "512G")[1]
+        self.assertEqual((big["memory, all used"]["verdict"], big["memory"]["verdict"]), ("WARN", "PASS"))
+        self.assertIn("--memory", big["fleet"]["advice"])
+
+    def test_doctor_names_the_first_limit(self):
+        status, rows = self.fleet(9, BANGER_VMS_MAX="3")
+        self.assertEqual((status, rows["records"]["verdict"], rows["records"]["vms"]), (1, "FAIL", 3))
+        self.assertIn("3 of 9 VMs would fit; the first limit is: records", rows["fleet"]["found"])
+        self.assertIn("vms_max", rows["fleet"]["advice"])
+
+    def test_doctor_sees_what_the_configuration_has_wrong(self):
+        status, out, _ = self.run_cli("doctor", "--json", env={**self.env, "BANGER_VMS_MAX": "many"})
+        row = [r for r in json.loads(out) if r["check"] == "configuration"][0]
+        self.assertEqual((status, row["verdict"]), (1, "FAIL"))
+        self.assertIn("BANGER_VMS_MAX", row["found"])
 
 
 class Words(Case):
