@@ -10,6 +10,7 @@
 #include "actors/catalog.h"
 #include "actors/config.h"
 #include "actors/limits.h"
+#include "base/lock.h"
 #include "base/paths.h"
 
 static int make_dirs(const struct conf *c, struct err *e)
@@ -101,11 +102,14 @@ int daemon_create(const struct daemon_config *conf, struct daemon **ret_daemon, 
 	if (!d)
 		return err_set(e, ERR_HOST_MEMORY, "daemon");
 	*ret_daemon = d; /* also when it fails: what there is so far belongs to the process */
+	d->lock_fd = -EBADF;
 	d->env.conf = *conf->conf;
 	d->env.tsc_khz = conf->tsc_khz;
 	int rc = make_dirs(&d->env.conf, e);
 	if (rc == 0)
 		rc = find_home(&d->env, e);
+	if (rc == 0)
+		rc = lock_take("daemon", d->env.conf.runtime_dir, "daemon.lock", &d->lock_fd, e);
 	if (rc == 0)
 		rc = open_store(d, conf->no_sync, e);
 	if (rc == 0)

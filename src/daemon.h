@@ -22,6 +22,7 @@ struct daemon {
 	struct actor actor; /* hears when the last call is over */
 	struct actors actors;
 	struct env env;
+	int lock_fd; /* of the runtime directory */
 	struct store *store;
 	struct node *node;
 	struct io_timer last_call; /* when we stop waiting for clients to hang up */

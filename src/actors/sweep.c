@@ -1,81 +1,195 @@
 #include "actors/sweep.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "actors/catalog.h"
 #include "actors/files.h"
 #include "actors/limits.h"
 
+#define IMAGER "/banger-imager"
+
 enum {
 	SWEEP_PLACES = 2, /* a directory can be moved within its file system only */
 };
 
+/* A VMM: of ours, or, with pid 0, of another daemon. */
+struct swept_process {
+	vm_id id;
+	pid_t pid;
+	uint64_t start_ticks;
+};
+
 struct sweep {
 	struct actor actor;
-	struct node *node; /* borrowed; while the directories are looked at */
+	struct node *node; /* borrowed: it lives as long as the daemon */
 	struct env *env;   /* borrowed */
 	struct io_op work;
 	struct io_timer retry;
 	uint32_t retry_ms;
 	bool leaked; /* counted in env.leaks */
 	const struct place *place;
+	struct swept_process *processes; /* owned array */
+	uint32_t nprocesses, processes_cap;
+	bool listed; /* ... and they are in it */
+	bool imagers_killed, vmms_killed;
+	uint32_t killed;
 	char trash[SWEEP_PLACES][ENV_PATH_MAX];
-	uint32_t moved;
+	uint32_t next;  /* name in the trash */
+	uint32_t moved; /* into it */
 	struct err err; /* of the worker */
 };
 
+/* ---- processes ---- */
+
+static int note_process(void *arg, pid_t pid, uint64_t start_ticks, const char *cmdline, size_t len)
+{
+	struct sweep *s = arg;
+	struct swept_process p = { .start_ticks = start_ticks };
+
+	p.id = vmm_process_find(cmdline, len, s->env->home);
+	if (p.id)
+		p.pid = pid;
+	else
+		p.id = vmm_process_find(cmdline, len, NULL);
+	if (!p.id)
+		return 0;
+	if (s->nprocesses == s->processes_cap) {
+		const uint32_t cap = s->processes_cap ? s->processes_cap * 2 : 64;
+		struct swept_process *grown = reallocarray(s->processes, cap, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		s->processes = grown;
+		s->processes_cap = cap;
+	}
+	s->processes[s->nprocesses++] = p;
+	return 0;
+}
+
+/* Blocks, for the longer the more processes the host has. */
+static int list_processes(struct sweep *s)
+{
+	if (s->listed)
+		return 0;
+	s->listed = true;
+	return io_each_process(s->env->io, VMM_PROCESS_PREFIX, note_process, s);
+}
+
+static bool is_used_by_others(struct sweep *s, vm_id id)
+{
+	if (list_processes(s) < 0)
+		return true; /* for all we know */
+	for (uint32_t i = 0; i < s->nprocesses; i++)
+		if (s->processes[i].id == id && s->processes[i].pid == 0)
+			return true;
+	return false;
+}
+
+/* Those that still write into the staging directories of a daemon before us; with what they have
+ * started, which is their process group. */
+static int kill_imager(void *arg, pid_t pid, uint64_t start_ticks, const char *cmdline, size_t len)
+{
+	struct sweep *s = arg;
+	const size_t program = strnlen(cmdline, len);
+
+	(void)start_ticks;
+	if (program < strlen(IMAGER) ||
+	    memcmp(cmdline + program - strlen(IMAGER), IMAGER, strlen(IMAGER)) != 0)
+		return 0;
+	IGNORE(io_kill_group(s->env->io, pid, SIGKILL) < 0);
+	s->killed++;
+	LOG_NOTICE(&s->actor.log, NULL, "sweep.killed", K("what", "imager"), K("pid", pid));
+	return 0;
+}
+
+static void kill_vmm(struct sweep *s, const struct swept_process *p)
+{
+	char word[VMM_WORD_BYTES];
+
+	vmm_process_word(p->id, s->env->home, word);
+	const int fd = io_adopt(s->env->io, p->pid, p->start_ticks, word);
+	if (fd < 0)
+		return; /* it has ended meanwhile */
+	const int rc = io_kill(s->env->io, fd, SIGKILL);
+	io_close(s->env->io, fd);
+	if (rc < 0 && rc != -ESRCH) {
+		LOG_WARN(&s->actor.log, NULL, "sweep.failed", K("pid", p->pid),
+			 K("why", err_sys_text(-rc)));
+		return;
+	}
+	s->killed++;
+	LOG_NOTICE(&s->actor.log, NULL, "sweep.killed", K("what", "vmm"), K("pid", p->pid),
+		   K("word", word));
+}
+
+/* Ids are not used twice: what is nobody's stays nobody's. */
+static void kill_vmms(struct sweep *s)
+{
+	for (uint32_t i = 0; i < s->nprocesses; i++)
+		if (s->processes[i].pid > 0 && !node_vm(s->node, s->processes[i].id))
+			kill_vmm(s, &s->processes[i]);
+}
+
 /* ---- who is known ---- */
 
-typedef bool known_fn(const struct sweep *s, const char *name);
+typedef bool known_fn(struct sweep *s, const char *name);
 
-static struct vm *vm_of_dir(const struct sweep *s, const char *name)
+/* What is named as no VM is, is not ours.  The id 0 is the accelerator's, which has its record. */
+static bool is_vm(struct sweep *s, const char *name)
 {
 	vm_id id;
 
-	return vm_id_parse(name, &id) == 0 ? node_vm(s->node, id) : NULL;
-}
-
-static bool is_vm(const struct sweep *s, const char *name)
-{
-	return vm_of_dir(s, name) != NULL;
+	return vm_id_parse(name, &id) < 0 || id == 0 || node_vm(s->node, id);
 }
 
 /* At rest it has no sockets; else they are its own to remove. */
-static bool is_vm_at_work(const struct sweep *s, const char *name)
+static bool is_vm_at_work(struct sweep *s, const char *name)
 {
-	const struct vm *vm = vm_of_dir(s, name);
+	vm_id id;
 
-	return vm && vm->run;
+	if (vm_id_parse(name, &id) < 0 || id == 0)
+		return true;
+	const struct vm *vm = node_vm(s->node, id);
+	return vm ? vm->run != NULL : is_used_by_others(s, id);
 }
 
-static bool is_image(const struct sweep *s, const char *name)
+static bool is_image(struct sweep *s, const char *name)
 {
-	return catalog_image(s->env->catalog, name) != NULL;
+	return object_name_check("image", name, NULL) < 0 || catalog_image(s->env->catalog, name);
 }
 
-static bool is_kernel(const struct sweep *s, const char *name)
+static bool is_kernel(struct sweep *s, const char *name)
 {
-	return catalog_kernel(s->env->catalog, name) != NULL;
+	return object_name_check("kernel", name, NULL) < 0 || catalog_kernel(s->env->catalog, name);
 }
 
-static bool is_nothing(const struct sweep *s, const char *name)
+/* No job runs yet: whatever is staged is of one that was cut short. */
+static bool is_nothing(struct sweep *s, const char *name)
 {
-	(void)s;
+	char staging[ENV_PATH_MAX + 16];
+
 	(void)name;
+	(void)snprintf(staging, sizeof(staging), "%.900s/staging/", s->env->conf.state_dir);
+	if (!s->imagers_killed)
+		IGNORE(io_each_process(s->env->io, staging, kill_imager, s) < 0);
+	s->imagers_killed = true;
 	return false;
 }
 
 static const struct place {
-	bool runtime; /* else below the state directory */
+	bool runtime;  /* else below the state directory */
+	bool precious; /* stays where the store is new */
 	const char *dir;
 	known_fn *known;
 } places[] = {
-	{ true, "vm", is_vm_at_work }, /* sockets */
-	{ false, "vms", is_vm },       /* disks and logs */
-	{ false, "images", is_image },    { false, "kernels", is_kernel },
-	{ false, "staging", is_nothing }, /* of jobs that were cut short */
+	{ true, false, "vm", is_vm_at_work }, /* sockets */
+	{ false, true, "vms", is_vm },        /* disks and logs */
+	{ false, true, "images", is_image },     { false, true, "kernels", is_kernel },
+	{ false, false, "staging", is_nothing }, /* of jobs that were cut short */
 };
 
 /* ---- moving ---- */
@@ -93,12 +207,13 @@ static int look_at(void *arg, const char *name)
 	if (p->known(s, name))
 		return 0;
 	(void)snprintf(from, sizeof(from), "%.900s/%s/%s", base, p->dir, name);
-	(void)snprintf(to, sizeof(to), "%.1000s/%u", s->trash[p->runtime], s->moved);
+	(void)snprintf(to, sizeof(to), "%.1000s/%u", s->trash[p->runtime], s->next);
 	if (files_move(from, to, &e) < 0) {
 		LOG_WARN(&s->actor.log, NULL, "sweep.failed", K("why", e.text));
 		return 0;
 	}
 	LOG_NOTICE(&s->actor.log, NULL, "sweep.moved", K("path", from));
+	s->next++;
 	s->moved++;
 	return 0;
 }
@@ -109,8 +224,8 @@ static int count(void *arg, const char *name)
 	struct sweep *s = arg;
 	const unsigned long n = strtoul(name, NULL, 10);
 
-	if (n >= s->moved && n < UINT32_MAX)
-		s->moved = (uint32_t)n + 1;
+	if (n >= s->next && n < UINT32_MAX)
+		s->next = (uint32_t)n + 1;
 	return 0;
 }
 
@@ -125,6 +240,8 @@ static void look_around(struct sweep *s)
 		const struct conf *conf = &s->env->conf;
 
 		s->place = &places[i];
+		if (places[i].precious && store_is_new(db_store(s->env->db)))
+			continue;
 		(void)snprintf(dir, sizeof(dir), "%.900s/%s",
 			       places[i].runtime ? conf->runtime_dir : conf->state_dir,
 			       places[i].dir);
@@ -146,24 +263,28 @@ static int remove_trash(void *arg, const bool *cancelled)
 	return rc;
 }
 
-static void work(struct sweep *s)
+static int look_for_processes(void *arg, const bool *cancelled)
 {
-	s->err = (struct err){ 0 };
-	io_work(s->env->io, &s->work, IO_LANE_ANY, remove_trash, s);
+	(void)cancelled;
+	return list_processes(arg);
 }
 
-static void handle(struct actor *a, struct msg *m)
+static void work(struct sweep *s, io_work_fn *fn)
 {
-	struct sweep *s = container_of(a, struct sweep, actor);
+	s->err = (struct err){ 0 };
+	io_work(s->env->io, &s->work, IO_LANE_ANY, fn, s);
+}
 
-	if (m == &s->retry.msg) {
-		work(s);
-		return;
-	}
+static void trash_removed(struct sweep *s, int rc)
+{
 	s->env->leaks -= s->leaked;
-	s->leaked = m->res < 0;
+	s->leaked = rc < 0;
 	s->env->leaks += s->leaked;
 	if (!s->leaked) {
+		if (s->moved + s->killed > 0)
+			LOG_NOTICE(&s->actor.log, NULL, "sweep.done", K("moved", s->moved),
+				   K("killed", s->killed));
+		free(s->processes);
 		actor_fini(&s->actor);
 		free(s);
 		return;
@@ -173,6 +294,21 @@ static void handle(struct actor *a, struct msg *m)
 	if (s->retry_ms > RETRY_MAX_MS)
 		s->retry_ms = RETRY_MAX_MS;
 	io_timer_set(s->env->io, &s->retry, s->retry_ms, 0);
+}
+
+static void handle(struct actor *a, struct msg *m)
+{
+	struct sweep *s = container_of(a, struct sweep, actor);
+
+	if (m == &s->retry.msg) {
+		work(s, remove_trash);
+	} else if (!s->vmms_killed) {
+		s->vmms_killed = true;
+		kill_vmms(s);
+		work(s, remove_trash);
+	} else {
+		trash_removed(s, m->res);
+	}
 }
 
 int sweep_begin(struct node *n)
@@ -193,6 +329,6 @@ int sweep_begin(struct node *n)
 	(void)snprintf(s->trash[0], ENV_PATH_MAX, "%.900s/trash", n->env->conf.state_dir);
 	(void)snprintf(s->trash[1], ENV_PATH_MAX, "%.900s/trash", n->env->conf.runtime_dir);
 	look_around(s);
-	work(s);
+	work(s, look_for_processes);
 	return 0;
 }

@@ -209,6 +209,32 @@ void op_end(struct io *io, struct io_op *op, int res)
 	actor_post(io->actors, op->owner, &op->msg);
 }
 
+/* ---- processes ---- */
+
+struct seek {
+	struct io *io;
+	const char *text;
+};
+
+static int adopt_found(void *arg, pid_t pid, uint64_t start_ticks, const char *cmdline, size_t len)
+{
+	const struct seek *s = arg;
+
+	(void)cmdline;
+	(void)len;
+	const int fd = io_adopt(s->io, pid, start_ticks, s->text);
+
+	return fd == -ESRCH ? 0 : fd; /* it has ended meanwhile */
+}
+
+int io_find_process(struct io *io, const char *text)
+{
+	struct seek s = { .io = io, .text = text };
+	const int fd = io_each_process(io, text, adopt_found, &s);
+
+	return fd == 0 ? -ESRCH : fd;
+}
+
 void io_poll(struct io *io, struct io_op *op, int fd, uint32_t events)
 {
 	op_arm(io, op);

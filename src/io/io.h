@@ -278,6 +278,14 @@ struct io_usage {
 /* For worker threads: it blocks.  -ESRCH when the process with that start time has gone. */
 int io_usage(struct io *io, pid_t pid, uint64_t start_ticks, struct io_usage *ret_usage);
 
+/* Calls fn for each process of ours (of our user, but not this one) whose command line contains
+ * `text`, until it returns non-zero, which is then the result.  The command line is its first few
+ * KiB, words ended by NULs.  -errno where not all could be looked at.  Looks through /proc and
+ * blocks: for recovery, on any thread. */
+typedef int io_process_fn(void *arg, pid_t pid, uint64_t start_ticks, const char *cmdline,
+			  size_t len);
+int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *arg);
+
 /* Two connected stream sockets, of which one goes to a child. */
 int io_pair(struct io *io, int ret_fd[2]);
 

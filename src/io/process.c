@@ -83,12 +83,10 @@ int io_kill_group(struct io *io, pid_t leader, int signo)
 	return kill(-leader, signo) < 0 ? -errno : 0;
 }
 
-/* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not
- * hold.  1: it is there; 0: it is not, or the process is another's, or gone; -errno: not known. */
-static int cmdline_contains(pid_t pid, const char *text)
+/* Of a process of ours.  0: it is another's, or gone; -errno: not known. */
+static ssize_t cmdline_read(pid_t pid, char out[CMDLINE_BYTES])
 {
 	char path[64];
-	char cmdline[CMDLINE_BYTES];
 	struct stat st;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
@@ -98,13 +96,21 @@ static int cmdline_contains(pid_t pid, const char *text)
 		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
 	if (fstat(fd, &st) < 0 || st.st_uid != geteuid())
 		return 0;
-	const ssize_t n = read(fd, cmdline, sizeof(cmdline));
+	const ssize_t n = read(fd, out, CMDLINE_BYTES);
 
-	return n > 0 && memmem(cmdline, (size_t)n, text, strlen(text)) != NULL;
+	return n > 0 ? n : 0;
+}
+
+/* memmem(3) over the whole command line: its words are separated by NULs, which `text` does not
+ * hold. */
+static bool cmdline_contains(const char *cmdline, ssize_t len, const char *text)
+{
+	return len > 0 && memmem(cmdline, (size_t)len, text, strlen(text)) != NULL;
 }
 
 int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 {
+	char cmdline[CMDLINE_BYTES];
 	uint64_t ticks;
 
 	(void)io;
@@ -115,36 +121,41 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 	if (fd < 0)
 		return -errno;
 	/* Compared after the open: from then on the pidfd means this process, whatever follows. */
-	int rc = process_start_ticks(pid, &ticks);
+	const int rc = process_start_ticks(pid, &ticks);
 
 	if (rc < 0)
 		return rc;
 	if (ticks != start_ticks)
 		return -ESRCH;
-	rc = cmdline_contains(pid, text);
-	return rc > 0 ? take_fd(&fd) : rc < 0 ? rc : -ESRCH;
+	const ssize_t n = cmdline_read(pid, cmdline);
+	if (n < 0)
+		return (int)n;
+	return cmdline_contains(cmdline, n, text) ? take_fd(&fd) : -ESRCH;
 }
 
-int io_find_process(struct io *io, const char *text)
+int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *arg)
 {
 	DIR *dir = opendir("/proc");
 	const struct dirent *d;
-	int rc = -ESRCH;
+	int rc = 0;
 
+	(void)io;
 	if (!dir)
 		return -errno;
-	while (rc == -ESRCH &&
+	while (rc == 0 &&
 	       (d = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
 		const pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+		char cmdline[CMDLINE_BYTES];
 		uint64_t ticks;
 
 		if (pid <= 0 || pid == getpid())
 			continue;
-		const int found = cmdline_contains(pid, text);
-		if (found < 0)
-			rc = found;
-		else if (found > 0 && process_start_ticks(pid, &ticks) == 0)
-			rc = io_adopt(io, pid, ticks, text);
+		const ssize_t n = cmdline_read(pid, cmdline);
+		if (n < 0)
+			rc = (int)n;
+		else if (cmdline_contains(cmdline, n, text) &&
+			 process_start_ticks(pid, &ticks) == 0)
+			rc = fn(arg, pid, ticks, cmdline, (size_t)n);
 	}
 	closedir(dir);
 	return rc;

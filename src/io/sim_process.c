@@ -17,6 +17,10 @@
 #include "base/cleanup.h"
 #include "io/sim_host.h"
 
+enum {
+	CMDLINE_BYTES = 4096,
+};
+
 struct alarm {
 	struct sim_event ev;
 	struct list_node link; /* sim_proc.alarms */
@@ -434,18 +438,43 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 	return proc_open(sio, p);
 }
 
-int io_find_process(struct io *io, const char *text)
+/* As /proc has it: words ended by NULs. */
+static size_t cmdline_of(const struct sim_proc *p, char out[CMDLINE_BYTES])
+{
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < p->argv.n; i++) {
+		const size_t word = strlen(p->argv.v[i]) + 1;
+
+		if (word > CMDLINE_BYTES - len)
+			break;
+		memcpy(out + len, p->argv.v[i], word);
+		len += word;
+	}
+	return len;
+}
+
+static int ask_proc(struct sim *s, const char *text)
 {
 	SIM_HOST_SCOPE;
-	struct sim_io *sio = sim_io_of(io);
-	const int rc = sim_ask(sio->sim, SIM_ADOPT, text);
 
-	if (rc < 0)
-		return rc;
-	for (struct sim_proc *p = sim_next(sio->sim, NULL); p; p = sim_next(sio->sim, p))
+	return sim_ask(s, SIM_ADOPT, text);
+}
+
+int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *arg)
+{
+	struct sim *s = sim_io_of(io)->sim;
+	const struct sim_proc *next = NULL;
+	int rc = ask_proc(s, text);
+
+	for (const struct sim_proc *p = sim_next(s, NULL); p && rc == 0; p = next) {
+		char cmdline[CMDLINE_BYTES];
+
+		next = sim_next(s, p);
 		if (cmdline_contains(p, text))
-			return proc_open(sio, p);
-	return -ESRCH;
+			rc = fn(arg, p->pid, p->start_ticks, cmdline, cmdline_of(p, cmdline));
+	}
+	return rc;
 }
 
 /* Ten percent of a CPU, and a little memory, from its start on. */

@@ -20,12 +20,13 @@
 
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include "base/lock.h"
 #include "store/batch.h"
-#include "store/lock.h"
 #include "store/pages.h"
 #include "store/schema.h"
 
-#define ENV_FILE "store.mdb"
+#define LOCK_FILE "store.lock"
+#define ENV_FILE  "store.mdb"
 
 enum {
 	/* Free bytes beyond the batch's own below which a short write means "full". */
@@ -46,6 +47,7 @@ static_assert(ARRAY_LEN(tables) == STORE_NTABLES, "each table has its row");
 
 struct store {
 	int lock_fd;  /* owned */
+	bool is_new;  /* there was no environment when it was opened */
 	MDB_env *env; /* owned */
 	MDB_dbi dbi[STORE_NTABLES];
 	MDB_txn *read;  /* owned; reset while reading == 0 */
@@ -114,6 +116,14 @@ static int env_open(struct store *s, const struct store_config *conf)
 	return 0;
 }
 
+static bool env_exists(const struct store_config *conf)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/" ENV_FILE, conf->dir);
+	return access(path, F_OK) == 0;
+}
+
 int store_open(const struct store_config *conf, struct store **ret_store, struct err *e)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -121,9 +131,10 @@ int store_open(const struct store_config *conf, struct store **ret_store, struct
 	if (!s)
 		return err_set(e, ERR_HOST_MEMORY, "store: open");
 	s->lock_fd = -EBADF;
-	int rc = store_lock(conf->dir, &s->lock_fd, e);
+	int rc = lock_take("store", conf->dir, LOCK_FILE, &s->lock_fd, e);
 	if (rc < 0)
 		goto fail;
+	s->is_new = !env_exists(conf);
 	rc = env_open(s, conf);
 	if (rc != 0) {
 		rc = lmdb_fail(e, rc, conf->dir);
@@ -273,6 +284,11 @@ int store_apply(struct store *s, const struct store_batch *b, struct err *e)
 void store_rest(struct store *s)
 {
 	pages_touched(&s->pages, 0, PAGES_KEEP_IDLE);
+}
+
+bool store_is_new(const struct store *s)
+{
+	return s->is_new;
 }
 
 uint64_t store_commits(const struct store *s)

@@ -50,6 +50,8 @@ struct store_config {
  * runs forward migrations (ERR_STORE_VERSION when it was written by a newer version).  Blocks. */
 int store_open(const struct store_config *conf, struct store **ret_store, struct err *e);
 void store_close(struct store *s);
+/* There was none before: whatever else is in the state directory, no record names it. */
+bool store_is_new(const struct store *s);
 
 /* ---- batches: what one transaction does, in order ---- */
 

@@ -26,17 +26,17 @@ void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES])
 static vm_id word_id(const char *at, size_t len, const char *home)
 {
 	const size_t prefix = strlen(VMM_PROCESS_PREFIX);
-	const size_t home_len = strlen(home);
+	const size_t home_len = home ? strlen(home) : 0;
 	char text[VM_ID_CHARS + 1] = { 0 };
 	vm_id id;
 
-	if (len < prefix + VM_ID_CHARS + 1 + home_len)
+	if (len < prefix + VM_ID_CHARS + (home ? 1 + home_len : 0))
 		return 0;
 	memcpy(text, at + prefix, VM_ID_CHARS);
 	at += prefix + VM_ID_CHARS;
-	if (at[0] != '.' || memcmp(at + 1, home, home_len) != 0 || vm_id_parse(text, &id) < 0)
+	if (home && (at[0] != '.' || memcmp(at + 1, home, home_len) != 0))
 		return 0;
-	return id;
+	return vm_id_parse(text, &id) < 0 ? 0 : id;
 }
 
 vm_id vmm_process_find(const char *text, size_t len, const char *home)

@@ -51,7 +51,7 @@ enum {
  * home tells the daemon (its state directory) that the VM belongs to.  Home NULL or "": as it
  * begins, for a VMM that nobody looks for. */
 void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES]);
-/* The id in such a word of this home anywhere in the text, or 0. */
+/* The id in such a word of this home (NULL: of any or none) anywhere in the text, or 0. */
 vm_id vmm_process_find(const char *text, size_t len, const char *home);
 
 /* Unix sockets that the daemon listens on and is connected to before the VMM starts; the VMM

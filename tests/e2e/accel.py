@@ -41,7 +41,7 @@ def nothing_is_measured_that_nobody_needs(s):
 def emulation_behind_dev_kvm_is_found_out(s):
     s.fake("kvm", "loop 60000")
     accel, _, why = verdict(s)
-    assert accel == "tcg" and "KVM emulates each instruction" in why and "2.0 s or more" in why, why
+    assert accel == "tcg" and "KVM emulates each instruction" in why and "s or more for a loop" in why, why
     assert s.fake_starts() == BOTH
     row = [r for r in s.json("doctor") if r["check"] == "acceleration"][0]
     assert row["verdict"] == "WARN" and "nested virtualisation" in row["advice"], row

@@ -206,7 +206,7 @@ class Session:
         shutil.rmtree(self.top)
 
 
-def wait_for(condition, what, seconds=30):
+def wait_for(condition, what, seconds=90):
     """For states of the world that send no event: looked at until they are so."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -29,13 +29,18 @@ def die_with_us():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def accepted(argv, name):
-    """The daemon's connection on one of the sockets, waited for as QEMU does with wait=on; None: no such socket."""
+def listener(argv, name):
+    """One of the sockets that we inherit, or None."""
     for word in argv:
         m = re.match(rf"socket,id={name},fd=(\d+),", word)
         if m:
-            return socket.socket(fileno=int(m.group(1))).accept()[0]
+            return socket.socket(fileno=int(m.group(1)))
     return None
+
+
+def accepted(listening):
+    """The daemon's connection, waited for as QEMU does with wait=on."""
+    return listening.accept()[0] if listening else None
 
 
 def vm_name(argv):
@@ -61,6 +66,27 @@ def probe(console, cmdline, how, rest):
         time.sleep(3600)
 
 
+def hung_up(connection):
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def guest(listening, connection, name):
+    """The agent, until the guest powers off.  A daemon that goes is no reason to: another one will connect."""
+    while True:
+        status = subprocess.run([os.environ["FAKE_AGENT"], "--fd", str(connection.fileno())], check=False,
+                                preexec_fn=die_with_us, pass_fds=[connection.fileno()],
+                                env=dict(os.environ, FAKE_NAME=name)).returncode
+        if not hung_up(connection):
+            return status
+        connection.close()
+        connection = accepted(listening)
+
+
 def main(argv):
     accel = re.search(r"accel=(\w+)", " ".join(argv)).group(1)
     cmdline = argv[argv.index("-append") + 1] if "-append" in argv else ""
@@ -70,9 +96,8 @@ def main(argv):
     if how == "fail":
         print(f"qemu-system-x86_64: {rest}", file=sys.stderr)
         return 1
-    control = accepted(argv, "control")
-    console = accepted(argv, "console")
-    agent = accepted(argv, "agent")
+    sockets = {name: listener(argv, name) for name in ("control", "console", "agent")}
+    control, console, agent = (accepted(listening) for listening in sockets.values())
     if control:
         control.sendall(b'{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\r\n')
     if console:
@@ -81,8 +106,7 @@ def main(argv):
         while agent.recv(4096):
             pass
         return 0
-    return subprocess.run([os.environ["FAKE_AGENT"], "--fd", str(agent.fileno())], check=False, preexec_fn=die_with_us,
-                          pass_fds=[agent.fileno()], env=dict(os.environ, FAKE_NAME=vm_name(argv))).returncode
+    return guest(sockets["agent"], agent, vm_name(argv))
 
 
 sys.exit(main(sys.argv[1:]))

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/sim/client_fake.h"
 
@@ -72,22 +73,59 @@ Test(recovery, what_no_record_names_is_swept_and_nothing_else)
 	make_dir(w, "state/trash");
 	make_dir(w, "state/trash/7");
 	start_again(w);
-	agrees(w); /* none of these, and all of a's */
+	cr_assert(there(w, "state/vms/not-an-id"), "no VM is called so");
+	cr_assert_eq(rmdir(world_path(w, "state/vms/not-an-id")), 0);
+	agrees(w); /* none of the others, and all of a's */
 	cr_assert_eq(strcmp(world_state(w, "a"), "running"), 0);
 	cr_assert(there(w, "state/images/debian/rootfs.ext4"));
 	world_destroy(w);
 }
 
-Test(recovery, a_vmm_that_no_record_names_is_not_ours_to_kill)
+/* Its words tell whose it is. */
+Test(recovery, a_vmm_that_no_record_names_is_killed_if_it_is_ours)
 {
 	struct world *w = steady();
+	char ours[64];
+	char others[64];
 
+	(void)snprintf(ours, sizeof(ours), "guest=x,process=bg-cccccccccccc.%s",
+		       w->daemon->env.home);
+	(void)snprintf(others, sizeof(others), "guest=x,process=bg-dddddddddddd.%.*s",
+		       (int)strlen(w->daemon->env.home) - 1, w->daemon->env.home);
 	world_kill(w);
-	const struct sim_proc *other = sim_spawn(w->sim, &bystander_program,
-						 "guest=x,process=bg-cccccccccccc", false);
-	const pid_t pid = other->pid;
+	const struct {
+		const char *word;
+		bool stays;
+	} rows[] = { { ours, false },
+		     { others, true },
+		     { "guest=x,process=bg-cccccccccccc", true } };
+	pid_t pids[ARRAY_LEN(rows)];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		pids[i] = sim_spawn(w->sim, &bystander_program, rows[i].word, false)->pid;
 	start_again(w);
-	cr_assert_not_null(sim_find(w->sim, pid));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		cr_assert_eq(sim_find(w->sim, pids[i]) != NULL, rows[i].stays, "%s", rows[i].word);
+	world_destroy(w);
+}
+
+static const struct sim_program imager_left = { .name = "/usr/libexec/banger/banger-imager" };
+
+/* ... and an imager by where it writes. */
+Test(recovery, an_imager_that_a_crash_has_left_is_killed)
+{
+	struct world *w = steady();
+	char staged[WORLD_PATH + 64];
+
+	(void)snprintf(staged, sizeof(staged), "%s/staging/01J00000000000000000000000", w->state);
+	world_kill(w);
+	make_dir(w, "state/staging/01J00000000000000000000000");
+	const pid_t pid = sim_spawn(w->sim, &imager_left, staged, false)->pid;
+	const pid_t reader = sim_spawn(w->sim, &bystander_program, staged, false)->pid;
+	start_again(w);
+	cr_assert_null(sim_find(w->sim, pid));
+	cr_assert_not_null(sim_find(w->sim, reader));
+	agrees(w);
 	world_destroy(w);
 }
 

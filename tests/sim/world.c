@@ -286,9 +286,12 @@ bool world_start(struct world *w)
 void world_kill(struct world *w)
 {
 	struct store *store = w->daemon ? w->daemon->store : NULL;
+	const int lock_fd = w->daemon ? w->daemon->lock_fd : -EBADF;
 
 	sim_kill(w->sim);
 	store_close(store);
+	if (lock_fd >= 0)
+		(void)close(lock_fd);
 	calls_close_all();
 	memory_drop_all();
 	w->daemon = NULL;

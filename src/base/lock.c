@@ -1,4 +1,4 @@
-#include "store/lock.h"
+#include "base/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,6 @@
 
 #include "base/cleanup.h"
 
-#define LOCK_FILE "store.lock"
-
 enum {
 	PID_TEXT_MAX = 16, /* bytes of the holder's process id in decimal */
 	LOCK_FD_MIN = 64,  /* above what children are given: theirs until their exec, as well */
@@ -20,13 +18,13 @@ enum {
 	LOCK_TRY_MS = 10,
 };
 
-static int refuse(int fd, const char *dir, struct err *e)
+static int refuse(int fd, const char *what, const char *dir, struct err *e)
 {
 	char pid[PID_TEXT_MAX] = { 0 };
 	const ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
 
 	pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
-	return err_set(e, ERR_STORE_LOCKED, "store: %s is in use by process %s", dir,
+	return err_set(e, ERR_STORE_LOCKED, "%s: %s is in use by process %s", what, dir,
 		       pid[0] ? pid : "(unknown)");
 }
 
@@ -54,25 +52,25 @@ static int take(int fd)
 	return 0;
 }
 
-int store_lock(const char *dir, int *ret_fd, struct err *e)
+int lock_take(const char *what, const char *dir, const char *file, int *ret_fd, struct err *e)
 {
 	char path[PATH_MAX];
 	CLEANUP_FD int low = -EBADF;
 	CLEANUP_FD int fd = -EBADF;
 
-	if (snprintf(path, sizeof(path), "%s/" LOCK_FILE, dir) >= (int)sizeof(path))
-		return err_num(e, ERR_STORE, ENAMETOOLONG, "store: %.100s", dir);
+	if (snprintf(path, sizeof(path), "%s/%s", dir, file) >= (int)sizeof(path))
+		return err_num(e, ERR_STORE, ENAMETOOLONG, "%s: %.100s", what, dir);
 	low = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (low < 0)
-		return err_sys(e, ERR_STORE, "store: %s", path);
+		return err_sys(e, ERR_STORE, "%s: %s", what, path);
 	fd = fcntl(low, F_DUPFD_CLOEXEC, LOCK_FD_MIN);
 	if (fd < 0)
-		return err_sys(e, ERR_STORE, "store: %s", path);
+		return err_sys(e, ERR_STORE, "%s: %s", what, path);
 	const int rc = take(fd);
 	if (rc == -EWOULDBLOCK)
-		return refuse(fd, dir, e);
+		return refuse(fd, what, dir, e);
 	if (rc < 0)
-		return err_num(e, ERR_STORE, rc, "store: flock %s", path);
+		return err_num(e, ERR_STORE, rc, "%s: flock %s", what, path);
 	sign(fd);
 	*ret_fd = take_fd(&fd);
 	return 0;
