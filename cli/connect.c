@@ -13,10 +13,13 @@
 #include "base/cleanup.h"
 #include "daemon_start.h"
 
+#define SAYS "bangerd: "
+
 enum {
 	BACKLOG = 1024,  /* commands that may wait while the daemon comes up */
-	LOG_WORDS = 208, /* bytes of the log's end that fit into an error */
-	LOG_READ = 2048,
+	LOG_READ = 4096, /* bytes of the log's end, in which the daemon's last words are */
+	WORDS_MAX = 200, /* ... of them in an error */
+	CODE_MAX = 32,
 	PRIVATE_FILE = 0600,
 };
 
@@ -107,6 +110,7 @@ static int start(const struct options *o, const struct paths *p, const struct so
 	struct connect_result how = { .started = true };
 	int rc;
 
+	(void)snprintf(how.log, sizeof(how.log), "%s", p->log);
 	log = log_open(p, &how.log_at, e);
 	if (log < 0)
 		return log;
@@ -171,45 +175,58 @@ int connect_daemon(const struct options *o, bool may_start, struct connect_resul
 	return err_num(e, ERR_DAEMON_DOWN, rc, "connect to %s", addr.sun_path);
 }
 
-/* What the daemon said of its end ("bangerd: ..."), else the last it wrote since `at`. */
-static void last_words(const char *path, off_t at, char *out, size_t size)
+/* The log's lines since `at`, or the last LOG_READ bytes of them from a line's beginning. */
+static const char *lines_since(const char *path, off_t at, char *text)
 {
-	static const char begin[] = "bangerd: ";
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	char text[LOG_READ + 1];
-	const char *from = text;
 	struct stat st;
-	ssize_t n = 0;
 
-	out[0] = '\0';
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return;
-	if (st.st_size - at > LOG_READ)
-		at = st.st_size - LOG_READ;
-	n = pread(fd, text, LOG_READ, at);
+		return "";
+	const bool cut = st.st_size - at > LOG_READ;
+	ssize_t n = pread(fd, text, LOG_READ, cut ? st.st_size - LOG_READ : at);
 	while (n > 0 && text[n - 1] == '\n')
 		n--;
-	if (n <= 0)
-		return;
-	text[n] = '\0';
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, begin, strlen(begin)) == 0)
-			from = line + strlen(begin);
-	}
-	if (from == text && (size_t)n >= size)
-		from = text + (size_t)n - (size - 1);
-	(void)snprintf(out, size, "%.*s", (int)strcspn(from, from == text ? "" : "\n"), from);
+	text[n > 0 ? n : 0] = '\0';
+	const char *first = cut ? strchr(text, '\n') : NULL;
+	return first ? first + 1 : text;
 }
 
+/* The line that tells of the daemon's end ("bangerd: CODE: TEXT"), else its last one, which is a
+ * sanitizer's, or that of whoever could not execute it. */
+static const char *last_words(const char *lines)
+{
+	const char *last = lines;
+
+	for (const char *line = lines; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, SAYS, strlen(SAYS)) == 0)
+			return line + strlen(SAYS);
+		last = line;
+	}
+	return last;
+}
+
+/* The error that kept the daemon from starting is this command's error: with its code goes the hint
+ * that helps. */
 int connect_explain(const struct connect_result *how, struct err *e)
 {
-	char words[LOG_WORDS];
-	struct paths p;
+	char text[LOG_READ + 1];
+	char code[CODE_MAX] = { 0 };
 
-	if (e->code != ERR_DAEMON_DOWN || paths_session(&p, NULL) < 0)
+	if (e->code != ERR_DAEMON_DOWN)
 		return err_errno(e);
-	last_words(p.log, how->log_at, words, sizeof(words));
-	return err_set(e, ERR_DAEMON_DOWN, "the daemon ended while starting: %s",
-		       words[0] ? words : "it left nothing in its log");
+	const char *words = last_words(lines_since(how->log, how->log_at, text));
+	const int len = (int)strcspn(words, "\n");
+	const size_t code_len = strcspn(words, ":\n");
+	if (len == 0)
+		return err_set(e, ERR_DAEMON_DOWN,
+			       "the daemon ended while starting, and left nothing in its log");
+	if (code_len < sizeof(code))
+		memcpy(code, words, code_len);
+	const enum err_code known = err_by_name(code);
+	if (known != ERR_INTERNAL && strncmp(words + code_len, ": ", 2) == 0)
+		return err_set(e, known, "%.*s", len - (int)code_len - 2, words + code_len + 2);
+	return err_set(e, ERR_DAEMON_DOWN, "the daemon ended while starting: %.*s%s",
+		       len < WORDS_MAX ? len : WORDS_MAX, words, len > WORDS_MAX ? "..." : "");
 }

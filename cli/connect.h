@@ -15,9 +15,10 @@
 #include "options.h"
 
 struct connect_result {
-	int fd;       /* owned by the caller; non-blocking */
-	bool started; /* by this call */
-	off_t log_at; /* where the started daemon's lines begin */
+	int fd;                       /* owned by the caller; non-blocking */
+	bool started;                 /* by this call */
+	off_t log_at;                 /* where the started daemon's lines begin ... */
+	char log[PATHS_FILE_MAX + 1]; /* ... in here */
 };
 
 /* To o->socket, else the session's.  Only that one is started when absent, and only if `start`. */

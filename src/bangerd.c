@@ -264,7 +264,7 @@ int main(int argc, char **argv)
 	IGNORE(sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL) < 0);
 	raise_nofile();
 	if (run(&o, &e) < 0) {
-		fprintf(stderr, "bangerd: %s\n", e.text);
+		fprintf(stderr, "bangerd: %s: %s\n", err_name(e.code), e.text);
 		if (err_hint(e.code)[0])
 			fprintf(stderr, "  %s\n", err_hint(e.code));
 		return 1;

@@ -64,6 +64,9 @@ int lock_take(const char *what, const char *dir, const char *file, int *ret_fd, 
 	if (low < 0)
 		return err_sys(e, ERR_STORE, "%s: %s", what, path);
 	fd = fcntl(low, F_DUPFD_CLOEXEC, LOCK_FD_MIN);
+	if (fd < 0 && (errno == EINVAL || errno == EMFILE))
+		return err_num(e, ERR_HOST_FILES, EMFILE, "%s: no descriptor from %d on", what,
+			       (int)LOCK_FD_MIN);
 	if (fd < 0)
 		return err_sys(e, ERR_STORE, "%s: %s", what, path);
 	const int rc = take(fd);

@@ -3,7 +3,7 @@
 
 It listens on descriptor 3 (LISTEN_FDS, LISTEN_PID), as the CLI starts it.  What a command in a "VM"
 does is said by its first word: yes, cat, sum, exit, both, signal, flood, missing, denied, die, mute.
-FAKE_LOG names a file that gets one line per start and per request; FAKE_DIE makes it die at once; FAKE_MUTE names
+FAKE_LOG names a file that gets one line per start and per request; FAKE_DIE makes it die at once, with these words; FAKE_MUTE names
 a method that is never answered.
 """
 import json
@@ -357,7 +357,8 @@ def main():
     if sys.argv[1:]:
         log("argv " + " ".join(sys.argv[1:]))
     if os.environ.get("FAKE_DIE"):
-        sys.stderr.write("<3>ev=start.failed reason=\"a test\"\n")
+        said = os.environ["FAKE_DIE"]
+        sys.stderr.write("<3>ev=start.failed reason=\"a test\"\n" if said == "1" else said)
         return 1
     assert os.environ["LISTEN_FDS"] == "1" and int(os.environ["LISTEN_PID"]) == os.getpid()
     assert os.stat("/proc/self/fd/0").st_rdev == os.stat("/dev/null").st_rdev

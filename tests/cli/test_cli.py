@@ -366,6 +366,13 @@ class Daemon(Case):
         self.assertIn("the daemon ended while starting: ", err)
         self.assertIn("start.failed", err)
 
+    def test_an_error_that_kept_it_from_starting_is_the_commands(self):
+        words = "store: /x is in use by process 5"
+        status, _, err = self.run_cli("ping", env=dict(self.env, FAKE_DIE=f"bangerd: store.locked: {words}\n  A hint.\n"))
+        self.assertEqual((status, err.splitlines()[0]), (1, f"banger: {words} (store.locked)"))
+        _, _, err = self.run_cli("ping", env=dict(self.env, FAKE_DIE="bangerd: no.code: words\n"))
+        self.assertIn("the daemon ended while starting: no.code: words (daemon.down)", err)
+
     def test_status_and_stop(self):
         self.assertEqual(self.run_cli("daemon", "status")[0], 1)
         self.assertEqual(self.lines(), [], "asking starts nothing")
