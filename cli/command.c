@@ -70,6 +70,14 @@ const struct command commands[] = {
 	{ .name = "vm shell", .args = "REF", .run = shell_run, .min_args = 1, .max_args = 1, .guest = true,
 	  .options = BIT(OPT_ENV) | BIT(OPT_CWD), .summary = "open a login shell in a VM",
 	  .doc = "Where standard input is no terminal, sh reads it." },
+	{ .name = "vm console", .args = "REF", .run = console_run, .min_args = 1, .max_args = 1,
+	  .options = BIT(OPT_READ_ONLY) | BIT(OPT_ESCAPE) | BIT(OPT_TAIL),
+	  .summary = "sit in front of a VM's serial console",
+	  .doc = "It begins with the last 20 lines of what the guest has printed, unless --tail says otherwise, and shows what it prints from then on, while it boots too and where it has no agent; keys go to the guest, Ctrl-C among them. "
+		 "On a terminal, ~. at the beginning of a line leaves and ~? says so; otherwise input is passed as it is, and after its end the output goes on until the VM ends. "
+		 "As many as like to can watch, with --read-only, and none of them can hold the guest up; one at a time can type. "
+		 "A serial line does not tell the guest how large the terminal is: `stty rows R cols C` there does, and vm shell needs neither.",
+	  .examples = "banger vm console web-1\nbanger vm console --read-only --tail all web-1" },
 	{ .name = "vm cp", .args = "SRC... DST", .run = copy_run, .min_args = 2, .max_args = TARGETS_MAX,
 	  .options = BIT(OPT_ARCHIVE) | BIT(OPT_FOLLOW_LINK) | BIT(OPT_NO_OWNER),
 	  .summary = "copy files and trees into a VM, or out of one",

@@ -99,7 +99,7 @@ int list_run(const struct options *o)
 	return status;
 }
 
-static int ref_args_fill(const struct options *o, struct ref_args *ret_args, struct err *e)
+int ref_args_fill(const struct options *o, struct ref_args *ret_args, struct err *e)
 {
 	if (strlen(o->args[0]) > REF_MAX)
 		return err_set(e, ERR_BAD_REQUEST, "\"%.40s...\" is no name or id of a VM",

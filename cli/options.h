@@ -38,6 +38,8 @@ struct options {
 	uint32_t signo, timeout_ms;
 	const char *state, *tail_lines;
 	bool follow, vmm_log;
+	bool read_only;
+	const char *escape;
 	bool trace;
 	bool no_probe, no_stream;
 	uint32_t interval_ms, fleet;
@@ -111,6 +113,8 @@ enum option {
 	OPT_FOLLOW,
 	OPT_TAIL,
 	OPT_VMM_LOG,
+	OPT_READ_ONLY,
+	OPT_ESCAPE,
 	OPT_NO_PROBE,
 	OPT_NO_STREAM,
 	OPT_INTERVAL,

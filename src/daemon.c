@@ -63,6 +63,7 @@ static int make_services(struct daemon *d, struct err *e)
 
 	actors_init(&d->actors);
 	list_init(&env->clients);
+	list_init(&env->consoles);
 	env->actors = &d->actors;
 	int rc = io_create(&(struct io_config){ 0 }, &d->actors, &env->io, e);
 	if (rc < 0)

@@ -46,6 +46,7 @@ struct env {
 	uint32_t nrefused;     /* connections that are being told "busy" */
 	uint64_t client_bytes; /* of CLIENTS_BYTES_MAX, beyond each one's own */
 	uint32_t ntasks;       /* of TASKS_MAX */
+	struct list consoles;  /* console.link: who types on a VM's console */
 	uint32_t njobs;        /* imports and builds under way, at most JOBS_MAX */
 	size_t chunk_bytes;    /* of struct chunk_msg not handled yet: chunks_crowd() */
 	uint64_t leaks;        /* undo steps that failed and are being retried */

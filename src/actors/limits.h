@@ -17,6 +17,9 @@ enum {
 		2 << 20, /* bytes of stream windows that one connection may hold in full */
 	CLIENT_STREAM_SMALL = 1024, /* window of each stream beyond that budget */
 	CLIENT_LINGER_MS = 1000,    /* to send what is left when we close a connection */
+	CONSOLE_WINDOW = 4096,      /* bytes that may be typed ahead of a VM's console ... */
+	CONSOLE_LOW = 1024,         /* ... and are asked for when so few wait for its VMM */
+	CONSOLE_LINGER_MS = 1000,   /* for the last of them once all is typed */
 	PROGRESS_STAGES_MAX = 16,   /* VMs of one request up to which each step of each is told */
 	CHUNKS_BYTES_MAX = 8
 			   << 20, /* between actors; who makes more waits until some were handled */

@@ -7,6 +7,7 @@
 
 #include "actors/client.h"
 #include "actors/config.h"
+#include "actors/console.h"
 #include "actors/job.h"
 #include "actors/limits.h"
 #include "actors/sweep.h"
@@ -119,7 +120,7 @@ static void join(struct node *n, struct op *first, struct op *op)
 
 	if (first->digest != op->digest || first->method != op->method)
 		err_set(&op->err, ERR_OP_CONFLICT, "this op_id belongs to a %s under way", name);
-	else if (op_window(op) || op->method == METHOD_WATCH)
+	else if (op_streams(op) || op->method == METHOD_WATCH)
 		err_set(&op->err, ERR_OP_CONFLICT,
 			"this op_id belongs to a %s under way, which streams to whom asked first",
 			name);
@@ -179,6 +180,21 @@ static void ask_guest(struct node *n, struct op *op)
 	actor_post(n->env->actors, op->at, &op->msg);
 }
 
+/* Who types on a VM's console does so past the VM: it may be on its way up or down. */
+static void console(struct node *n, struct op *op)
+{
+	const struct ref_args *args = op->args;
+	struct err e = { 0 };
+	struct vm *vm;
+
+	if (node_find(n, args->ref, &vm, &e) < 0) {
+		op_fail(n->env, op, &e);
+		return;
+	}
+	op->vm = vm->rec.id;
+	console_begin(n->env, op, vm);
+}
+
 /* A VM's disk is what differs from its image: with another image below it is nobody's disk.  A
  * kernel may be replaced, which the next start takes, but not removed. */
 static int check_unused(const struct node *n, const struct op *op, struct err *e)
@@ -234,6 +250,9 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_VM_PORTS:
 	case METHOD_VM_STATS:
 		ask_guest(n, op);
+		return;
+	case METHOD_VM_CONSOLE:
+		console(n, op);
 		return;
 	case METHOD_WATCH:
 		node_watch(n, op);
@@ -321,6 +340,8 @@ static void cancel_op(struct node *n, struct op *op)
 		       0);
 	else if (op->fleet)
 		node_cancel_tasks(n, op);
+	else if (op->method == METHOD_VM_CONSOLE)
+		console_cancel(n->env, op);
 	else
 		job_cancel(n->env, op);
 }
@@ -373,7 +394,7 @@ static void pass_chunk(struct node *n, struct chunk_msg *m)
 {
 	const struct op *op = op_by_serial(n, m->serial);
 
-	if (op && op_window(op) && op->at.gen != 0)
+	if (op && op_streams(op) && op->at.gen != 0)
 		actor_post(n->env->actors, op->at, &m->msg);
 	else
 		msg_free(&m->msg);
@@ -535,6 +556,7 @@ void node_stop(struct node *n)
 	if (n->listening)
 		io_listener_close(n->env->io, &n->listener);
 	stop_watching(n);
+	consoles_stop(n->env);
 	clients_stop(n->env);
 }
 

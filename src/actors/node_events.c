@@ -98,7 +98,7 @@ void node_event_vm(struct node *n, const struct vm *vm, const struct vm_changed_
 /* Questions are nobody's business but the asker's. */
 static bool op_is_told(const struct op *op)
 {
-	return op->durable || op_window(op);
+	return op->durable || op_streams(op);
 }
 
 void node_event_op(struct node *n, const struct op *op)

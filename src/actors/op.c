@@ -53,6 +53,11 @@ uint32_t *op_window(const struct op *op)
 	}
 }
 
+bool op_streams(const struct op *op)
+{
+	return op_window(op) || op->method == METHOD_VM_CONSOLE;
+}
+
 static bool asks_guest(enum client_method m)
 {
 	return client_methods[m].args == &guest_ask_args_schema;

@@ -64,6 +64,8 @@ bool op_is_question(enum client_method m);
 
 /* A method that streams has a window in its arguments; NULL for others. */
 uint32_t *op_window(const struct op *op);
+/* Its client sends chunks while it is under way. */
+bool op_streams(const struct op *op);
 /* The VM that a method is for which its guest answers; NULL for others. */
 const char *op_ref(const struct op *op);
 

@@ -168,6 +168,8 @@ void vm_exited(struct vm *vm);
 void vm_lost(struct vm *vm, int status); /* the VMM ended by itself; status as wait(2)'s, or -1 */
 bool vm_closing_channel(const struct vm *vm, enum vmm_socket s);
 void vm_ready(struct vm *vm); /* the guest is up */
+/* Of the serial console's socket, once a VMM serves it; false: there is none to connect to. */
+bool vm_console_path(const struct vm *vm, char out[ENV_PATH_MAX]);
 bool vm_has_agent(const struct vm *vm);
 int vmm_seek(struct env *env, vm_id id); /* a pidfd of its VMM, by its command line; -ESRCH: none */
 

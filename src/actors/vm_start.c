@@ -49,7 +49,6 @@ bool vm_has_agent(const struct vm *vm)
 	return vm->driver->program && !is_probe(vm);
 }
 
-/* The probe says that it is up on its console, an operating system through its agent. */
 static bool has_socket(const struct vm *vm, enum vmm_socket s)
 {
 	if (!vm->driver->program)
@@ -60,11 +59,27 @@ static bool has_socket(const struct vm *vm, enum vmm_socket s)
 	case VMM_SOCKET_AGENT:
 		return vm_has_agent(vm);
 	case VMM_SOCKET_CONSOLE:
-		return is_probe(vm);
+		return true;
 	case VMM_NSOCKETS:
 		break;
 	}
 	return false;
+}
+
+/* The probe says that it is up on its console, an operating system through its agent: its console
+ * is there for whoever wants to type. */
+static bool is_listened_to(const struct vm *vm, enum vmm_socket s)
+{
+	return has_socket(vm, s) && (s != VMM_SOCKET_CONSOLE || is_probe(vm));
+}
+
+bool vm_console_path(const struct vm *vm, char out[ENV_PATH_MAX])
+{
+	const bool alive = vm->run && vm->run->pidfd >= 0;
+
+	if (alive)
+		vm_runtime_path(vm, sockets[VMM_SOCKET_CONSOLE].file, out);
+	return alive;
 }
 
 /* ---- accel: which accelerator a guest with an operating system gets ---- */
@@ -241,7 +256,7 @@ static int channel_up(struct plan *p, struct err *e)
 	if (fd < 0)
 		return fd;
 	vm->run->listen_fd[s] = fd;
-	return channel_connect(p);
+	return is_listened_to(vm, s) ? channel_connect(p) : STEP_DONE;
 }
 
 static int channel_opened(struct plan *p, struct msg *m, struct err *e)

@@ -78,6 +78,7 @@ enum {
 	METHOD(VM_HEALTH,    "vm.health",     guest_ask_args_schema, vm_health_schema,  "how the guest is, and what is wrong") \
 	METHOD(VM_PORTS,     "vm.ports",      guest_ask_args_schema, vm_ports_schema,   "who listens in the guest")       \
 	METHOD(VM_STATS,     "vm.stats",      guest_ask_args_schema, vm_stats_schema,   "what the VM uses of the host, and its guest of that") \
+	METHOD(VM_CONSOLE,   "vm.console",    ref_args_schema,    none_schema,          "types on a VM's serial console; streams") \
 	METHOD(OP_SHOW,      "op.show",       op_args_schema,     op_view_schema,       "one operation with its steps")   \
 	METHOD(OP_WAIT,      "op.wait",       op_wait_args_schema,op_view_schema,       "answers when the operation has ended") \
 	METHOD(OP_LIST,      "op.list",       none_schema,        op_list_result_schema,"operations under way, and the latest") \

@@ -128,12 +128,15 @@ static void add_kernel(struct args *a, const struct vmm_machine *m, const char *
 		option(a, "-append", cmdline);
 }
 
-/* wait=on: QEMU runs the guest only when our connection, queued long ago, is accepted. */
+/* wait=on: QEMU runs the guest only when our connection, queued long ago, is accepted.  To the
+ * console of an operating system somebody may connect, later; its log is written without. */
 static void add_socket(struct args *a, const struct vmm_machine *m, enum vmm_socket which,
 		       const char *more)
 {
-	optionf(a, "-chardev", "socket,id=%s,fd=%d,server=on,wait=on%s", chardevs[which],
-		m->socket_fd[which], more);
+	const bool wait = which != VMM_SOCKET_CONSOLE || m->guest == VMM_GUEST_PROBE;
+
+	optionf(a, "-chardev", "socket,id=%s,fd=%d,server=on,wait=%s%s", chardevs[which],
+		m->socket_fd[which], wait ? "on" : "off", more);
 }
 
 static void add_control(struct args *a, const struct vmm_machine *m)

@@ -58,10 +58,12 @@ vm_id vmm_process_find(const char *text, size_t len, const char *home);
  * inherits the listening ends by number.
  *
  * QEMU waits for a connection on each of them (wait=on) before it runs the guest: one that is
- * already queued costs nothing, and then no byte can be lost.  When the daemon goes away QEMU runs
- * on, still writes the console log, and takes a new connection on the same path (on the control
- * socket the conversation begins anew).  QEMU unlinks the paths when it ends.  A connected daemon
- * that does not read the console socket stops the guest's console output; read and drop. */
+ * already queued costs nothing, and then no byte can be lost.  On the console of an operating
+ * system it does not: the log has it all, and who wants to type connects when he does.  When the
+ * daemon goes away QEMU runs on, still writes the console log, and takes a new connection on the
+ * same path (on the control socket the conversation begins anew).  QEMU unlinks the paths when it
+ * ends.  A connected daemon that does not read the console socket stops the guest's console output;
+ * read and drop. */
 enum vmm_socket {
 	VMM_SOCKET_CONTROL, /* QMP */
 	VMM_SOCKET_AGENT,   /* the guest's agent channel */

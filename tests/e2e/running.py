@@ -14,6 +14,7 @@ import banger_session
 import trees
 from banger_guests import Guests
 from banger_session import BANGER, memory_kib, wait_for
+from screen import Screen
 
 PATIENCE_S = 600
 BIG_MIB = int(os.environ.get("RUNNING_BIG_MIB", "64"))  # 1024 takes four minutes in emulation
@@ -236,7 +237,52 @@ def a_killed_client_takes_its_vm_along(s):
     assert min(took) < GONE_S, took
 
 
+# ---- the console ----
+
+def at_the_console(s):
+    """A shell of the guest's on its serial line; keys, Ctrl-C and output are its own, and a daemon's end is nothing to it."""
+    the_g(s)
+    shell = s.start("vm", "exec", "g", "--", "sh", "-c", "exec setsid -cf bash -i < /dev/ttyS0 > /dev/ttyS0 2>&1")
+    assert shell.wait(PATIENCE_S) == 0, shell.stderr.read()
+    pid = s.json("vm", "show", "g")["pid"]
+    for i, end in enumerate((lambda: s.run("daemon", "stop"), s.kill_daemon, None)):
+        with Screen([BANGER, "vm", "console", "g"], s.env) as t:
+            t.until("the console of g")
+            t.until(r"root@g:\S+# *$")
+            t.press(f"echo it-is-$(({i} + 40))\r")
+            t.until(f"\nit-is-{i + 40}")
+            t.press("sleep 1000\r")
+            t.until(r"~# sleep 1000$")
+            t.press("\x03")
+            t.until(r"\^C")
+            t.press(f"echo on-it-goes-$(({i} + 50))\r")
+            t.until(f"\non-it-goes-{i + 50}")
+            if end:
+                end()
+            else:
+                t.press("~.")
+            screen, status = t.end()
+            said = "daemon" if end else "left the console of g, which runs on"
+            assert status == (1 if end else 0) and said in screen, (status, screen)
+    assert s.json("vm", "show", "g")["pid"] == pid
+
+
+def a_boot_is_watched(s):
+    """From its first line to its last: the console is there before the agent is, and its end is told."""
+    s.run("vm", "create", "--no-start", "--name", "watched", "--memory", "256M")
+    start = s.start("vm", "start", "watched")
+    wait_for(lambda: s.json("vm", "show", "watched")["state"] != "created", "it does not start")
+    with Screen([BANGER, "vm", "console", "--read-only", "--tail", "all", "watched"], s.env) as t:
+        assert start.wait(PATIENCE_S) == 0
+        s.exec("watched", "sh", "-c", "echo hello from inside > /dev/ttyS0")
+        t.until("hello from inside")
+        s.run("vm", "delete", "-f", "watched")
+        screen, status = t.end()
+    assert status == 0 and "watched has ended" in screen, (status, screen)
+
+
 banger_session.needs_qemu()
 banger_session.main([
     a_tree_of_five_thousand_files_both_ways, a_big_file_both_ways, into_a_full_disk, a_million_lines_through_a_pipe,
-    a_reader_that_stops, two_hundred_at_once, a_killed_client_takes_its_vm_along], session=Guests)
+    a_reader_that_stops, two_hundred_at_once, at_the_console, a_boot_is_watched,
+    a_killed_client_takes_its_vm_along], session=Guests)

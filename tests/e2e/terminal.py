@@ -70,6 +70,19 @@ def many_share_a_bar(s):
     s.nothing_left()
 
 
+def the_console(s):
+    s.fake_guest(name="db")
+    with terminal(s, "vm", "console", "db") as t:
+        t.until("login:")
+        t.press("root\r")
+        t.until(r"login: root$")
+        t.press("~.")
+        screen, status = t.end()
+    assert status == 0 and "left the console of db, which runs on" in screen, (status, screen)
+    show("A VM's serial console; `~.` leaves", "banger vm console db", screen)
+    s.run("vm", "delete", "-f", "db")
+
+
 def a_second_interrupt_leaves_at_once(s):
     with terminal(s, "vm", "create", "--name", "hang-stop") as t:
         t.until("booting")
@@ -203,7 +216,8 @@ def the_document_is_true(s):
 
 STORIES = [a_command_and_its_status, a_few_have_a_line_each, many_share_a_bar, a_second_interrupt_leaves_at_once,
            an_interrupt_goes_to_the_command, a_failing_command_says_so, typing_errors_are_answered,
-           tables_fit_forty_columns, stats_are_drawn_over_themselves, top_has_a_screen_of_its_own, no_terminal_no_live_display, the_document_is_true]
+           tables_fit_forty_columns, stats_are_drawn_over_themselves, top_has_a_screen_of_its_own,
+           the_console, no_terminal_no_live_display, the_document_is_true]
 
 if __name__ == "__main__":
     sys.argv = [a for a in sys.argv if a != "--bless"]

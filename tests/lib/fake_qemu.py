@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 TOP = os.environ["FAKE_TOP"]
@@ -29,10 +30,10 @@ def die_with_us():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def listener(argv, name):
-    """One of the sockets that we inherit, or None."""
+def listener(argv, name, wait="on"):
+    """One of the sockets that we inherit, if it is to be waited for; or None."""
     for word in argv:
-        m = re.match(rf"socket,id={name},fd=(\d+),", word)
+        m = re.match(rf"socket,id={name},fd=(\d+),server=on,wait={wait}", word)
         if m:
             return socket.socket(fileno=int(m.group(1)))
     return None
@@ -41,6 +42,29 @@ def listener(argv, name):
 def accepted(listening):
     """The daemon's connection, waited for as QEMU does with wait=on."""
     return listening.accept()[0] if listening else None
+
+
+def received(connection):
+    try:
+        return connection.recv(4096)
+    except OSError:
+        return b""
+
+
+def line(console, log):
+    """The guest's serial line, which prints what is typed; also in the log, as QEMU does whether somebody is connected or
+    not.  A Ctrl-C fills the line until nobody takes it any more: who is connected has to read."""
+    with open(log, "ab", buffering=0) as f:
+        f.write(b"login: ")
+        while True:
+            typist = console.accept()[0]
+            while keys := received(typist):
+                for out in (b"\r\n".join([b"flood"] * 100000) if b"\3" in keys else b"", keys):
+                    f.write(out)
+                    try:
+                        typist.sendall(out)
+                    except OSError:
+                        pass
 
 
 def vm_name(argv):
@@ -102,6 +126,10 @@ def main(argv):
         control.sendall(b'{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\r\n')
     if console:
         return probe(console, cmdline.split(), how, rest)
+    late = listener(argv, "console", "off")
+    if late:
+        log = next(re.search(r",logfile=([^,]*),", w).group(1) for w in argv if "id=console," in w)
+        threading.Thread(target=line, args=(late, log), daemon=True).start()
     if how == "silent" or vm_name(argv).startswith("hang"):
         while agent.recv(4096):
             pass

@@ -118,6 +118,8 @@ static void frame(struct client *c, const struct wire *w)
 		call->events++;
 		break;
 	case WIRE_CREDIT:
+		ASSERT(call && !call->replied && w->stream == WIRE_STDIN);
+		call->credit += w->credit;
 		break;
 	case WIRE_REQUEST:
 	case WIRE_CANCEL:
@@ -329,6 +331,14 @@ struct call *client_exec(struct client *c, const char *ref, const char *cmd, con
 
 	strv_fini(&args.argv);
 	return call;
+}
+
+struct call *client_console(struct client *c, const char *ref)
+{
+	struct ref_args args = { 0 };
+
+	(void)snprintf(args.ref, sizeof(args.ref), "%s", ref);
+	return client_ask(c, METHOD_VM_CONSOLE, &args, NULL);
 }
 
 enum err_code call_code(const struct call *call)

@@ -27,6 +27,7 @@ struct call {
 	uint64_t out_bytes; /* of stdout */
 	struct buf out;     /* ... the first of them */
 	uint32_t events;
+	uint64_t credit; /* granted for stdin so far */
 };
 
 struct client {
@@ -67,6 +68,8 @@ bool client_wait(struct client *c, const struct call *call);
 struct call *client_create_vm(struct client *c, const char *name, const char *image, bool no_start);
 struct call *client_on_vm(struct client *c, enum client_method m, const char *ref);
 struct call *client_exec(struct client *c, const char *ref, const char *cmd, const char *arg);
+/* Who types on a console: see client_stdin(). */
+struct call *client_console(struct client *c, const char *ref);
 /* The first thing that is wrong with an answer: of the request or of its one target. */
 enum err_code call_code(const struct call *call);
 const char *call_text(const struct call *call);

@@ -285,6 +285,16 @@ static void ask_guest(struct client *c)
 	client_ask(c, methods[choose(ARRAY_LEN(methods))], &args, NULL);
 }
 
+static void ask_console(struct client *c)
+{
+	struct call *call = client_console(c, name());
+
+	if (choose(2))
+		client_stdin(c, call, "keys", 4);
+	if (choose(2))
+		client_stdin(c, call, "", 0);
+}
+
 static void ask_about(struct client *c)
 {
 	static const enum client_method methods[] = { METHOD_PING, METHOD_INFO, METHOD_WATCH,
@@ -340,7 +350,10 @@ static void ask(void)
 		ask_targets(c);
 		break;
 	case 7:
-		ask_exec(c);
+		if (choose(4) == 0)
+			ask_console(c);
+		else
+			ask_exec(c);
 		break;
 	case 8:
 		ask_about(c);

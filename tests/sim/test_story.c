@@ -294,3 +294,67 @@ Test(story, one_reload_at_a_time)
 	done(c, first, ERR_CONFIG_BAD); /* there is no file, and one was said */
 	over(w, c);
 }
+
+/* Turns until the guest has what was typed. */
+static bool is_typed(struct world *w, void *text)
+{
+	return strcmp(w->typed, text) == 0;
+}
+
+static bool may_type(struct world *w, void *call)
+{
+	(void)w;
+	return ((const struct call *)call)->credit > 0;
+}
+
+static void type(struct client *c, struct call *call, const char *keys, const char *all)
+{
+	char want[64];
+
+	cr_assert(world_until(c->w, may_type, call, 1000000), "no credit");
+	(void)snprintf(want, sizeof(want), "%s", all);
+	client_stdin(c, call, keys, strlen(keys));
+	cr_assert(world_until(c->w, is_typed, want, 1000000), "\"%s\" is typed", c->w->typed);
+}
+
+Test(story, one_types_on_a_console_at_a_time)
+{
+	struct world *w = steady();
+	struct client *c = client_open(w);
+	struct client *d = client_open(w);
+
+	done(c, client_create_vm(c, "web", "debian", false), ERR_NONE);
+	struct call *first = client_console(c, "web");
+	type(c, first, "ab", "ab");
+	done(d, client_console(d, "web"), ERR_VM_CONSOLE_BUSY);
+	type(c, first, "c", "abc");
+	client_stdin(c, first, "", 0);
+	done(c, first, ERR_NONE);
+	struct call *second = client_console(d, "web");
+	type(d, second, "d", "abcd");
+	client_cancel(d, second);
+	done(d, second, ERR_CANCELLED);
+	client_free(d);
+	over(w, c);
+}
+
+Test(story, a_console_ends_with_its_vm_and_with_its_client)
+{
+	struct world *w = steady();
+	struct client *c = client_open(w);
+	struct client *d = client_open(w);
+
+	done(c, client_create_vm(c, "web", "debian", false), ERR_NONE);
+	struct call *keys = client_console(d, "web");
+	type(d, keys, "x", "x");
+	client_hang_up(d);
+	client_free(d);
+	done(c, client_on_vm(c, METHOD_VM_STOP, "web"), ERR_NONE);
+	done(c, client_console(c, "web"), ERR_VM_STATE);
+	done(c, client_on_vm(c, METHOD_VM_START, "web"), ERR_NONE);
+	keys = client_console(c, "web");
+	type(c, keys, "y", "xy");
+	done(c, client_on_vm(c, METHOD_VM_KILL, "web"), ERR_NONE);
+	done(c, keys, ERR_NONE);
+	over(w, c);
+}

@@ -1,7 +1,8 @@
 /* vmm_fake.c - a VMM as the daemon sees QEMU: its command line, sockets, console, QMP, its end.
  *
- * As QEMU does, it waits on each inherited socket for a connection before its guest runs, serves
- * one connection on each and takes the next when that ends, and removes the paths at its end.
+ * As QEMU does, it waits on each inherited socket for a connection before its guest runs, unless
+ * told not to, serves one connection on each and takes the next when that ends, and removes the
+ * paths at its end.
  */
 #include <errno.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ struct vmm {
 	struct buf control;
 	struct channel {
 		int number; /* -1: not on the command line */
+		bool waits; /* for a connection, before its guest runs */
 		bool open;
 		struct sim_conn conn;
 	} channels[VMM_NSOCKETS];
@@ -92,6 +94,7 @@ static void parse(struct vmm *v)
 		const char *fd = option ? strstr(option, "fd=") : NULL;
 
 		v->channels[s].number = fd ? (int)strtol(fd + 3, NULL, 10) : -1;
+		v->channels[s].waits = option && strstr(option, "wait=on");
 	}
 }
 
@@ -229,6 +232,16 @@ static enum vmm_socket socket_of(const struct sim_conn *c)
 	return VMM_NSOCKETS;
 }
 
+/* An echo, which nobody reads, as a guest's console has it. */
+static void typed(struct vmm *v, const uint8_t *data, size_t len)
+{
+	const size_t used = strlen(the_world->typed);
+	const size_t room = sizeof(the_world->typed) - used - 1;
+
+	(void)snprintf(the_world->typed + used, room + 1, "%.*s", (int)len, (const char *)data);
+	sim_conn_send(&v->channels[VMM_SOCKET_CONSOLE].conn, data, len);
+}
+
 static void channel_data(struct sim_conn *c, const uint8_t *data, size_t len)
 {
 	struct vmm *v = c->arg;
@@ -237,6 +250,8 @@ static void channel_data(struct sim_conn *c, const uint8_t *data, size_t len)
 		control_data(v, data, len);
 	else if (socket_of(c) == VMM_SOCKET_AGENT && v->mood != VMM_GARBLED)
 		agent_data(&v->agent, c, data, len);
+	else if (socket_of(c) == VMM_SOCKET_CONSOLE)
+		typed(v, data, len);
 }
 
 static void channel_end(struct sim_conn *c, int error)
@@ -281,7 +296,7 @@ static void channels_open(struct sim_proc *p)
 			continue;
 		if (sim_proc_accept(p, c->number, &c->conn, &channel_ops, v) < 0) {
 			sim_proc_on_accept(p, c->number, offered);
-			if (!v->guest_runs)
+			if (c->waits && !v->guest_runs)
 				return;
 			continue;
 		}

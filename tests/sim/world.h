@@ -66,6 +66,7 @@ struct world {
 	uint32_t fds_at_start; /* real descriptors of a daemon without VMs */
 	uint64_t op_ids;
 	struct op_id next_op_id; /* not zero: of the next request */
+	char typed[64];          /* on consoles so far */
 	uint64_t boots;          /* of guests so far: their boot ids */
 	void *arg;
 };

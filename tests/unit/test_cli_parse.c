@@ -6,6 +6,7 @@
 
 #include "base/suggest.h"
 #include "cli/command.h"
+#include "cli/escape.h"
 #include "cli/options.h"
 #include "cli/parse.h"
 
@@ -241,4 +242,66 @@ Test(commands, options_of_a_command_are_told_apart)
 				if ((mask & BIT(i)) && (mask & BIT(j)))
 					check_apart(&commands[n], &option_rows[i], &option_rows[j]);
 	}
+}
+
+static enum escape_says typed(struct escape *x, const char *in, char *passed, size_t *ret_taken)
+{
+	size_t n;
+	const enum escape_says says = escape_feed(x, (const uint8_t *)in, strlen(in),
+						  (uint8_t *)passed, &n, ret_taken);
+
+	passed[n] = '\0';
+	return says;
+}
+
+Test(escape, means_something_at_the_beginning_of_a_line_only)
+{
+	static const struct {
+		const char *in, *passed;
+		enum escape_says says;
+		size_t taken;
+	} rows[] = {
+		{ "ls\r", "ls\r", ESCAPE_PASS, 3 },       { "~.x", "", ESCAPE_LEAVE, 2 },
+		{ "a~.", "a~.", ESCAPE_PASS, 3 },         { "a\r~.", "a\r", ESCAPE_LEAVE, 4 },
+		{ "a\n~?b", "a\n", ESCAPE_HELP, 4 },      { "~~.", "~.", ESCAPE_PASS, 3 },
+		{ "~/bin\r", "~/bin\r", ESCAPE_PASS, 6 }, { "~~~.", "~~.", ESCAPE_PASS, 4 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct escape x = { .key = ESCAPE_DEFAULT };
+		char passed[32];
+		size_t taken;
+
+		cr_assert_eq(typed(&x, rows[i].in, passed, &taken), rows[i].says, "%zu", i);
+		cr_assert_str_eq(passed, rows[i].passed, "%zu", i);
+		cr_assert_eq(taken, rows[i].taken, "%zu", i);
+	}
+}
+
+Test(escape, comes_in_pieces_and_can_be_another_key_or_none)
+{
+	struct escape x = { .key = '^' };
+	struct escape none = { .key = ESCAPE_NONE };
+	char passed[32];
+	size_t taken;
+
+	cr_assert_eq(typed(&x, "^", passed, &taken), ESCAPE_PASS);
+	cr_assert_str_eq(passed, "");
+	cr_assert_eq(typed(&x, ".", passed, &taken), ESCAPE_LEAVE);
+	cr_assert_eq(typed(&none, "~.", passed, &taken), ESCAPE_PASS);
+	cr_assert_str_eq(passed, "~.");
+}
+
+Test(escape, is_one_character)
+{
+	static const char *const bad[] = { "", "ab", "\x1b", "\x7f", "é" };
+	struct err e = { 0 };
+	int key = 0;
+
+	cr_assert_eq(escape_parse("--escape", "^", &key, &e), 0);
+	cr_assert_eq(key, '^');
+	cr_assert_eq(escape_parse("--escape", "none", &key, &e), 0);
+	cr_assert_eq(key, ESCAPE_NONE);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		cr_assert_lt(escape_parse("--escape", bad[i], &key, &e), 0, "%s", bad[i]);
 }

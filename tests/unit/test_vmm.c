@@ -82,7 +82,7 @@ static const char *const linux_tcg[] = {
 	"-append", WORDS " tsc_early_khz=2445435 banger.hostname=web-1 " NET " banger.root=/dev/vda",
 	"-chardev", "socket,id=control,fd=3,server=on,wait=on",
 	"-mon", "chardev=control,mode=control",
-	"-chardev", "socket,id=console,fd=5,server=on,wait=on,logfile=/v/console.log,logappend=on",
+	"-chardev", "socket,id=console,fd=5,server=on,wait=off,logfile=/v/console.log,logappend=on",
 	"-serial", "chardev:console",
 	"-device", "virtio-rng-device",
 	"-chardev", "socket,id=agent,fd=4,server=on,wait=on",
@@ -197,7 +197,7 @@ Test(qemu, doubles_commas_in_option_values_and_nowhere_else)
 	cr_expect(has(&argv, "driver=qcow2,node-name=root,discard=unmap,file.driver=file,"
 			     "file.filename=/v/a,,file.locking=off"));
 	cr_expect(has(&argv,
-		      "socket,id=console,fd=5,server=on,wait=on,logfile=/v/,,,,,logappend=on"));
+		      "socket,id=console,fd=5,server=on,wait=off,logfile=/v/,,,,,logappend=on"));
 	strv_fini(&argv);
 }
 

@@ -581,6 +581,8 @@ const struct sample samples[] = {
 	REPLY("client", "vm.show", vm_view_schema, &two_vms[0]),
 	REQUEST("client", "vm.exec", exec_args_schema, &exec),
 	REPLY("client", "vm.exec", exec_result_schema, &exec_done),
+	REQUEST("client", "vm.console", ref_args_schema, &ref_web),
+	REPLY("client", "vm.console", none_schema, NULL),
 	REQUEST("client", "vm.copy_in", copy_in_args_schema, &copy_in),
 	REPLY("client", "vm.copy_in", copy_result_schema, &copied),
 	REQUEST("client", "vm.copy_out", copy_out_args_schema, &copy_out),
