@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "guest/common/uevent.h"
+#include "guest/init/grow.h"
 
 #define BANGER_DIR       ROOT_MOUNT "/run/banger"
 #define RESOLVER_PATH    ROOT_MOUNT "/etc/resolv.conf"
@@ -36,6 +37,7 @@ static bool device_found(void *arg)
 int root_mount(const struct options *o, int uevent_fd, struct err *e)
 {
 	char device[sizeof(o->root)];
+	struct err why = { 0 };
 	int rc;
 
 	memcpy(device, o->root, sizeof(device));
@@ -46,6 +48,9 @@ int root_mount(const struct options *o, int uevent_fd, struct err *e)
 		return err_sys(e, ERR_GUEST_BOOT, "mkdir %s", ROOT_MOUNT);
 	if (mount(device, ROOT_MOUNT, ROOT_FILE_SYSTEM, 0, NULL) < 0)
 		return err_sys(e, ERR_GUEST_BOOT, "mount %s", device);
+	if (root_grow(device, ROOT_MOUNT, &why) <
+	    0) /* as small as it was, it is a root all the same */
+		(void)fprintf(stderr, "banger-init: %s\n", why.text);
 	return 0;
 }
 
