@@ -83,6 +83,7 @@ int ports_run(const struct options *o);
 int stats_run(const struct options *o);
 int top_run(const struct options *o);
 int prune_run(const struct options *o);
+int set_run(const struct options *o);
 int console_run(const struct options *o);
 int logs_run(const struct options *o);
 int exec_run(const struct options *o);

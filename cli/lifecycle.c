@@ -1,4 +1,5 @@
-/* lifecycle.c - start, stop, restart, kill, delete and wait: one request for any number of VMs.
+/* lifecycle.c - start, stop, restart, kill, delete, wait and set: one request for any number of
+ * VMs.
  *
  * The good ones proceed when others are missing; the answers come in the order asked.
  */
@@ -84,28 +85,75 @@ int lifecycle_results(struct session *s, struct call *c)
 	return r->failed ? STATUS_FAILED : STATUS_OK;
 }
 
-int lifecycle_run(const struct options *o)
+int lifecycle_ask(const struct options *o, enum client_method m, const struct targets_args *args)
 {
 	CLEANUP_SESSION struct session s = SESSION_INIT;
 	CLEANUP_CALL struct call c = { .op_id = o->op_id };
-	struct targets_args args = { 0 };
 	struct progress progress;
+	struct err e = { 0 };
+
+	if (session_open(&s, o, true, &e) < 0) {
+		report_error(o, &e, NULL, NULL, NULL);
+		return STATUS_FAILED;
+	}
+	progress_init(&progress, o, o->nargs ? o->nargs : PROGRESS_UNKNOWN);
+	progress.plain = false; /* one line per VM follows anyway */
+	c.progress = &progress;
+	const int rc = session_call(&s, &c, m, args);
+	c.progress = NULL;
+	return rc < 0 ? session_report(&s, &c) : lifecycle_results(&s, &c);
+}
+
+int lifecycle_run(const struct options *o)
+{
+	struct targets_args args = { 0 };
 	struct err e = { 0 };
 	int status = STATUS_USAGE;
 
-	if (args_fill(o, &args, &e) < 0) {
+	if (args_fill(o, &args, &e) < 0)
 		report_error(o, &e, NULL, NULL, NULL);
-	} else if (session_open(&s, o, true, &e) < 0) {
-		report_error(o, &e, NULL, NULL, NULL);
-		status = STATUS_FAILED;
-	} else {
-		progress_init(&progress, o, o->nargs ? o->nargs : PROGRESS_UNKNOWN);
-		progress.plain = false; /* one line per VM follows anyway */
-		c.progress = &progress;
-		const int rc = session_call(&s, &c, method_of(o), &args);
-		c.progress = NULL;
-		status = rc < 0 ? session_report(&s, &c) : STATUS_OK;
-	}
+	else
+		status = lifecycle_ask(o, method_of(o), &args);
 	schema_fini(&targets_args_schema, &args);
-	return status == STATUS_OK ? lifecycle_results(&s, &c) : status;
+	return status;
+}
+
+/* ---- vm set ---- */
+
+/* Labels are what is set here, not what selects. */
+static int set_fill(const struct options *o, struct targets_args *a, struct err *e)
+{
+	struct vm_change *set = &a->set;
+
+	if ((o->nargs > 0) == o->all)
+		return err_set(e, ERR_BAD_REQUEST, "which VMs? give names or ids, or --all");
+	for (uint32_t i = 0; i < o->nargs; i++)
+		if (strv_add(&a->refs, o->args[i]) < 0)
+			return err_set(e, ERR_HOST_MEMORY, "references");
+	if (strv_copy(&set->labels, &o->labels) < 0 ||
+	    strv_copy(&set->drop_labels, &o->unlabels) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "labels");
+	a->all = o->all;
+	set->vcpu = o->vcpu;
+	set->memory_bytes = o->memory_bytes;
+	set->disk_bytes = o->disk_bytes;
+	if (!set->vcpu && !set->memory_bytes && !set->disk_bytes && set->labels.n == 0 &&
+	    set->drop_labels.n == 0)
+		return err_set(e, ERR_BAD_REQUEST,
+			       "set what? --vcpu, --memory, --disk, --label or --unlabel");
+	return 0;
+}
+
+int set_run(const struct options *o)
+{
+	struct targets_args args = { 0 };
+	struct err e = { 0 };
+	int status = STATUS_USAGE;
+
+	if (set_fill(o, &args, &e) < 0)
+		report_error(o, &e, NULL, NULL, NULL);
+	else
+		status = lifecycle_ask(o, METHOD_VM_SET, &args);
+	schema_fini(&targets_args_schema, &args);
+	return status;
 }

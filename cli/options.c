@@ -41,6 +41,7 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(MEMORY,      'm', "memory",      SIZE,     "SIZE",      memory_bytes,   MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, "memory: 4G, 4GiB, 512M, 512MiB, or a number of MiB"),
 	ROW(DISK,         0,  "disk",        SIZE,     "SIZE",      disk_bytes,     DISK_MIN_BYTES, DISK_MAX_BYTES, "size of the root disk, written as --memory is"),
 	ROW(LABEL,       'l', "label",       PAIRS,    "KEY=VALUE", labels,         0, LABELS_MAX, "label to set, or to select by; may be repeated"),
+	ROW(UNLABEL,      0,  "unlabel",     WORDS,    "KEY",       unlabels,       0, LABELS_MAX, "label to take away; may be repeated"),
 	ROW(ENV,         'e', "env",         PAIRS,    "VAR=VALUE", env,            0, ENV_MAX, "environment of commands in the guest; may be repeated"),
 	ROW(PUBLISH,     'p', "publish",     PUBLISH,  "HOST:GUEST", publish,       0, PUBLISH_MAX, "port of 127.0.0.1 that reaches a port of the guest; may be repeated"),
 	ROW(NAT,          0,  "nat",         FLAG,     NULL,        nat,            0, 0, "a route to the outside (system mode)"),

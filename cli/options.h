@@ -33,7 +33,7 @@ struct options {
 	bool nat, no_start, rm, detach;
 	/* which VMs, and how */
 	bool all, force;
-	struct strv labels;
+	struct strv labels, unlabels;
 	struct strv types;
 	uint32_t signo, timeout_ms;
 	const char *state, *tail_lines;
@@ -95,6 +95,7 @@ enum option {
 	OPT_MEMORY,
 	OPT_DISK,
 	OPT_LABEL,
+	OPT_UNLABEL,
 	OPT_ENV,
 	OPT_PUBLISH,
 	OPT_NAT,

@@ -100,6 +100,36 @@ int files_make_overlay(const char *path, const char *backing, uint64_t bytes, st
 	return rc < 0 ? rc : sync_parent(path, e);
 }
 
+/* Longer first: the header may only speak of what is there. */
+static int grow_file(int fd, uint64_t bytes, struct err *e)
+{
+	uint8_t header[QCOW2_HEADER_BYTES];
+	struct qcow2_growth g;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || pread(fd, header, sizeof(header), 0) != (ssize_t)sizeof(header))
+		return err_sys(e, ERR_HOST_IO, "read the disk");
+	int rc = qcow2_grow(header, bytes, &g, e);
+	if (rc < 0)
+		return rc;
+	if ((uint64_t)st.st_size < g.file_bytes && ftruncate(fd, (off_t)g.file_bytes) < 0)
+		rc = -errno;
+	if (rc == 0 && lseek(fd, (off_t)g.at, SEEK_SET) < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = write_all(fd, g.bytes, sizeof(g.bytes));
+	if (rc == 0 && fdatasync(fd) < 0)
+		rc = -errno;
+	return rc < 0 ? err_num(e, code_of(-rc), rc, "grow the disk") : 0;
+}
+
+int files_grow_overlay(const char *path, uint64_t bytes, struct err *e)
+{
+	CLEANUP_FD int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? err_sys(e, ERR_HOST_IO, "open %s", path) : grow_file(fd, bytes, e);
+}
+
 int files_each(const char *dir, files_each_fn *fn, void *arg, struct err *e)
 {
 	DIR *d = opendir(dir);

@@ -22,6 +22,8 @@ int files_remove(const char *path, struct err *e);
 
 /* A qcow2 overlay over a raw image, durable when this returns. */
 int files_make_overlay(const char *path, const char *backing, uint64_t bytes, struct err *e);
+/* Makes its disk larger, while no VMM has it; likewise. */
+int files_grow_overlay(const char *path, uint64_t bytes, struct err *e);
 
 /* Calls fn for each name in the directory but "." and "..", until it is not 0.  One that is absent
  * is empty. */

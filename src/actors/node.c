@@ -238,6 +238,7 @@ static void dispatch(struct node *n, struct op *op)
 	case METHOD_VM_STOP:
 	case METHOD_VM_RESTART:
 	case METHOD_VM_KILL:
+	case METHOD_VM_SET:
 	case METHOD_VM_DELETE:
 	case METHOD_VM_WAIT:
 		node_targets(n, op);

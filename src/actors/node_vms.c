@@ -367,6 +367,7 @@ static enum vm_verb verb_of(enum client_method m)
 	       : m == METHOD_VM_STOP    ? VERB_STOP
 	       : m == METHOD_VM_RESTART ? VERB_RESTART
 	       : m == METHOD_VM_KILL    ? VERB_KILL
+	       : m == METHOD_VM_SET     ? VERB_SET
 	       : m == METHOD_VM_DELETE  ? VERB_DELETE
 					: VERB_WAIT;
 }
@@ -426,6 +427,7 @@ void node_targets(struct node *n, struct op *op)
 		t[i].force = args->force;
 		t[i].stopped_only = args->stopped_only;
 		t[i].signo = args->signo;
+		t[i].set = &args->set;
 		t[i].deadline_ms = args->deadline_ms;
 		t[i].want_state = (uint32_t)want;
 		t[i].want_any_end = !args->state[0];

@@ -19,10 +19,10 @@ bool op_is_durable(enum client_method m)
 {
 	static const uint64_t durable = BIT(METHOD_VM_CREATE) | BIT(METHOD_VM_START) |
 					BIT(METHOD_VM_STOP) | BIT(METHOD_VM_RESTART) |
-					BIT(METHOD_VM_KILL) | BIT(METHOD_VM_DELETE) |
-					BIT(METHOD_IMAGE_IMPORT) | BIT(METHOD_IMAGE_BUILD) |
-					BIT(METHOD_IMAGE_RM) | BIT(METHOD_KERNEL_IMPORT) |
-					BIT(METHOD_KERNEL_RM);
+					BIT(METHOD_VM_KILL) | BIT(METHOD_VM_SET) |
+					BIT(METHOD_VM_DELETE) | BIT(METHOD_IMAGE_IMPORT) |
+					BIT(METHOD_IMAGE_BUILD) | BIT(METHOD_IMAGE_RM) |
+					BIT(METHOD_KERNEL_IMPORT) | BIT(METHOD_KERNEL_RM);
 
 	static_assert(METHOD_NMETHODS <= 64, "methods are kept in a 64-bit mask");
 	return (durable & BIT(m)) != 0;

@@ -13,6 +13,7 @@ enum vm_verb {
 	VERB_STOP,
 	VERB_RESTART,
 	VERB_KILL,
+	VERB_SET,
 	VERB_DELETE,
 	VERB_WAIT,
 	VERB_EXEC, /* not a task: the op itself */
@@ -27,15 +28,16 @@ struct task {
 	uint32_t index; /* among the op's targets */
 	vm_id vm;       /* 0: reference not found, err says so */
 	char name[VM_NAME_MAX + 1];
-	char ref[REF_MAX + 1]; /* as asked, or "" */
-	bool no_start;         /* create */
-	bool force;            /* stop, delete: kill at once */
-	bool stopped_only;     /* delete: refused while it runs */
-	uint32_t signo;        /* kill */
-	uint32_t deadline_ms;  /* 0: the default */
-	uint32_t want_state;   /* wait */
-	bool want_any_end;     /* wait: it does not run any more, whatever its state */
-	bool want_gone;        /* wait: deleted; with the one above either will do */
+	char ref[REF_MAX + 1];       /* as asked, or "" */
+	bool no_start;               /* create */
+	bool force;                  /* stop, delete: kill at once */
+	bool stopped_only;           /* delete: refused while it runs */
+	uint32_t signo;              /* kill */
+	const struct vm_change *set; /* set; borrowed from the op */
+	uint32_t deadline_ms;        /* 0: the default */
+	uint32_t want_state;         /* wait */
+	bool want_any_end;           /* wait: it does not run any more, whatever its state */
+	bool want_gone;              /* wait: deleted; with the one above either will do */
 	bool cancelled;
 	bool again;      /* create: what is left of the one made before a crash goes first */
 	bool taken_back; /* create: it was up when the whole was cancelled, and is being deleted */

@@ -16,18 +16,18 @@ const struct fsm_state vm_states[VM_NSTATES] = {
 	[VM_CREATING] = { "creating", BIT(VM_CREATED) | BIT(VM_DELETING),
 			  0 },
 	[VM_CREATED]  = { "created",  BIT(VM_STARTING) | BIT(VM_DELETING),
-			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
+			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_SET) | BIT(VERB_DELETE) },
 	[VM_STARTING] = { "starting", BIT(VM_RUNNING) | BIT(VM_CREATED) | BIT(VM_STOPPED) | BIT(VM_FAILED),
 			  0 },
 	[VM_RUNNING]  = { "running",  BIT(VM_STOPPING),
 			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_KILL) |
-			  BIT(VERB_DELETE) | BIT(VERB_EXEC) },
+			  BIT(VERB_SET) | BIT(VERB_DELETE) | BIT(VERB_EXEC) },
 	[VM_STOPPING] = { "stopping", BIT(VM_STOPPED) | BIT(VM_FAILED),
 			  0 },
 	[VM_STOPPED]  = { "stopped",  BIT(VM_STARTING) | BIT(VM_DELETING),
-			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
+			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_SET) | BIT(VERB_DELETE) },
 	[VM_FAILED]   = { "failed",   BIT(VM_STARTING) | BIT(VM_STOPPING) | BIT(VM_DELETING),
-			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_DELETE) },
+			  BIT(VERB_START) | BIT(VERB_STOP) | BIT(VERB_RESTART) | BIT(VERB_SET) | BIT(VERB_DELETE) },
 	[VM_DELETING] = { "deleting", BIT(VM_CREATED) | BIT(VM_STOPPED) | BIT(VM_FAILED),
 			  BIT(VERB_DELETE) },
 };
@@ -398,7 +398,8 @@ static void run_task(struct vm *vm, struct task *t)
 		refuse(vm, ERR_VM_STATE, text);
 		return;
 	}
-	if (now == VM_FAILED && vm->leaks > 0) { /* first that, then what is asked */
+	if (now == VM_FAILED && vm->leaks > 0 &&
+	    t->verb != VERB_SET) { /* first that, then what is asked */
 		vm_unwind(vm, VM_FAILED);
 		return;
 	}
@@ -424,6 +425,9 @@ static void run_task(struct vm *vm, struct task *t)
 		return;
 	case VERB_KILL:
 		kill_task(vm, t);
+		return;
+	case VERB_SET:
+		vm_set_begin(vm);
 		return;
 	case VERB_DELETE:
 		if (now == VM_RUNNING)

@@ -74,6 +74,7 @@ struct vm_run {
 	uint64_t boot_us;    /* reactor's clock at the VMM's start */
 	uint64_t ready_us;   /* from there to ready */
 	uint32_t control_id;
+	struct vm_change was;  /* owned: what a set changes, as it was: sizes and all labels */
 	struct err create_err; /* why a create is being taken back */
 	bool deleting;         /* the record says so: there is no way back */
 };
@@ -186,6 +187,11 @@ void vm_unanswered(struct vm *vm, struct op *op, const struct err *why);
 /* vm_stats.c: takes the op.  `guest` is what the guest has said, or NULL and `why` not. */
 void vm_stats_read(struct vm *vm, struct op *op, const struct guest_stats *guest,
 		   const struct err *why);
+
+/* vm_set.c */
+extern const struct step vm_set_steps[];
+void vm_set_begin(struct vm *vm);
+void vm_set_ended(struct vm *vm, const struct plan *p);
 
 /* vm_streams.c: console, control and agent channels */
 void vm_stream_event(struct vm *vm, enum vmm_socket s);

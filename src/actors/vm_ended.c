@@ -206,6 +206,8 @@ static void plan_ended(struct plan *p, int rc)
 		create_ended(vm, p);
 	} else if (p->steps == vm_delete_steps) {
 		delete_ended(vm, p);
+	} else if (p->steps == vm_set_steps) {
+		vm_set_ended(vm, p);
 	} else if (p->steps == vm_stop_steps) {
 		vm_unwind(vm, VM_STOPPED); /* also when it did not power off in time */
 	} else if (p->steps == vm_adopt_steps) {

@@ -38,6 +38,15 @@ static const struct field create_args_fields[] = {
 };
 const struct schema create_args_schema = SCHEMA("create_args", struct create_args, create_args_fields);
 
+static const struct field vm_change_fields[] = {
+	FIELD(struct vm_change, vcpu,         FIELD_U32,   false, 1, VCPU_MAX, "virtual processors"),
+	FIELD(struct vm_change, memory_bytes, FIELD_U64,   false, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, "a number of MiB"),
+	FIELD(struct vm_change, disk_bytes,   FIELD_U64,   false, DISK_MIN_BYTES, DISK_MAX_BYTES, "not less than it has; the guest's root file system grows at its next start"),
+	FIELD(struct vm_change, labels,       FIELD_PAIRS, false, 0, LABELS_MAX, "to have, whatever they were before"),
+	FIELD(struct vm_change, drop_labels,  FIELD_STRV,  false, 0, LABELS_MAX, "keys of labels not to have any more; one that is not there is none"),
+};
+const struct schema vm_change_schema = SCHEMA("vm_change", struct vm_change, vm_change_fields);
+
 static const struct field targets_args_fields[] = {
 	FIELD(struct targets_args, refs,        FIELD_STRV,  false, 0, TARGETS_MAX, "names, ids or unique beginnings of ids"),
 	FIELD(struct targets_args, labels,      FIELD_PAIRS, false, 0, LABELS_MAX, "every VM that has them all"),
@@ -47,6 +56,7 @@ static const struct field targets_args_fields[] = {
 	FIELD(struct targets_args, signo,       FIELD_U32,   false, 1, WIRE_SIGNO_MAX, "kill: the signal; absent: SIGKILL"),
 	FIELD(struct targets_args, deadline_ms, FIELD_U32,   false, 1, DEADLINE_MS_MAX, "stop: before the kill; start: for the boot; wait: gives up"),
 	FIELD(struct targets_args, state,       FIELD_STR,   false, 0, 0, "wait: for this state; absent: stopped or gone"),
+	FIELD_SUB(struct targets_args, set,     FIELD_STRUCT, false, 0, 0, &vm_change_schema, "set: what is to change; the sizes of VMs that do not run"),
 };
 const struct schema targets_args_schema = SCHEMA("targets_args", struct targets_args, targets_args_fields);
 

@@ -68,6 +68,7 @@ enum {
 	METHOD(VM_RESTART,   "vm.restart",    targets_args_schema,targets_result_schema,"stop, then start")               \
 	METHOD(VM_KILL,      "vm.kill",       targets_args_schema,targets_result_schema,"signals the VMM")                \
 	METHOD(VM_DELETE,    "vm.delete",     targets_args_schema,targets_result_schema,"removes every trace")            \
+	METHOD(VM_SET,       "vm.set",        targets_args_schema,targets_result_schema,"changes sizes of VMs that do not run, and labels") \
 	METHOD(VM_WAIT,      "vm.wait",       targets_args_schema,targets_result_schema,"answers when all are in a state")\
 	METHOD(VM_LIST,      "vm.list",       list_args_schema,   list_result_schema,   "one page of VMs")                \
 	METHOD(VM_SHOW,      "vm.show",       ref_args_schema,    vm_view_schema,       "one VM")                         \
@@ -181,6 +182,16 @@ struct create_args {
 extern const struct schema create_args_schema;
 
 /* One or many VMs: by reference, by label, or all. */
+/* What vm.set changes; what is absent stays as it is. */
+struct vm_change {
+	uint32_t vcpu; /* these three only while it does not run */
+	uint64_t memory_bytes;
+	uint64_t disk_bytes;     /* only grows; its guest's file system follows at the next start */
+	struct strv labels;      /* "k=v" to have */
+	struct strv drop_labels; /* keys not to have any more */
+};
+extern const struct schema vm_change_schema;
+
 struct targets_args {
 	struct strv refs;
 	struct strv labels; /* every "k=v" must match */
@@ -190,6 +201,7 @@ struct targets_args {
 	uint32_t signo;       /* kill: 0 is SIGKILL */
 	uint32_t deadline_ms; /* stop: before the kill; start: for the boot; wait: give up */
 	char state[16];       /* wait: "" is "stopped" (or gone) */
+	struct vm_change set;
 };
 extern const struct schema targets_args_schema;
 
@@ -608,6 +620,7 @@ extern const struct schema config_reload_result_schema;
 /* ---- checks that CLI and daemon share ---- */
 
 /* What a VM's spec may weigh: ERR_BAD_REQUEST, naming the field and its bound. */
+int vm_labels_check(const struct strv *labels, struct err *e);
 int vm_spec_check(const struct vm_spec *spec, struct err *e);
 
 /* ERR_VM_NAME, naming the offending character or length. */

@@ -82,9 +82,16 @@ static int pairs_check(const char *what, const struct strv *pairs, size_t max, s
 	return 0;
 }
 
+int vm_labels_check(const struct strv *labels, struct err *e)
+{
+	if (labels->n > LABELS_MAX)
+		return err_set(e, ERR_BAD_REQUEST, "labels: %u, at most %d", labels->n, LABELS_MAX);
+	return pairs_check("labels", labels, LABELS_BYTES_MAX, e);
+}
+
 int vm_spec_check(const struct vm_spec *spec, struct err *e)
 {
-	const int rc = pairs_check("labels", &spec->labels, LABELS_BYTES_MAX, e);
+	const int rc = vm_labels_check(&spec->labels, e);
 
 	return rc < 0 ? rc : pairs_check("env", &spec->env, ENV_BYTES_MAX, e);
 }

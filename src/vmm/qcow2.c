@@ -55,7 +55,20 @@ struct header {
 	uint32_t refcount_order;
 	uint32_t header_len;
 };
-static_assert(sizeof(struct header) == 104, "the header of version 3 without optional fields");
+static_assert(sizeof(struct header) == QCOW2_HEADER_BYTES,
+	      "the header of version 3 without optional fields");
+
+/* The part that says how large the disk is. */
+struct size {
+	uint64_t virtual_bytes;
+	uint32_t crypt_method;
+	uint32_t l1_entries;
+};
+static_assert(sizeof(struct size) == sizeof(((struct qcow2_growth *)0)->bytes) &&
+		      offsetof(struct header, l1_entries) -
+				      offsetof(struct header, virtual_bytes) ==
+			      offsetof(struct size, l1_entries),
+	      "the same members in the same places");
 
 struct extensions {
 	uint32_t format_type;
@@ -131,5 +144,37 @@ int qcow2_overlay(const char *backing_path, uint64_t virtual_bytes, struct buf *
 	put_header(file, backing_path, virtual_bytes, l1_entries);
 	put_refcounts(file, (bytes + CLUSTER_BYTES - 1) / CLUSTER_BYTES);
 	buf_commit(out, bytes);
+	return 0;
+}
+
+/* The L1 table has whole clusters, of which it uses as much as its disk needs: it grows where it
+ * is. */
+int qcow2_grow(const uint8_t bytes[QCOW2_HEADER_BYTES], uint64_t virtual_bytes,
+	       struct qcow2_growth *ret_growth, struct err *e)
+{
+	const uint64_t needed = (virtual_bytes + BYTES_PER_L1 - 1) / BYTES_PER_L1;
+	const uint64_t per_cluster = CLUSTER_BYTES / sizeof(uint64_t);
+	struct header h;
+
+	memcpy(&h, bytes, sizeof(h));
+	const uint64_t has = be32toh(h.l1_entries);
+	const uint64_t room = (has + per_cluster - 1) / per_cluster * per_cluster;
+
+	if (memcmp(h.magic, "QFI\xfb", sizeof(h.magic)) != 0 || be32toh(h.version) != 3 ||
+	    be32toh(h.cluster_bits) != CLUSTER_BITS || be64toh(h.l1_offset) != AT_L1 || has == 0)
+		return err_num(e, ERR_HOST_IO, EUCLEAN, "qcow2: not an overlay of ours");
+	if (virtual_bytes % SECTOR_BYTES != 0 || virtual_bytes < be64toh(h.virtual_bytes))
+		return err_set(e, ERR_VM_SIZE, "disk: it has %llu bytes, and only grows",
+			       (unsigned long long)be64toh(h.virtual_bytes));
+	if (needed > room)
+		return err_set(e, ERR_VM_SIZE, "disk: at most %llu GiB, as it was made",
+			       (unsigned long long)(room * BYTES_PER_L1 >> 30));
+	const struct size size = { .virtual_bytes = htobe64(virtual_bytes),
+				   .crypt_method = h.crypt_method,
+				   .l1_entries = htobe32((uint32_t)(needed > has ? needed : has)) };
+
+	ret_growth->at = offsetof(struct header, virtual_bytes);
+	memcpy(ret_growth->bytes, &size, sizeof(size));
+	ret_growth->file_bytes = AT_L1 + (needed > has ? needed : has) * sizeof(uint64_t);
 	return 0;
 }

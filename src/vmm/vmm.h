@@ -192,4 +192,18 @@ enum vmm_accel vmm_judge_probe(uint64_t kvm_up_us, uint64_t tcg_up_us);
 /* The first bytes of a qcow2 (version 3) overlay of `virtual_bytes` over a raw backing file:
  * header, backing name, refcount and L1 tables.  The file is exactly what is appended; all data is
  * in the backing file until written.  docs/interop/qcow2.txt of QEMU. */
+struct qcow2_growth {
+	uint64_t at; /* where `bytes` go; in one sector, so that they are all there or not */
+	uint8_t bytes[16];
+	uint64_t file_bytes; /* the file must be so long first, of zeros */
+};
+
+enum {
+	QCOW2_HEADER_BYTES = 104, /* what qcow2_grow() reads of a file */
+};
+
+/* What to write to make such an overlay's disk larger, while nobody has it open. */
+int qcow2_grow(const uint8_t header[QCOW2_HEADER_BYTES], uint64_t virtual_bytes,
+	       struct qcow2_growth *ret_growth, struct err *e);
+
 int qcow2_overlay(const char *backing_path, uint64_t virtual_bytes, struct buf *out, struct err *e);

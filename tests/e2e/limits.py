@@ -59,6 +59,35 @@ def every_failure_has_its_code(s):
     assert {t["code"] for t in result["targets"]} == {"vm.not_found"}
 
 
+def what_is_set_and_when(s):
+    """Sizes of what does not run, labels at any time; and the words that name what may not be."""
+    guest = s.fake_guest("--label", "a=1", "--label", "b=2")
+    spec = lambda: s.json("vm", "show", guest)["spec"]
+    p = s.run("vm", "set", guest, "--memory", "1G", check=False)
+    assert p.returncode == 1 and "the VM is running: its sizes change while it is stopped" in p.stderr, p.stderr
+    assert s.run("vm", "set", guest, "--label", "a=3", "--label", "c=4", "--unlabel", "b", "--unlabel", "x").stdout == "guest\n"
+    assert spec()["labels"] == {"a": "3", "c": "4"}, spec()
+    assert s.run("vm", "list", "-q", "-l", "c=4").stdout.split() == [s.json("vm", "show", guest)["id"]]
+    s.run("vm", "stop", "--force", guest)
+    s.run("vm", "set", guest, "--vcpu", "3", "--memory", "1G", "--disk", "20G")
+    s.kill_daemon()
+    now = spec()
+    assert (now["vcpu"], now["memory_bytes"], now["disk_bytes"]) == (3, 1 << 30, 20 << 30), now
+    for args, says in ((["--disk", "10G"], "it has 20480 MiB, and only grows"), (["--disk", "5000G"], "at most 4096 GiB"),
+                       (["--memory", "1M"], "--memory"), (["--vcpu", "0"], "--vcpu"), ([], "set what?")):
+        p = s.run("vm", "set", guest, *args, check=False)
+        assert p.returncode != 0 and says in p.stderr, (args, p.stderr)
+    p = s.run("vm", "set", "--memory", "1G", check=False)
+    assert p.returncode == 2 and "which VMs?" in p.stderr, p.stderr
+    p = s.run("vm", "set", guest, *pairs("--label", 31, 1000), check=False)
+    assert p.returncode == 1 and "labels: 33, at most 32" in p.stderr, p.stderr
+    assert spec() == now
+    p = s.run("vm", "set", "nobody", guest, "--vcpu", "2", check=False)
+    assert p.returncode == 1 and "nobody" in p.stderr and p.stdout == "guest\n" and spec()["vcpu"] == 2, p
+    s.run("vm", "start", guest)
+    s.run("vm", "delete", "-f", guest)
+
+
 def commands_as_long_as_a_frame(s):
     guest = s.fake_guest("--env", "WHO=vm", "--env", "BOTH=vm")
     word = "x" * (100 * KIB)
@@ -87,6 +116,7 @@ def commands_have_the_vms_environment(s):
 
 
 banger_session.main([five_hundred_of_the_heaviest_are_listed, one_byte_more_is_refused_by_name,
-                     more_vms_than_a_reply_has_rows, every_failure_has_its_code, commands_as_long_as_a_frame,
+                     more_vms_than_a_reply_has_rows, every_failure_has_its_code, what_is_set_and_when,
+                     commands_as_long_as_a_frame,
                      commands_have_the_vms_environment],
                     prepare=banger_session.Session.fake_vmm)

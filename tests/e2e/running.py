@@ -237,6 +237,28 @@ def a_killed_client_takes_its_vm_along(s):
     assert min(took) < GONE_S, took
 
 
+# ---- sizes ----
+
+def what_was_set_is_there_after_a_start(s):
+    """Processors, memory, and a root file system that takes all of its disk, with what was on it."""
+    the_g(s)
+    had = s.exec("g", "sh", "-c", "head -c 1000000 /dev/urandom > /root/kept; sha256sum /root/kept; df -k --output=size / | tail -1")
+    s.run("vm", "stop", "g")
+    s.run("vm", "set", "g", "--vcpu", "2", "--memory", "384M", "--disk", "20G")
+    s.run("vm", "start", "g")
+    nproc, total = s.exec("g", "sh", "-c", "nproc; grep MemTotal /proc/meminfo").splitlines()
+    assert nproc == "2" and 320 * KIB < int(total.split()[1]) < 384 * KIB, (nproc, total)
+    now = s.exec("g", "sh", "-c", "sha256sum /root/kept; df -k --output=size / | tail -1")
+    assert now.split()[0] == had.split()[0], (had, now)
+    assert int(had.split()[-1]) < 8 << 20 and 19 << 20 < int(now.split()[-1]) < 20 << 20, (had, now)
+    s.exec("g", "sh", "-c", "head -c 1000000 /dev/zero > /root/more; rm /root/more /root/kept")
+    s.run("vm", "restart", "g")  # which has nothing to grow
+    assert int(s.exec("g", "sh", "-c", "df -k --output=size / | tail -1")) == int(now.split()[-1])
+    s.run("vm", "create", "--name", "large", "--memory", "256M", "--disk", "100G")
+    assert int(s.exec("large", "sh", "-c", "df -k --output=size / | tail -1")) > 95 << 20
+    s.run("vm", "delete", "-f", "g", "large")
+
+
 # ---- the console ----
 
 def at_the_console(s):
@@ -284,5 +306,6 @@ def a_boot_is_watched(s):
 banger_session.needs_qemu()
 banger_session.main([
     a_tree_of_five_thousand_files_both_ways, a_big_file_both_ways, into_a_full_disk, a_million_lines_through_a_pipe,
-    a_reader_that_stops, two_hundred_at_once, at_the_console, a_boot_is_watched,
+    a_reader_that_stops, two_hundred_at_once,
+    what_was_set_is_there_after_a_start, at_the_console, a_boot_is_watched,
     a_killed_client_takes_its_vm_along], session=Guests)

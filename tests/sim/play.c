@@ -243,7 +243,7 @@ static void ask_targets(struct client *c)
 {
 	static const enum client_method methods[] = {
 		METHOD_VM_START,  METHOD_VM_START, METHOD_VM_STOP, METHOD_VM_RESTART,
-		METHOD_VM_DELETE, METHOD_VM_KILL,  METHOD_VM_WAIT,
+		METHOD_VM_DELETE, METHOD_VM_KILL,  METHOD_VM_WAIT, METHOD_VM_SET,
 	};
 	const enum client_method m = methods[choose(ARRAY_LEN(methods))];
 	struct targets_args args = { .all = choose(8) == 0, .force = choose(4) == 0 };
@@ -253,11 +253,15 @@ static void ask_targets(struct client *c)
 	for (uint32_t i = choose(3); !args.all && i < 3; i++)
 		if (strv_add(&args.refs, name()) < 0)
 			ASSERT(!"memory");
+	if (m == METHOD_VM_SET && choose(2))
+		args.set.disk_bytes = (uint64_t)(1 + choose(64)) << 30;
+	if (m == METHOD_VM_SET && strv_add(&args.set.labels, choose(2) ? "a=1" : "a=2") < 0)
+		ASSERT(!"memory");
 	if (args.refs.n > 0 || args.all)
 		client_ask(c, m, &args,
 			   &(struct client_how){ .detach = m != METHOD_VM_WAIT && choose(3) == 0,
 						 .progress = choose(2) });
-	strv_fini(&args.refs);
+	schema_fini(&targets_args_schema, &args);
 }
 
 static void ask_exec(struct client *c)

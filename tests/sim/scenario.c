@@ -126,6 +126,34 @@ static struct call *restart(struct run *r)
 	return client_on_vm(r->c, METHOD_VM_RESTART, NAME);
 }
 
+/* All that may be set while it does not run, and what may be at any time. */
+static struct call *set(struct run *r, bool sizes)
+{
+	struct targets_args args = { 0 };
+
+	if (strv_add(&args.refs, NAME) < 0 || strv_add(&args.set.labels, "a=1") < 0 ||
+	    strv_add(&args.set.drop_labels, "b") < 0)
+		ASSERT(!"memory");
+	if (sizes)
+		args.set.vcpu = 2;
+	if (sizes)
+		args.set.disk_bytes = UINT64_C(64) << 30;
+	struct call *call = client_ask(r->c, METHOD_VM_SET, &args, NULL);
+
+	schema_fini(&targets_args_schema, &args);
+	return call;
+}
+
+static struct call *set_all(struct run *r)
+{
+	return set(r, true);
+}
+
+static struct call *set_label(struct run *r)
+{
+	return set(r, false);
+}
+
 static struct call *kill_it(struct run *r)
 {
 	return client_on_vm(r->c, METHOD_VM_KILL, NAME);
@@ -209,6 +237,8 @@ const struct scenario scenarios[] = {
 	{ "stop a probe",          NAME, probe_running,           stop,             VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped" },
 	{ "restart",               NAME, running,                 restart,          VMM_WELL,      IMAGER_WELL,    "running", "failed",                "stopped" },
 	{ "kill",                  NAME, running,                 kill_it,          VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped" },
+	{ "set",                   NAME, created,                 set_all,          VMM_WELL,      IMAGER_WELL,    "created", "created",               "created" },
+	{ "set a label",           NAME, running,                 set_label,        VMM_WELL,      IMAGER_WELL,    "running", "running",               "running" },
 	{ "delete",                NAME, created,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "created failed gone",   "gone" },
 	{ "delete a running VM",   NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone" },
 	{ "adopt",                 NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "" },

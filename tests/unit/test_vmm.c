@@ -1,6 +1,7 @@
 /* test_vmm.c - command lines, QMP, overlays, and the choice of an accelerator. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -507,6 +508,66 @@ Test(qcow2, qemu_finds_no_fault_and_reads_through_to_the_backing_file)
 	(void)unlink(base);
 	(void)unlink(path);
 	(void)rmdir(dir);
+}
+
+static int grow(const char *path, uint64_t bytes, struct err *e)
+{
+	uint8_t header[QCOW2_HEADER_BYTES];
+	struct qcow2_growth g;
+	CLEANUP_FD int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	cr_assert_eq(pread(fd, header, sizeof(header), 0), (ssize_t)sizeof(header));
+	const int rc = qcow2_grow(header, bytes, &g, e);
+	if (rc < 0)
+		return rc;
+	if (lseek(fd, 0, SEEK_END) < (off_t)g.file_bytes)
+		cr_assert_eq(ftruncate(fd, (off_t)g.file_bytes), 0);
+	cr_assert_eq(pwrite(fd, g.bytes, sizeof(g.bytes), (off_t)g.at), (ssize_t)sizeof(g.bytes));
+	return 0;
+}
+
+Test(qcow2, grows_a_disk_that_was_used)
+{
+	char path[] = "/tmp/test_vmm.XXXXXX";
+	char command[512];
+	struct err e = { 0 };
+
+	if (!output_of("command -v qemu-img qemu-io"))
+		cr_skip("no qemu-utils");
+	CLEANUP_FD int fd = mkstemp(path);
+	cr_assert_geq(fd, 0);
+	overlay_file(path, "/dev/null", UINT64_C(1) << 30);
+	cr_assert_eq(grow(path, UINT64_C(2) << 30, &e), 0, "%s", e.text); /* one never used, too */
+	(void)snprintf(command, sizeof(command),
+		       "qemu-io -f qcow2 -c 'write -P 3 2047M 1M' -c 'write -P 4 0 1M' %s", path);
+	cr_assert_not_null(output_of(command));
+	cr_assert_eq(grow(path, UINT64_C(4) << 40, &e), 0, "%s", e.text);
+	(void)snprintf(
+		command, sizeof(command),
+		"qemu-io -f qcow2 -c 'read -P 3 2047M 1M' -c 'read -P 4 0 1M' "
+		"-c 'read -P 0 3T 1M' -c 'write -P 5 4194303M 1M' -c 'read -P 5 4194303M 1M' %s"
+		" && qemu-img check -q -f qcow2 %s",
+		path, path);
+	const char *out = output_of(command);
+	cr_expect_not_null(out);
+	cr_expect_null(out ? strstr(out, "failed") : NULL, "%s", out);
+
+	cr_expect_lt(grow(path, UINT64_C(3) << 40, &e), 0);
+	cr_expect_eq(e.code, ERR_VM_SIZE);
+	cr_expect_not_null(strstr(e.text, "only grows"), "%s", e.text);
+	cr_expect_lt(grow(path, (UINT64_C(4) << 40) + 512, &e), 0);
+	cr_expect_not_null(strstr(e.text, "at most 4096 GiB"), "%s", e.text);
+	(void)unlink(path);
+}
+
+Test(qcow2, grows_nothing_that_is_not_its_own)
+{
+	uint8_t header[QCOW2_HEADER_BYTES] = { 'Q', 'F', 'I', 0xfb };
+	struct qcow2_growth g;
+	struct err e = { 0 };
+
+	cr_expect_lt(qcow2_grow(header, UINT64_C(1) << 30, &g, &e), 0);
+	cr_expect_eq(e.code, ERR_HOST_IO);
 }
 
 Test(qcow2, covers_the_largest_disk)

@@ -95,6 +95,14 @@ static const struct targets_args targets_labels = {
 	.force = true,
 	.stopped_only = true,
 };
+static const struct targets_args targets_set = {
+	.refs = STRV(web_1),
+	.set = { .vcpu = 4,
+		 .memory_bytes = UINT64_C(4) << 30,
+		 .disk_bytes = UINT64_C(20) << 30,
+		 .labels = STRV(team),
+		 .drop_labels = STRV(git) },
+};
 static const struct targets_args targets_wait = {
 	.refs = STRV(web_1),
 	.deadline_ms = 86400000,
@@ -573,6 +581,8 @@ const struct sample samples[] = {
 	REPLY("client", "vm.kill", targets_result_schema, &targets_done),
 	REQUEST("client", "vm.delete", targets_args_schema, &targets_labels),
 	REPLY("client", "vm.delete", targets_result_schema, &targets_many),
+	REQUEST("client", "vm.set", targets_args_schema, &targets_set),
+	REPLY("client", "vm.set", targets_result_schema, &targets_done),
 	REQUEST("client", "vm.wait", targets_args_schema, &targets_wait),
 	REPLY("client", "vm.wait", targets_result_schema, &targets_done),
 	REQUEST("client", "vm.list", list_args_schema, &list),

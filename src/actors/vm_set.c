@@ -1,0 +1,196 @@
+/* vm_set.c - change what a VM is to have: its sizes while it does not run, its labels at any time.
+ *
+ *   disk -> record
+ *
+ * The disk first: one that is larger than its record says harms nobody, and the same request again
+ * makes both equal.  It is never made smaller, so there is nothing to undo.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "actors/files.h"
+#include "actors/limits.h"
+#include "actors/vm.h"
+
+static const struct vm_change *change_of(const struct vm *vm)
+{
+	return vm->task->set;
+}
+
+/* ---- disk ---- */
+
+/* On a worker. */
+static int grow_disk(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+	char path[ENV_PATH_MAX];
+
+	(void)cancelled;
+	vm_state_path(run->vm, VM_FILE_DISK, path);
+	return files_grow_overlay(path, change_of(run->vm)->disk_bytes, &run->work_err);
+}
+
+static int grow(struct plan *p, struct err *e)
+{
+	const struct vm *vm = vm_of(p);
+	const uint64_t has = vm->rec.spec.disk_bytes;
+	const uint64_t wanted = change_of(vm)->disk_bytes;
+
+	if (wanted == 0 || wanted == has)
+		return STEP_DONE;
+	if (has == 0)
+		return err_set(e, ERR_VM_SIZE, "disk: image \"%s\" has none", vm->rec.spec.image);
+	if (wanted < has)
+		return err_set(e, ERR_VM_SIZE, "disk: it has %llu MiB, and only grows",
+			       (unsigned long long)(has >> 20));
+	return vm_work(p, IO_LANE_ANY, grow_disk);
+}
+
+/* ---- record ---- */
+
+static bool is_dropped(const struct vm_change *set, const char *label)
+{
+	const size_t len = strcspn(label, "=");
+
+	for (uint32_t i = 0; i < set->drop_labels.n; i++)
+		if (strlen(set->drop_labels.v[i]) == len &&
+		    strncmp(set->drop_labels.v[i], label, len) == 0)
+			return true;
+	return false;
+}
+
+static bool is_replaced(const struct vm_change *set, const char *label)
+{
+	const size_t len = strcspn(label, "=") + 1;
+
+	for (uint32_t i = 0; i < set->labels.n; i++)
+		if (strncmp(set->labels.v[i], label, len) == 0)
+			return true;
+	return false;
+}
+
+static int merge_labels(const struct vm_change *set, const struct strv *has, struct strv *ret)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < has->n; i++)
+		if (!is_dropped(set, has->v[i]) && !is_replaced(set, has->v[i]))
+			rc = strv_add(ret, has->v[i]);
+	for (uint32_t i = 0; rc == 0 && i < set->labels.n; i++)
+		rc = strv_add(ret, set->labels.v[i]);
+	return rc;
+}
+
+/* In memory; what it was goes to run->was. */
+static int apply(struct vm *vm, struct err *e)
+{
+	const struct vm_change *set = change_of(vm);
+	struct vm_spec *spec = &vm->rec.spec;
+	struct vm_change *was = &vm->run->was;
+	struct strv labels = { 0 };
+
+	int rc = merge_labels(set, &spec->labels, &labels);
+	if (rc < 0)
+		err_num(e, ERR_HOST_MEMORY, rc, "labels");
+	else
+		rc = vm_labels_check(&labels, e);
+	if (rc < 0) {
+		strv_fini(&labels);
+		return rc;
+	}
+	*was = (struct vm_change){ .vcpu = spec->vcpu,
+				   .memory_bytes = spec->memory_bytes,
+				   .disk_bytes = spec->disk_bytes,
+				   .labels = spec->labels };
+	spec->labels = labels;
+	spec->vcpu = set->vcpu ? set->vcpu : spec->vcpu;
+	spec->memory_bytes = set->memory_bytes ? set->memory_bytes : spec->memory_bytes;
+	spec->disk_bytes = set->disk_bytes ? set->disk_bytes : spec->disk_bytes;
+	return 0;
+}
+
+static void restore(struct vm *vm)
+{
+	struct vm_spec *spec = &vm->rec.spec;
+	struct vm_change *was = &vm->run->was;
+
+	if (was->vcpu == 0)
+		return; /* nothing was changed */
+	strv_fini(&spec->labels);
+	spec->labels = was->labels;
+	spec->vcpu = was->vcpu;
+	spec->memory_bytes = was->memory_bytes;
+	spec->disk_bytes = was->disk_bytes;
+	*was = (struct vm_change){ 0 };
+}
+
+static int put_set(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	const int rc = apply(vm, e);
+
+	if (rc < 0)
+		return rc;
+	if (vm_put(vm, vm_state(vm)) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "store");
+	return vm_commit(vm, p);
+}
+
+/* The commit that failed may have been durable all the same: what was before is written again. */
+static int put_back(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	restore(vm);
+	if (vm_put(vm, vm_state(vm)) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "store");
+	return vm_commit(vm, p);
+}
+
+/* clang-format off */
+const struct step vm_set_steps[] = {
+	/* name     start    finish        undo      undone        ms                 arg */
+	{ "disk",   grow,    vm_worked,    NULL,     NULL,         FILES_DEADLINE_MS, 0 },
+	{ "record", put_set, vm_committed, put_back, vm_committed, 0,                 0 },
+};
+/* clang-format on */
+
+static bool changes_sizes(const struct vm_change *set)
+{
+	return set->vcpu || set->memory_bytes || set->disk_bytes;
+}
+
+void vm_set_begin(struct vm *vm)
+{
+	struct err e = { 0 };
+
+	if (changes_sizes(change_of(vm)) && (!vm_at_rest(vm_state(vm)) || vm->leaks > 0)) {
+		err_set(&e, ERR_VM_STATE, "the VM is %s: its sizes change while it is stopped",
+			vm_at_rest(vm_state(vm)) ? "not torn down yet" : fsm_name(&vm->fsm));
+		vm_task_done(vm, &e);
+		vm_next_task(vm);
+	} else if (!vm_run_begin(vm)) {
+		vm_out_of_memory(vm);
+	} else {
+		plan_begin(&vm->run->plan, vm_set_steps, ARRAY_LEN(vm_set_steps),
+			   &vm->task->op->id);
+	}
+}
+
+/* A VMM that ended meanwhile was not looked at: the answer follows when the VM is torn down. */
+void vm_set_ended(struct vm *vm, const struct plan *p)
+{
+	const struct err e = p->err;
+
+	strv_fini(&vm->run->was.labels);
+	vm->run->was = (struct vm_change){ 0 };
+	if (vm_runs(vm) && vm->run->exited) {
+		vm->run->given_up = e;
+		vm_lost(vm, -1);
+		return;
+	}
+	vm_task_done(vm, &e);
+	if (vm_at_rest(vm_state(vm)) && vm->leaks == 0)
+		vm_run_end(vm);
+	vm_next_task(vm);
+}
