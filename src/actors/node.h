@@ -28,8 +28,9 @@ struct node {
 	struct map ops_by_serial; /* op.by_serial: those, and who follows them */
 	struct map vms_by_id;
 	struct map vms_by_name;
-	struct list vms; /* vm.link, ordered by id */
+	struct list vms; /* vm.link, by vm.serial */
 	uint32_t nvms;
+	uint64_t serials;     /* given to VMs so far */
 	struct list again;    /* task.link: made anew once what recovery unmakes is gone */
 	struct list watchers; /* op.follow: the watch operations */
 	uint32_t nwatchers;

@@ -94,7 +94,8 @@ static int page_take(struct page *p, const struct vm_view *row)
 	return 1;
 }
 
-/* One page, in the order of the registry; `after` names the last VM of the page before. */
+/* One page, in the order of the registry; `after` is the serial of the last VM of the page before,
+ * which may be gone by now. */
 static void list_vms(struct node *n, struct op *op)
 {
 	const struct list_args *args = op->args;
@@ -105,17 +106,17 @@ static void list_vms(struct node *n, struct op *op)
 	struct page page = { .bytes = RESULT_BYTES_MAX - LIST_HEAD,
 			     .elements = FRAME_ELEMENTS_MAX - LIST_HEAD };
 	struct vm_view *rows = calloc(limit > 0 ? limit : 1, sizeof(*rows));
-	bool begun = !args->after[0];
-	vm_id after = 0;
+	uint64_t after = 0;
+	uint64_t last = 0;
 	int room = 1;
 
 	if (!rows) {
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "list");
 		return;
 	}
-	if (args->after[0] && (vm_id_parse(args->after, &after) < 0 || !node_vm(n, after))) {
+	if (args->after[0] && vm_id_parse(args->after, &after) < 0) {
 		free(rows);
-		op_refuse(n->env, op, ERR_VM_NOT_FOUND, "after: \"%s\" is gone; begin again",
+		op_refuse(n->env, op, ERR_BAD_REQUEST, "after: \"%s\" is no page's `next`",
 			  args->after);
 		return;
 	}
@@ -124,11 +125,8 @@ static void list_vms(struct node *n, struct op *op)
 	list_for_each (l, &n->vms) {
 		const struct vm *vm = list_entry(l, struct vm, link);
 
-		if (!begun) {
-			begun = vm->rec.id == after;
-			continue;
-		}
-		if ((!args->all && !vm_runs(vm) && vm_state(vm) != VM_STARTING) ||
+		if (vm->serial <= after ||
+		    (!args->all && !vm_runs(vm) && vm_state(vm) != VM_STARTING) ||
 		    !node_labels_match(&args->labels, &vm->rec.spec.labels))
 			continue;
 		if (r.vms.n < limit)
@@ -136,11 +134,12 @@ static void list_vms(struct node *n, struct op *op)
 		room = r.vms.n < limit ? page_take(&page, &rows[r.vms.n]) : 0;
 		if (room <= 0)
 			break;
+		last = vm->serial;
 		r.vms.n++;
 	}
 	if (room == 0) {
-		ASSERT(r.vms.n > 0); /* each VM fits alone: vm_spec_check() */
-		vm_id_text(rows[r.vms.n - 1].id, r.next);
+		ASSERT(r.vms.n > 0);      /* each VM fits alone: vm_spec_check() */
+		vm_id_text(last, r.next); /* written as an id is; clients need not know */
 	}
 	if (room < 0)
 		op_refuse(n->env, op, ERR_HOST_MEMORY, "list");

@@ -77,6 +77,7 @@ int node_add_vm(struct node *n, struct vm *vm)
 		return -ENOMEM;
 	}
 	list_append(&n->vms, &vm->link);
+	vm->serial = ++n->serials;
 	n->nvms++;
 	return 0;
 }

@@ -84,7 +84,8 @@ struct vm {
 	struct env *env;         /* borrowed, outlives us */
 	struct map_node by_id;   /* node.vms_by_id */
 	struct map_node by_name; /* node.vms_by_name */
-	struct list_node link;   /* node.vms, by id */
+	struct list_node link;   /* node.vms */
+	uint64_t serial;         /* of the node's: grows along node.vms */
 	struct fsm fsm;
 	struct vm_record rec;
 	const struct vmm_driver *driver; /* borrowed, static */

@@ -290,7 +290,7 @@ extern const struct schema ref_args_schema;
 struct list_args {
 	bool all; /* also those that do not run */
 	struct strv labels;
-	char after[VM_ID_CHARS + 1]; /* the last id of the page before */
+	char after[VM_ID_CHARS + 1]; /* where the page before ended */
 	uint32_t limit;              /* 0: LIST_PAGE_MAX */
 };
 extern const struct schema list_args_schema;

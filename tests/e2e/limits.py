@@ -4,6 +4,7 @@ import json
 
 import banger_session
 from banger_session import wait_for
+from banger_wire import Wire
 
 ENV_BYTES, LABELS_BYTES = 64 * 1024, 16 * 1024
 KIB = 1024
@@ -37,6 +38,25 @@ def one_byte_more_is_refused_by_name(s):
         p = s.run("vm", "create", "--vmm", "null", *words, check=False)
         assert p.returncode != 0 and f"{what}: {most + 1} bytes in all, at most {most}" in p.stderr, p.stderr
     assert s.vms() == []
+
+
+def pages_while_vms_come_and_go(s):
+    """The VM that a page ended with is deleted before the next one is asked for."""
+    s.run("vm", "create", "-n", "30", "--vmm", "null", "--no-start", "--name", "row")
+    seen, args = [], {"all": True, "limit": 10}
+    with Wire(s.socket()) as w:
+        while True:
+            page = w.ask(1, "vm.list", args)
+            seen += [v["spec"]["name"] for v in page["vms"]]
+            if "next" not in page:
+                break
+            assert len(page["vms"]) == 10
+            s.run("vm", "delete", seen[-1])
+            s.run("vm", "create", "--vmm", "null", "--no-start")
+            args["after"] = page["next"]
+        assert w.ask(1, "vm.list", {"after": "no page"}) == "request.bad"
+    assert [n for n in seen if n.startswith("row-")] == [f"row-{i}" for i in range(1, 31)], seen
+    s.run("vm", "delete", "--all", "-f")
 
 
 def more_vms_than_a_reply_has_rows(s):
@@ -116,6 +136,7 @@ def commands_have_the_vms_environment(s):
 
 
 banger_session.main([five_hundred_of_the_heaviest_are_listed, one_byte_more_is_refused_by_name,
+                     pages_while_vms_come_and_go,
                      more_vms_than_a_reply_has_rows, every_failure_has_its_code, what_is_set_and_when,
                      commands_as_long_as_a_frame,
                      commands_have_the_vms_environment],
