@@ -74,7 +74,7 @@ static int make_services(struct daemon *d, struct err *e)
 	if (rc < 0)
 		return err_num(e, ERR_HOST_MEMORY, rc, "store");
 	rc = accel_create(env, e);
-	return rc < 0 ? rc : catalog_create(d->store, env->conf.libexec_dir, &env->catalog, e);
+	return rc < 0 ? rc : catalog_create(d->store, &env->conf, &env->catalog, e);
 }
 
 static void handle(struct actor *a, struct msg *m)

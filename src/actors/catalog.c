@@ -6,36 +6,59 @@
 #include <string.h>
 
 #include "actors/limits.h"
+#include "image/job.h"
 
 struct catalog {
+	const char *state_dir;     /* borrowed from the settings, outlives us */
 	struct image_view *images; /* owned array */
 	uint32_t nimages;
 	struct kernel_view *kernels; /* owned array */
 	uint32_t nkernels;
 };
 
+/* Records tell names: where the files are, is said anew wherever the state directory is now. */
+void catalog_image_paths(const char *state_dir, struct image_view *image)
+{
+	(void)snprintf(image->path, sizeof(image->path), "%.900s/images/%s/" IMAGE_FILE_ROOT,
+		       state_dir, image->name);
+}
+
+void catalog_kernel_paths(const char *state_dir, struct kernel_view *kernel)
+{
+	(void)snprintf(kernel->path, sizeof(kernel->path), "%.900s/kernels/%s/" IMAGE_FILE_KERNEL,
+		       state_dir, kernel->name);
+	(void)snprintf(kernel->initrd, sizeof(kernel->initrd),
+		       "%.900s/kernels/%s/" IMAGE_FILE_INITRD, state_dir, kernel->name);
+}
+
 static int load_image(void *arg, const void *key, size_t key_len, const void *value, size_t len)
 {
+	struct catalog *c = arg;
 	struct image_view *v = calloc(1, sizeof(*v)); /* too large for the stack */
 	int rc = v ? schema_decode(&image_view_schema, value, len, v, NULL) : -ENOMEM;
 
 	(void)key;
 	(void)key_len;
-	if (rc == 0)
-		rc = catalog_put_image(arg, v);
+	if (rc == 0) {
+		catalog_image_paths(c->state_dir, v);
+		rc = catalog_put_image(c, v);
+	}
 	free(v);
 	return rc;
 }
 
 static int load_kernel(void *arg, const void *key, size_t key_len, const void *value, size_t len)
 {
+	struct catalog *c = arg;
 	struct kernel_view *v = calloc(1, sizeof(*v)); /* too large for the stack */
 	int rc = v ? schema_decode(&kernel_view_schema, value, len, v, NULL) : -ENOMEM;
 
 	(void)key;
 	(void)key_len;
-	if (rc == 0)
-		rc = catalog_put_kernel(arg, v);
+	if (rc == 0) {
+		catalog_kernel_paths(c->state_dir, v);
+		rc = catalog_put_kernel(c, v);
+	}
 	free(v);
 	return rc;
 }
@@ -52,16 +75,18 @@ static int add_built_in(struct catalog *c, const char *name, const char *dir, co
 	return catalog_put_image(c, &v);
 }
 
-int catalog_create(struct store *store, const char *libexec_dir, struct catalog **ret_catalog,
+int catalog_create(struct store *store, const struct conf *conf, struct catalog **ret_catalog,
 		   struct err *e)
 {
 	struct catalog *c = calloc(1, sizeof(*c));
 	int rc = c ? 0 : -ENOMEM;
 
+	if (c)
+		c->state_dir = conf->state_dir;
 	if (rc == 0)
-		rc = add_built_in(c, IMAGE_PROBE, libexec_dir, "probe.elf");
+		rc = add_built_in(c, IMAGE_PROBE, conf->libexec_dir, "probe.elf");
 	if (rc == 0)
-		rc = add_built_in(c, IMAGE_NULL, libexec_dir, NULL);
+		rc = add_built_in(c, IMAGE_NULL, conf->libexec_dir, NULL);
 	if (rc == 0)
 		rc = store_each(store, STORE_IMAGES, load_image, c, e);
 	if (rc == 0)

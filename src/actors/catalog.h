@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "conf/conf.h"
 #include "proto/client.h"
 #include "store/store.h"
 
@@ -20,7 +21,7 @@
 struct catalog;
 
 /* Loads what the store has. */
-int catalog_create(struct store *store, const char *libexec_dir, struct catalog **ret_catalog,
+int catalog_create(struct store *store, const struct conf *conf, struct catalog **ret_catalog,
 		   struct err *e);
 void catalog_destroy(struct catalog *c);
 
@@ -35,6 +36,10 @@ int catalog_put_image(struct catalog *c, const struct image_view *image);
 int catalog_put_kernel(struct catalog *c, const struct kernel_view *kernel);
 void catalog_remove_image(struct catalog *c, const char *name);
 void catalog_remove_kernel(struct catalog *c, const char *name);
+
+/* Where the files of an image or kernel of that name are. */
+void catalog_image_paths(const char *state_dir, struct image_view *image);
+void catalog_kernel_paths(const char *state_dir, struct kernel_view *kernel);
 
 /* For lists: all of them, in the order they came. */
 const struct image_view *catalog_images(const struct catalog *c, uint32_t *ret_n);

@@ -329,18 +329,14 @@ static int record(struct plan *p, struct err *e)
 
 	if (j->kernel) {
 		(void)snprintf(j->kview.name, sizeof(j->kview.name), "%s", j->name);
-		(void)snprintf(j->kview.path, sizeof(j->kview.path), "%s/" IMAGE_FILE_KERNEL,
-			       j->final);
-		(void)snprintf(j->kview.initrd, sizeof(j->kview.initrd), "%s/" IMAGE_FILE_INITRD,
-			       j->final);
+		catalog_kernel_paths(j->env->conf.state_dir, &j->kview);
 		j->kview.created_ms = io_wall_ms(j->env->io);
 		rc = db_put(j->env->db, STORE_KERNELS, j->name, strlen(j->name),
 			    &kernel_view_schema, &j->kview);
 	} else {
 		(void)snprintf(j->image.name, sizeof(j->image.name), "%s", j->name);
 		(void)snprintf(j->image.kind, sizeof(j->image.kind), IMAGE_KIND_DISK);
-		(void)snprintf(j->image.path, sizeof(j->image.path), "%s/" IMAGE_FILE_ROOT,
-			       j->final);
+		catalog_image_paths(j->env->conf.state_dir, &j->image);
 		j->image.created_ms = io_wall_ms(j->env->io);
 		rc = db_put(j->env->db, STORE_IMAGES, j->name, strlen(j->name), &image_view_schema,
 			    &j->image);

@@ -8,6 +8,7 @@
  * driver) needs no intent: one commit makes it and one removes it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "actors/files.h"
 #include "actors/limits.h"
 #include "actors/vm.h"
+#include "image/job.h"
 
 static bool has_files(const struct vm *vm)
 {
@@ -85,10 +87,13 @@ static int make(struct plan *p, struct err *e)
 	if (!image)
 		return err_set(e, ERR_IMAGE_NOT_FOUND, "image \"%s\" is gone", vm->rec.spec.image);
 	if (image_has_disk(image)) {
-		free(vm->run->work_backing);
-		vm->run->work_backing = strdup(image->path);
-		if (!vm->run->work_backing)
+		char *backing;
+
+		/* As seen from vms/ID, so that both can be moved together. */
+		if (asprintf(&backing, "../../images/%s/" IMAGE_FILE_ROOT, image->name) < 0)
 			return err_set(e, ERR_HOST_MEMORY, "path of the image");
+		free(vm->run->work_backing);
+		vm->run->work_backing = backing;
 	}
 	return vm_work(p, IO_LANE_ANY, make_files);
 }

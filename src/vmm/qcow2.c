@@ -125,8 +125,9 @@ static void put_header(uint8_t *file, const char *backing, uint64_t virtual_byte
 
 int qcow2_overlay(const char *backing_path, uint64_t virtual_bytes, struct buf *out, struct err *e)
 {
-	/* Anything but an absolute path could be read as a protocol ("nbd:...") or as JSON. */
-	if (backing_path[0] != '/' || strlen(backing_path) > NAME_MAX_BYTES)
+	/* Anything but a path that begins so could be read as a protocol ("nbd:...") or as JSON. */
+	if ((backing_path[0] != '/' && strncmp(backing_path, "../", 3) != 0) ||
+	    strlen(backing_path) > NAME_MAX_BYTES)
 		return err_num(e, ERR_BAD_REQUEST, EINVAL, "qcow2: backing file %.100s",
 			       backing_path);
 	if (virtual_bytes == 0 || virtual_bytes % SECTOR_BYTES != 0 || virtual_bytes > VIRTUAL_MAX)

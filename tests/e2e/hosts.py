@@ -199,6 +199,22 @@ def somebody_elses_state(s):
     works(s)
 
 
+def a_state_that_is_moved(s):
+    """Records and disks tell names, so that it can be somewhere else tomorrow."""
+    s.fake_image()
+    s.run("vm", "create", "--no-start", "--image", "none", "--kernel", "none", "--name", "rests")
+    s.run("daemon", "stop")
+    was, s.state = s.state, f"{s.top}/elsewhere"
+    os.rename(was, s.state)
+    s.env["BANGER_STATE_DIR"] = s.state
+    assert s.json("image", "show", "none")["path"] == f"{s.state}/images/none/rootfs.ext4"
+    assert s.json("kernel", "show", "none")["initrd"] == f"{s.state}/kernels/none/initrd"
+    # Its QEMU has found all of its files when the (mute) kernel is given up.
+    refused(s, "timeout, step boot", "vm", "start", "rests", "--timeout", "2s")
+    refused(s, "timeout, step boot", "vm", "create", "--image", "none", "--kernel", "none", "--timeout", "2s")
+    assert not os.path.exists(was)
+
+
 def newer_state(s):
     """A version from the future is told by number and left alone."""
     s.run("vm", "create", "--vmm", "null", "--no-start", "--name", "kept")
@@ -269,5 +285,5 @@ def story(fn):
 banger_session.needs_qemu()
 banger_session.main([story(fn) for fn in (
     qemu_is_missing, an_image_that_is_none, a_kernel_that_does_not_boot, no_memory_for_the_guest, no_descriptors,
-    full_disk, a_second_daemon, somebody_elses_state, newer_state, io_uring_is_refused, the_daemons_last_words)],
+    full_disk, a_second_daemon, somebody_elses_state, a_state_that_is_moved, newer_state, io_uring_is_refused, the_daemons_last_words)],
     shared=False)

@@ -598,7 +598,7 @@ Test(qcow2, refuses_odd_sizes_and_names_that_are_no_path)
 	} rows[] = {
 		{ "/base", 0 },     { "/base", 513 },    { "/base", (UINT64_C(16) << 40) + 512 },
 		{ "", 512 },        { "relative", 512 }, { "nbd:host:1", 512 },
-		{ "json:{}", 512 },
+		{ "json:{}", 512 }, { "..:x/y", 512 },
 	};
 	struct buf b;
 
@@ -611,6 +611,9 @@ Test(qcow2, refuses_odd_sizes_and_names_that_are_no_path)
 	name[1024] = '\0';
 	cr_expect_eq(qcow2_overlay(name, 512, &b, NULL), -EINVAL);
 	cr_expect_eq(qcow2_overlay(name + 1, 512, &b, NULL), 0);
+	buf_fini(&b);
+	buf_init(&b, 1 << 20);
+	cr_expect_eq(qcow2_overlay("../../images/debian:12/rootfs.ext4", 512, &b, NULL), 0);
 	buf_fini(&b);
 	buf_init(&b, 1024);
 	cr_expect_eq(qcow2_overlay("/base", 512, &b, NULL), -ENOBUFS);
