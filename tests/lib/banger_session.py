@@ -6,6 +6,7 @@
 
 Each Session has state, runtime and cache in one fresh directory, and ends with nothing left of it.
 """
+import ctypes
 import json
 import os
 import select
@@ -31,7 +32,10 @@ class Session:
 
     `env` adds to the environment of every command, and so of the daemon that the first one starts."""
 
+    opened = 0  # at the moment, by this program
+
     def __init__(self, env=None):
+        Session.opened += 1
         self.top = tempfile.mkdtemp(prefix="banger-e2e-")
         os.chmod(self.top, 0o700)
         self.state, self.runtime = f"{self.top}/state", f"{self.top}/run"
@@ -203,7 +207,48 @@ class Session:
     def close(self):
         self.clear()
         self.run("daemon", "stop", check=False)
+        Session.opened -= 1
+        if Session.opened == 0:
+            end_all()
         shutil.rmtree(self.top)
+
+
+# ---- what stories leave ----
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans():
+    """What a daemon, a VMM or an agent leaves when it dies becomes a child of this program, and not of the machine."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def descendants():
+    """Of this program: (pid, its parent's)."""
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                parents[int(pid)] = int(f.read().rpartition(")")[2].split()[1])
+        except OSError:
+            pass
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return [(pid, parents[pid]) for pid in found if pid != os.getpid()]
+
+
+def end_all():
+    """Commands whose agent was killed, say, which know of nobody who would end them."""
+    while left := descendants():
+        for pid, parent in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                if parent == os.getpid():
+                    os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
 
 
 def wait_for(condition, what, seconds=90):
@@ -240,6 +285,7 @@ def main(stories, shared=True, prepare=None, session=Session):
     if shared:
         wanted.append(nothing_is_left)
     print(f"1..{len(wanted)}", flush=True)
+    adopt_orphans()
     s = session() if shared else None
     if s and prepare:
         prepare(s)

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,16 +145,34 @@ static inline void probe_hang_up(struct probe *p, struct probe_pair *pair)
 	PROBE_UNTIL(p, pair->a.closed && pair->b.closed && list_empty(&p->actors.runnable));
 }
 
+static char probe_dir[] = "/tmp/io-test-XXXXXX";
+
+static inline int probe_remove_one(const char *path, const struct stat *st, int type,
+				   struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+/* Each test is a process, which ends by exit(3) or, where an assertion fails, as well. */
+static inline void probe_remove_dir(void)
+{
+	(void)nftw(probe_dir, probe_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 /* A path in a directory of the test's own. */
 static inline const char *probe_path(const char *name)
 {
-	static char dir[] = "/tmp/io-test-XXXXXX";
 	static char path[256];
 	static bool made;
 
-	if (!made)
-		cr_assert_not_null(mkdtemp(dir));
+	if (!made) {
+		cr_assert_not_null(mkdtemp(probe_dir));
+		cr_assert_eq(atexit(probe_remove_dir), 0);
+	}
 	made = true;
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	snprintf(path, sizeof(path), "%s/%s", probe_dir, name);
 	return path;
 }
