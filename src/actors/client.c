@@ -239,11 +239,10 @@ static int request(struct client *c, const struct wire *w, struct err *e)
 
 static void cancel(struct client *c, uint32_t id)
 {
-	const struct op *op = op_by_request(c, id);
+	struct op *op = op_by_request(c, id);
 
 	if (op)
-		IGNORE(post_serial(c->env->actors, c->env->node, MSG_CANCEL, op->serial,
-				   c->actor.id) < 0);
+		post_cancel(c->env->actors, c->env->node, &op->cancel, op->serial, c->actor.id);
 }
 
 /* Bytes, credit and signals of a command: the node knows which VM serves it. */
@@ -537,11 +536,11 @@ static void ended(struct client *c)
 		op_destroy(op);
 	}
 	map_for_each (m, &c->ops) {
-		const struct op *op = container_of(m, struct op, by_request);
+		struct op *op = container_of(m, struct op, by_request);
 
 		if (!op->detach)
-			IGNORE(post_serial(c->env->actors, c->env->node, MSG_CANCEL, op->serial,
-					   c->actor.id) < 0);
+			post_cancel(c->env->actors, c->env->node, &op->cancel, op->serial,
+				    c->actor.id);
 	}
 	actor_post(c->env->actors, c->env->node, &take_ptr(&c->gone)->msg);
 	io_timer_cancel(c->env->io, &c->deadline);

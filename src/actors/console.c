@@ -205,7 +205,7 @@ void console_begin(struct env *env, struct op *op, const struct vm *vm)
 
 void console_cancel(struct env *env, struct op *op)
 {
-	IGNORE(post_serial(env->actors, op->at, MSG_CANCEL, op->serial, env->node) < 0);
+	post_cancel(env->actors, op->at, &op->cancel, op->serial, env->node);
 }
 
 void consoles_stop(struct env *env)

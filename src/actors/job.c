@@ -596,7 +596,6 @@ static void handle(struct actor *a, struct msg *m)
 	} else if (m == &j->retry.msg) {
 		undo_again(j);
 	} else if (m->type == MSG_CANCEL) {
-		msg_free(m);
 		if (!plan_waits_in(&j->plan, record)) /* else it is too late: it may be durable */
 			plan_abort(&j->plan, &cancelled);
 	} else {
@@ -713,5 +712,5 @@ void job_begin(struct env *env, struct op *op)
 
 void job_cancel(struct env *env, struct op *op)
 {
-	IGNORE(post_serial(env->actors, op->at, MSG_CANCEL, op->serial, env->node) < 0);
+	post_cancel(env->actors, op->at, &op->cancel, op->serial, env->node);
 }

@@ -46,15 +46,18 @@ struct serial_msg *serial_make(enum msg_type type, uint64_t serial, struct actor
 	return m;
 }
 
-int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,
-		struct actor_id from)
+void post_cancel(struct actors *s, struct actor_id to, struct serial_msg *m, uint64_t serial,
+		 struct actor_id from)
 {
-	struct serial_msg *m = serial_make(type, serial, from);
-
-	if (!m)
-		return -ENOMEM;
+	if (list_linked(&m->msg.link))
+		return;
+	*m = (struct serial_msg){ .msg = { .type = MSG_CANCEL }, .serial = serial, .from = from };
 	actor_post(s, to, &m->msg);
-	return 0;
+}
+
+void cancel_fini(struct serial_msg *m)
+{
+	list_remove(&m->msg.link);
 }
 
 int post_chunk(struct env *env, struct actor_id to, const struct chunk_msg *head,

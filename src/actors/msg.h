@@ -17,7 +17,7 @@ enum msg_type {
 	MSG_NONE,
 	MSG_OP,          /* client -> node (-> vm): a request; struct op */
 	MSG_OP_DONE,     /* -> node -> client: the same op with its answer */
-	MSG_CANCEL,      /* client -> node -> vm: owned struct serial_msg */
+	MSG_CANCEL,      /* client -> node -> vm: struct serial_msg of the op or task */
 	MSG_TASK,        /* node -> vm: struct task */
 	MSG_TASK_DONE,   /* vm -> node: the same task with its result */
 	MSG_CHUNK,       /* client -> node -> vm -> client: owned struct chunk_msg, of a stream */
@@ -88,9 +88,14 @@ struct vm_changed_msg {
 /* For those who cannot afford to lack memory later; NULL without it. */
 struct serial_msg *serial_make(enum msg_type type, uint64_t serial, struct actor_id from);
 
-/* Each posts to `to`; an allocation that fails is reported as -ENOMEM and nothing is sent. */
-int post_serial(struct actors *s, struct actor_id to, enum msg_type type, uint64_t serial,
-		struct actor_id from);
+/* A cancellation that is part of what it cancels, so that it takes no memory to be said.  One that
+ * is on its way already says the same. */
+void post_cancel(struct actors *s, struct actor_id to, struct serial_msg *m, uint64_t serial,
+		 struct actor_id from);
+/* Takes it back from wherever it waits: what it is part of is being freed. */
+void cancel_fini(struct serial_msg *m);
+
+/* An allocation that fails is reported as -ENOMEM and nothing is sent. */
 int post_chunk(struct env *env, struct actor_id to, const struct chunk_msg *head,
 	       const uint8_t *data);
 /* Chunks wait that nobody has handled yet: what arrives is to be left where it is for now, since a

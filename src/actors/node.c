@@ -337,8 +337,7 @@ static void cancel_op(struct node *n, struct op *op)
 	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT || op->method == METHOD_INFO)
 		op_fail(n->env, op, &e);
 	else if (op_ref(op))
-		IGNORE(post_serial(n->env->actors, op->at, MSG_CANCEL, op->serial, n->actor.id) <
-		       0);
+		post_cancel(n->env->actors, op->at, &op->cancel, op->serial, n->actor.id);
 	else if (op->fleet)
 		node_cancel_tasks(n, op);
 	else if (op->method == METHOD_VM_CONSOLE)
@@ -461,7 +460,6 @@ static void handle(struct actor *a, struct msg *m)
 		break;
 	case MSG_CANCEL:
 		asker_left(n, container_of(m, struct serial_msg, msg)->serial);
-		msg_free(m);
 		break;
 	case MSG_TIMER:
 		if (m == &n->leases.msg)

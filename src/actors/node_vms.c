@@ -154,6 +154,8 @@ static void fleet_free(struct node *n, struct op *op)
 	struct fleet *f = take_ptr(&op->fleet);
 
 	n->env->ntasks -= f->n;
+	for (uint32_t i = 0; i < f->n; i++)
+		cancel_fini(&f->tasks[i].cancel);
 	free(f->tasks);
 	free(f);
 }
@@ -352,8 +354,8 @@ void node_cancel_tasks(struct node *n, struct op *op)
 		t->cancelled |= t->again; /* it is not made anew */
 		if (t->msg.type == MSG_TASK) {
 			t->cancelled = true;
-			IGNORE(post_serial(n->env->actors, vm->actor.id, MSG_CANCEL, op->serial,
-					   n->actor.id) < 0);
+			post_cancel(n->env->actors, vm->actor.id, &t->cancel, op->serial,
+				    n->actor.id);
 		} else if (up_for_nothing(op, t) && !t->again && !list_linked(&t->msg.link)) {
 			take_back(n, t, vm); /* else its answer is on the way: then */
 		}

@@ -111,6 +111,7 @@ void op_destroy(struct op *op)
 	ASSERT(list_empty(&op->followers));
 	ASSERT(!op->commit.armed);
 	ASSERT(!op->deadline.set);
+	cancel_fini(&op->cancel);
 	if (op->args)
 		schema_fini(client_methods[op->method].args, op->args);
 	free(op->args);

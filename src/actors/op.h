@@ -16,6 +16,7 @@
 
 struct op {
 	struct msg msg;
+	struct serial_msg cancel;   /* client -> node -> op.at */
 	struct map_node by_request; /* client.ops, while it is unanswered */
 	struct map_node by_id;      /* node.ops */
 	struct map_node by_serial;  /* node.ops_by_serial */

@@ -22,6 +22,7 @@ enum vm_verb {
 
 struct task {
 	struct msg msg;
+	struct serial_msg cancel;
 	struct list_node link; /* vm.tasks or vm.waiters */
 	enum vm_verb verb;
 	struct op *op;  /* borrowed: outlives its tasks */

@@ -585,7 +585,6 @@ static void vm_handle(struct actor *a, struct msg *m)
 		break;
 	case MSG_CANCEL:
 		cancelled(vm, container_of(m, struct serial_msg, msg)->serial);
-		msg_free(m);
 		break;
 	case MSG_PLAN_IO:
 	case MSG_PLAN_TIMER:

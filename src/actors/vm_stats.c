@@ -61,7 +61,6 @@ static void handle(struct actor *a, struct msg *m)
 	struct reading *r = container_of(a, struct reading, actor);
 
 	if (m->type == MSG_CANCEL) {
-		msg_free(m);
 		if (r->work.armed)
 			io_cancel(r->env->io, &r->work);
 		return;

@@ -1,6 +1,7 @@
 /* test_recovery.c - what a daemon makes of a host that it finds: stories that need a stage of their
  * own. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -282,4 +283,51 @@ Test(recovery, a_create_that_comes_again_can_be_cancelled_anywhere)
 		}
 	}
 	cr_assert_gt(cancelled, 40);
+}
+
+/* ---- without memory ---- */
+
+static void no_memory(void *arg, const struct sim_call *call, struct sim_verdict *v)
+{
+	const bool *none = arg;
+
+	if (*none && call->effect == SIM_MEMORY)
+		v->error = -ENOMEM;
+}
+
+static bool boots(struct world *w, void *arg)
+{
+	(void)arg;
+	return world_processes(w, 0) > 0;
+}
+
+static bool is_gone(struct world *w, void *arg)
+{
+	return strcmp(world_state(w, arg), "gone") == 0;
+}
+
+/* By the client's word, or by its end where its frame cannot be read: what nobody waits for any
+ * more is undone, and not when its deadline has passed. */
+Test(shortage, a_cancel_is_not_lost)
+{
+	struct world *w = steady();
+	struct client *c = client_open(w);
+	bool none = false;
+	char name[] = "a";
+
+	w->vmm = VMM_SILENT;
+	sim_policy(w->sim, no_memory, &none);
+	struct call *call = client_create_vm(c, name, "debian", false);
+	cr_assert(world_until(w, boots, NULL, UINT64_C(10) * 1000 * 1000));
+	none = true;
+	client_cancel(c, call);
+	for (int i = 0; i < 8; i++) /* it has arrived by now */
+		turn(w);
+	none = false;
+	cr_assert(world_until(w, is_gone, name, UINT64_C(30) * 1000 * 1000), "it is %s",
+		  world_state(w, name));
+	cr_assert(world_settle(w));
+	agrees(w);
+	client_free(c);
+	world_destroy(w);
 }
