@@ -61,11 +61,12 @@ const struct command commands[] = {
 	{ .name = "vm show", .args = "REF", .run = show_run, .min_args = 1, .max_args = 1,
 	  .summary = "show one VM as JSON" },
 	{ .name = "vm exec", .args = "[REF] [--] CMD [ARG...]", .run = exec_run, .max_args = 1, .rest = true, .tail = true, .guest = true,
-	  .options = BIT(OPT_INTERACTIVE) | BIT(OPT_TTY) | BIT(OPT_NO_STDIN) | BIT(OPT_ENV) | BIT(OPT_CWD) | BIT(OPT_ALL) | BIT(OPT_LABEL),
+	  .options = BIT(OPT_INTERACTIVE) | BIT(OPT_TTY) | BIT(OPT_NO_STDIN) | BIT(OPT_ENV) | BIT(OPT_CWD) | BIT(OPT_ALL) | BIT(OPT_LABEL) | BIT(OPT_NO_PREFIX),
 	  .summary = "run a command in a VM",
 	  .doc = "The exit status is the command's. Standard input is passed when it is no terminal, or with -i. "
 		 "Without -t, signals that banger receives are passed to the command; the third of SIGINT and SIGTERM leaves. "
-		 "With --all or -l instead of REF the command runs in every VM that matches and runs, each line of output begins with the VM's name, and the exit status is the number of VMs that failed, at most 100.",
+		 "With --all or -l instead of REF the command runs in every VM that matches and runs, each line of output begins with the VM's name, and the exit status is the number of VMs that failed, at most 100. "
+		 "With --json each line is an object of vm, event (stdout or stderr) and text, and at the end one of vm, event (exit), status, code and message for each VM.",
 	  .examples = "banger vm exec web-1 -- uname -a\nbanger exec -it web-1 bash\ntar c . | banger exec web-1 -w /srv -- tar x\nbanger exec -l tier=web -- uptime" },
 	{ .name = "vm shell", .args = "REF", .run = shell_run, .min_args = 1, .max_args = 1, .guest = true,
 	  .options = BIT(OPT_ENV) | BIT(OPT_CWD), .summary = "open a login shell in a VM",

@@ -69,6 +69,7 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(INTERACTIVE, 'i', "interactive", FLAG,     NULL,        interactive,    0, 0, "pass standard input, even from a terminal"),
 	ROW(TTY,         't', "tty",         FLAG,     NULL,        tty,            0, 0, "give the command a terminal"),
 	ROW(NO_STDIN,     0,  "no-stdin",    FLAG,     NULL,        no_stdin,       0, 0, "do not pass standard input"),
+	ROW(NO_PREFIX,    0,  "no-prefix",   FLAG,     NULL,        no_prefix,      0, 0, "of several VMs, do not begin each line with the VM's name"),
 	ROW(CWD,         'w', "workdir",     TEXT,     "DIR",       cwd,            0, 0, "working directory in the guest"),
 	ROW(ARCHIVE,     'a', "archive",     FLAG,     NULL,        archive,        0, 0, "keep owners where that is allowed; the default, and here for whom it is a habit"),
 	ROW(FOLLOW_LINK, 'L', "follow-link", FLAG,     NULL,        follow_link,    0, 0, "copy what SRC points to where it is a symbolic link"),

@@ -44,7 +44,7 @@ struct options {
 	bool no_probe, no_stream;
 	uint32_t interval_ms, fleet;
 	/* commands in a guest */
-	bool interactive, tty, no_stdin;
+	bool interactive, tty, no_stdin, no_prefix;
 	struct strv env;
 	const char *cwd;
 	/* copies */
@@ -123,6 +123,7 @@ enum option {
 	OPT_INTERACTIVE,
 	OPT_TTY,
 	OPT_NO_STDIN,
+	OPT_NO_PREFIX,
 	OPT_CWD,
 	OPT_ARCHIVE,
 	OPT_FOLLOW_LINK,

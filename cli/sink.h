@@ -31,13 +31,22 @@ static inline size_t sink_len(const struct sink *s)
 int sink_add(struct sink *s, const void *data, size_t len) MUST_CHECK; /* -ENOBUFS */
 int sink_write(struct sink *s) MUST_CHECK; /* -EPIPE, ...: it is gone then */
 
+/* How a line of one of several commands says whose it is. */
+enum lines_form {
+	LINES_NAMED, /* "name | line" */
+	LINES_BARE,  /* not at all */
+	LINES_JSON,  /* {"vm": name, "event": stream, "text": line} */
+};
+
 /* The begun line of one of several commands that share a sink. */
 struct lines {
+	const char *name;   /* borrowed */
+	const char *stream; /* static: "stdout" */
+	enum lines_form form;
 	char text[LINES_MAX];
 	size_t len;
 };
 
-/* Whole lines go to the sink as "name | line". */
-int lines_add(struct lines *l, const char *name, const uint8_t *data, size_t len,
-	      struct sink *to) MUST_CHECK;
-int lines_end(struct lines *l, const char *name, struct sink *to) MUST_CHECK; /* what is left */
+/* Whole lines go to the sink. */
+int lines_add(struct lines *l, const uint8_t *data, size_t len, struct sink *to) MUST_CHECK;
+int lines_end(struct lines *l, struct sink *to) MUST_CHECK; /* what is left */

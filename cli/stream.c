@@ -15,12 +15,14 @@
 #include "term.h"
 
 enum {
-	INTERRUPTS_MAX = 3,         /* passed to the command; this one leaves */
-	STDIN_AHEAD = 128 * 1024,   /* bytes unsent above which input is not read */
-	SINK_LOW = 64 * 1024,       /* bytes unwritten below which credit is given back */
-	MANY_BYTES_MAX = 8 << 20,   /* windows of several commands together */
-	MANY_WINDOW_MIN = 8 * 1024, /* ... but each at least this */
-	OUTPUTS = 2,                /* stdout, stderr */
+	INTERRUPTS_MAX = 3,                  /* passed to the command; this one leaves */
+	STDIN_AHEAD = 128 * 1024,            /* bytes unsent above which input is not read */
+	SINK_LOW = 64 * 1024,                /* bytes unwritten below which credit is given back */
+	MANY_BYTES_MAX = 8 << 20,            /* windows of several commands together */
+	MANY_WINDOW_MIN = 8 * 1024,          /* ... but each at least this */
+	LINE_WEIGHT = VM_NAME_MAX + 4,       /* bytes that a line grows by its name */
+	LINE_WEIGHT_JSON = VM_NAME_MAX + 40, /* ... as JSON */
+	OUTPUTS = 2,                         /* stdout, stderr */
 	ARGS_HEAD = 4096, /* bytes of a request besides the command and its environment, at most */
 	WORD_HEAD = 5,    /* bytes before a string, at most */
 };
@@ -39,7 +41,9 @@ struct streams {
 	struct stream *v;  /* owned */
 	uint32_t n;
 	uint32_t window;
-	struct sink sinks[OUTPUTS];
+	enum lines_form form;
+	struct sink sinks[OUTPUTS]; /* of JSON the first takes all: lines are not to mix */
+	bool many;                  /* of one, bytes pass as they are */
 	bool tty;
 	bool stdin_open;
 	uint32_t stdin_credit;
@@ -53,6 +57,11 @@ static bool running(const struct streams *a)
 		if (a->v[i].call.id && !a->v[i].call.ended)
 			return true;
 	return false;
+}
+
+static struct sink *sink_of(struct streams *a, uint32_t out)
+{
+	return &a->sinks[a->form == LINES_JSON ? 0 : out];
 }
 
 static void break_off(struct streams *a, int rc)
@@ -72,9 +81,9 @@ static void data_take(struct stream *st, const struct wire *w)
 
 	if (w->stream != WIRE_STDOUT && w->stream != WIRE_STDERR)
 		return;
-	sink = &a->sinks[out];
-	rc = a->n > 1 ? lines_add(&st->lines[out], st->name, w->bytes.data, w->bytes.len, sink)
-		      : sink_add(sink, w->bytes.data, w->bytes.len);
+	sink = sink_of(a, out);
+	rc = a->many ? lines_add(&st->lines[out], w->bytes.data, w->bytes.len, sink)
+		     : sink_add(sink, w->bytes.data, w->bytes.len);
 	if (rc < 0)
 		break_off(a, rc);
 	st->owed[out] += (uint32_t)w->bytes.len;
@@ -102,7 +111,7 @@ static void credit_give(struct streams *a)
 					  .credit = st->owed[out] };
 
 			if (st->call.ended || st->owed[out] < a->window / 4 ||
-			    sink_len(&a->sinks[out]) > SINK_LOW)
+			    sink_len(sink_of(a, out)) > SINK_LOW)
 				continue;
 			if (session_send(a->s, &st->call, &w) == 0)
 				st->owed[out] = 0;
@@ -195,8 +204,7 @@ static void pump(struct streams *a)
 		if (!running(a)) {
 			for (uint32_t i = 0; i < a->n && !flushed; i++)
 				for (uint32_t out = 0; out < OUTPUTS; out++)
-					IGNORE(lines_end(&a->v[i].lines[out], a->v[i].name,
-							 &a->sinks[out]) < 0);
+					IGNORE(lines_end(&a->v[i].lines[out], sink_of(a, out)) < 0);
 			flushed = true;
 			if (sink_len(&a->sinks[0]) == 0 && sink_len(&a->sinks[1]) == 0)
 				return;
@@ -205,10 +213,20 @@ static void pump(struct streams *a)
 	}
 }
 
-static int streams_init(struct streams *a, struct session *s, const struct exec_args *args,
-			uint32_t n)
+static enum lines_form form_of(const struct options *o)
 {
-	*a = (struct streams){ .s = s, .n = n, .tty = args->tty, .stdin_open = args->stdin_open };
+	return o->json ? LINES_JSON : o->no_prefix ? LINES_BARE : LINES_NAMED;
+}
+
+static int streams_init(struct streams *a, struct session *s, const struct exec_args *args,
+			uint32_t n, bool many)
+{
+	static const char *const names[OUTPUTS] = { "stdout", "stderr" };
+
+	*a = (struct streams){
+		.s = s, .n = n, .many = many, .tty = args->tty, .stdin_open = args->stdin_open
+	};
+	a->form = many ? form_of(s->o) : LINES_BARE;
 	a->window = WIRE_STREAM_WINDOW;
 	if (n > 1 && (uint64_t)n * a->window > MANY_BYTES_MAX)
 		a->window = MANY_BYTES_MAX / n;
@@ -217,15 +235,19 @@ static int streams_init(struct streams *a, struct session *s, const struct exec_
 	a->v = calloc(n, sizeof(*a->v));
 	if (!a->v)
 		return -ENOMEM;
-	/* Every byte may be a line of its own, and each grows by a name and " | ". */
+	/* Every byte may be a line of its own. */
+	const size_t weight = a->form == LINES_JSON ? LINE_WEIGHT_JSON : LINE_WEIGHT;
 	for (uint32_t out = 0; out < OUTPUTS; out++)
 		sink_init(&a->sinks[out], out == 0 ? STDOUT_FILENO : STDERR_FILENO,
-			  ((n > 1 ? VM_NAME_MAX + 4 : 1) * (size_t)n * OUTPUTS * a->window) +
-				  SINK_LOW);
+			  ((many ? weight : 1) * (size_t)n * OUTPUTS * a->window) + SINK_LOW);
 	for (uint32_t i = 0; i < n; i++) {
-		a->v[i].all = a;
-		a->v[i].call.on_event = on_event;
-		a->v[i].call.arg = &a->v[i];
+		struct stream *st = &a->v[i];
+
+		st->all = a;
+		st->call.on_event = on_event;
+		st->call.arg = st;
+		for (uint32_t out = 0; out < OUTPUTS; out++)
+			st->lines[out] = (struct lines){ .stream = names[out], .form = a->form };
 	}
 	return 0;
 }
@@ -266,6 +288,13 @@ static int broken_status(const struct streams *a)
 }
 
 /* docker's statuses: 127 not found, 126 not executable, 125 anything else of ours. */
+static int failed_status(const struct call *c)
+{
+	return c->err.code == ERR_EXEC_NOT_FOUND ? STATUS_NOT_FOUND
+	       : c->err.code == ERR_EXEC_DENIED  ? STATUS_DENIED
+						 : STATUS_OURS;
+}
+
 static int stream_status(const struct streams *a, struct stream *st)
 {
 	const struct exec_result *r = st->call.result;
@@ -278,11 +307,7 @@ static int stream_status(const struct streams *a, struct stream *st)
 	if (a->s->lost)
 		err_ctx(&st->call.err, "the command's exit status is not known");
 	status = session_report(a->s, &st->call);
-	if (st->call.err.code == ERR_EXEC_NOT_FOUND)
-		return STATUS_NOT_FOUND;
-	if (st->call.err.code == ERR_EXEC_DENIED)
-		return STATUS_DENIED;
-	return status;
+	return a->s->signo ? status : failed_status(&st->call);
 }
 
 int stream_one(struct session *s, const struct exec_args *args, const struct op_id *op_id)
@@ -291,7 +316,7 @@ int stream_one(struct session *s, const struct exec_args *args, const struct op_
 	struct err e = { 0 };
 	int status = STATUS_OURS;
 
-	if (streams_init(&a, s, args, 1) < 0) {
+	if (streams_init(&a, s, args, 1, false) < 0) {
 		err_set(&e, ERR_HOST_MEMORY, "exec");
 	} else if (!args->tty || term_raw(&e) == 0) {
 		if (op_id)
@@ -305,6 +330,45 @@ int stream_one(struct session *s, const struct exec_args *args, const struct op_
 		report_error(s->o, &e, NULL, NULL, NULL);
 	streams_fini(&a);
 	return status;
+}
+
+struct exit_event {
+	char vm[VM_NAME_MAX + 1];
+	char event[8];
+	int32_t status;
+	char code[48];
+	char message[ERR_TEXT_MAX];
+};
+
+static const struct field exit_event_fields[] = {
+	FIELD(struct exit_event, vm, FIELD_STR, true, 0, 0, "its name"),
+	FIELD(struct exit_event, event, FIELD_STR, true, 0, 0, "exit"),
+	FIELD(struct exit_event, status, FIELD_I32, true, 0, 0, "of the command, or 125 to 127"),
+	FIELD(struct exit_event, code, FIELD_STR, true, 0, 0, "where it could not run"),
+	FIELD(struct exit_event, message, FIELD_TEXT, true, 0, 0, "why not"),
+};
+static const struct schema exit_event_schema = SCHEMA("exit_event", struct exit_event,
+						      exit_event_fields);
+
+/* A line of JSON for each, in the order of the VMs. */
+static uint32_t many_end_json(const struct streams *a)
+{
+	uint32_t failed = 0;
+	struct err e = { 0 };
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		const struct call *c = &a->v[i].call;
+		const struct exec_result *r = c->result;
+		struct exit_event ev = { .event = "exit",
+					 .status = r ? r->status : failed_status(c) };
+
+		failed += ev.status != 0;
+		(void)snprintf(ev.vm, sizeof(ev.vm), "%s", a->v[i].name);
+		(void)snprintf(ev.code, sizeof(ev.code), "%s", r ? "" : err_name(c->err.code));
+		(void)snprintf(ev.message, sizeof(ev.message), "%s", r ? "" : c->err.text);
+		IGNORE(report_json_value(&exit_event_schema, &ev, &e) < 0 || putchar('\n') < 0);
+	}
+	return failed;
 }
 
 /* The failures, after the output: "web-2: exit status 3". */
@@ -341,7 +405,7 @@ uint32_t stream_many(struct session *s, const struct exec_args *args,
 	one.tty = false;
 	if (n == 0)
 		return 0;
-	if (streams_init(&a, s, &one, n) < 0) {
+	if (streams_init(&a, s, &one, n, true) < 0) {
 		err_set(&e, ERR_HOST_MEMORY, "exec in %u VMs", n);
 		report_error(s->o, &e, NULL, NULL, NULL);
 		return n;
@@ -350,11 +414,13 @@ uint32_t stream_many(struct session *s, const struct exec_args *args,
 	for (uint32_t i = 0; i < n; i++) {
 		(void)snprintf(one.ref, sizeof(one.ref), "%s", targets[i].ref);
 		a.v[i].name = targets[i].name;
+		for (uint32_t out = 0; out < OUTPUTS; out++)
+			a.v[i].lines[out].name = targets[i].name;
 		if (session_begin(s, &a.v[i].call, METHOD_VM_EXEC, &one) < 0)
 			a.v[i].call.ended = true;
 	}
 	streams_run(&a);
-	failed = many_end(&a);
+	failed = a.form == LINES_JSON ? many_end_json(&a) : many_end(&a);
 	streams_fini(&a);
 	return failed;
 }

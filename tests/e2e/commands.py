@@ -5,6 +5,7 @@ The agent is the real one, running here and not in a guest (tests/lib/fake_qemu.
 """
 import concurrent.futures
 import fcntl
+import json
 import os
 import pty
 import select
@@ -235,6 +236,18 @@ def a_fan_out_says_who_said_what(s):
     p = s.run("vm", "exec", "-l", "tier=web", "--", "sh", "-c", "echo one; echo two; echo err >&2")
     assert sorted(p.stdout.splitlines()) == sorted(f"web-{i} | {w}" for i in (1, 2, 3) for w in ("one", "two"))
     assert sorted(p.stderr.splitlines()) == [f"web-{i} | err" for i in (1, 2, 3)]
+    p = s.run("vm", "exec", "--no-prefix", "-l", "tier=web", "--", "echo", "same")
+    assert p.stdout == "same\n" * 3, p.stdout
+    p = s.run("vm", "exec", "--json", "-l", "tier=web", "--", "sh", "-c",
+              "echo out; printf 'e\\001' >&2; exit 3", check=False)
+    rows = [json.loads(line) for line in p.stdout.splitlines()]
+    assert p.returncode == 3 and p.stderr == "" and len(rows) == 9, p
+    for i in (1, 2, 3):
+        mine = sorted((r["event"], r.get("text"), r.get("status")) for r in rows if r["vm"] == f"web-{i}")
+        assert mine == [("exit", None, 3), ("stderr", "e\x01", None), ("stdout", "out", None)], mine
+    rows = [json.loads(line) for line in
+            s.run("vm", "exec", "--json", "-l", "tier=web", "--", "/nope", check=False).stdout.splitlines()]
+    assert [(r["event"], r["status"], r["code"]) for r in rows] == [("exit", 127, "exec.not_found")] * 3, rows
     s.run("vm", "delete", "-f", "web-1", "web-2", "web-3")
 
 

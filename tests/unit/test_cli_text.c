@@ -270,30 +270,48 @@ Test(progress, bar_counts)
 
 Test(lines, are_whole_and_carry_the_name)
 {
-	static struct lines l;
+	static struct lines l = { .name = "web" };
 	struct sink s;
 
 	sink_init(&s, -1, 1 << 20);
-	cr_assert_eq(lines_add(&l, "web", (const uint8_t *)"on", 2, &s), 0);
+	cr_assert_eq(lines_add(&l, (const uint8_t *)"on", 2, &s), 0);
 	cr_assert_eq(sink_len(&s), 0, "not before its end");
-	cr_assert_eq(lines_add(&l, "web", (const uint8_t *)"e\ntwo\nrest", 10, &s), 0);
-	cr_assert_eq(lines_end(&l, "web", &s), 0);
-	cr_assert_eq(lines_end(&l, "web", &s), 0);
+	cr_assert_eq(lines_add(&l, (const uint8_t *)"e\ntwo\nrest", 10, &s), 0);
+	cr_assert_eq(lines_end(&l, &s), 0);
+	cr_assert_eq(lines_end(&l, &s), 0);
 	const char want[] = "web | one\nweb | two\nweb | rest\n";
 	cr_assert_eq(sink_len(&s), strlen(want));
 	cr_assert_eq(memcmp(buf_data(&s.q), want, strlen(want)), 0);
 	sink_fini(&s);
 }
 
+Test(lines, are_bare_or_json_where_asked)
+{
+	static struct lines bare = { .name = "web", .form = LINES_BARE };
+	static struct lines json = { .name = "web", .form = LINES_JSON, .stream = "stderr" };
+	const uint8_t odd[] = { 'a', '"', 0, 0xff, 1, '\n' };
+	const char want[] =
+		"one\n{\"vm\":\"web\",\"event\":\"stderr\",\"text\":\"a\\\"??\\u0001\"}\n";
+	struct sink s;
+
+	sink_init(&s, -1, 1 << 20);
+	cr_assert_eq(lines_add(&bare, (const uint8_t *)"one\n", 4, &s), 0);
+	cr_assert_eq(lines_add(&json, odd, sizeof(odd), &s), 0);
+	cr_assert_eq(sink_len(&s), strlen(want), "%.*s", (int)sink_len(&s), buf_data(&s.q));
+	cr_assert_eq(memcmp(buf_data(&s.q), want, strlen(want)), 0, "%.*s", (int)sink_len(&s),
+		     buf_data(&s.q));
+	sink_fini(&s);
+}
+
 Test(lines, that_never_end_are_broken)
 {
-	static struct lines l;
+	static struct lines l = { .name = "w" };
 	static uint8_t bytes[LINES_MAX + 10];
 	struct sink s;
 
 	sink_init(&s, -1, 1 << 20);
 	memset(bytes, 'x', sizeof(bytes));
-	cr_assert_eq(lines_add(&l, "w", bytes, sizeof(bytes), &s), 0);
+	cr_assert_eq(lines_add(&l, bytes, sizeof(bytes), &s), 0);
 	cr_assert_eq(sink_len(&s), LINES_MAX + strlen("w | \n"));
 	cr_assert_eq(l.len, 10);
 	sink_fini(&s);
