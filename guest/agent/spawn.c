@@ -138,22 +138,29 @@ static int child_streams(const struct streams *s, bool tty)
 		       : 0;
 }
 
-static _Noreturn void child_command(const struct streams *s, const struct guest_exec_args *args,
-				    struct strv *env, const struct shell *shell)
+/* What reads the disk is done here and not before the fork: a disk may let its readers wait, and
+ * the agent answers others meanwhile. */
+static _Noreturn void child_command(const struct streams *s, const struct guest_exec_args *args)
 {
-	const char *cwd = args->cwd[0] != '\0' ? args->cwd : shell->home;
+	struct strv env = { 0 };
+	struct shell shell;
 
 	signals_reset();
 	oom_score_reset();
 	if (setsid() < 0 || child_streams(s, args->tty) < 0)
 		child_fail(s->failure[1], SPAWN_SETUP);
-	if (chdir(cwd) < 0)
+	shell_find(&shell);
+	if (shell_environment(&shell, &args->env, args->tty, &env) < 0) {
+		errno = ENOMEM;
+		child_fail(s->failure[1], SPAWN_SETUP);
+	}
+	if (chdir(args->cwd[0] != '\0' ? args->cwd : shell.home) < 0)
 		child_fail(s->failure[1], SPAWN_CHDIR);
-	environ = env->v;
+	environ = env.v;
 	if (args->argv.n > 0)
 		(void)execvp(args->argv.v[0], args->argv.v);
 	else
-		(void)execl(shell->path, shell->login_name, (char *)NULL);
+		(void)execl(shell.path, shell.login_name, (char *)NULL);
 	child_fail(s->failure[1], SPAWN_EXEC);
 }
 
@@ -181,26 +188,19 @@ static void hand_over(struct streams *s, pid_t pid, struct spawned *ret)
 int spawn_command(const struct guest_exec_args *args, struct spawned *ret_spawned, struct err *e)
 {
 	struct streams s = streams_none;
-	struct strv env = { 0 };
-	struct shell shell;
 	pid_t pid = -1;
-	int rc;
+	int rc = streams_open(&s, args);
 
-	shell_find(&shell);
-	rc = shell_environment(&shell, &args->env, args->tty, &env);
-	if (rc == 0)
-		rc = streams_open(&s, args);
 	if (rc == 0) {
 		pid = fork();
 		if (pid == 0)
-			child_command(&s, args, &env, &shell);
+			child_command(&s, args);
 		rc = pid < 0 ? -errno : 0;
 	}
 	if (rc == 0)
 		hand_over(&s, pid, ret_spawned);
 	else
 		(void)err_num(e, ERR_EXEC_FAILED, rc, "start");
-	strv_fini(&env);
 	streams_close(&s, 0);
 	streams_close(&s, 1);
 	return rc;

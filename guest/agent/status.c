@@ -37,17 +37,25 @@ static void boot_id_read(char *to, size_t size)
 	copy_printable(to, size, text);
 }
 
-static void os_read(char *to, size_t size)
+/* Once: this is how the daemon asks whether we live, and a disk that is busy with its writeback
+ * lets a reader wait for minutes. */
+static const char *os_name(void)
 {
-	CLEANUP_FILE FILE *f = fopen(OS_RELEASE, "re");
+	static char name[sizeof(((struct guest_status *)0)->os)];
+	static bool known;
 	char line[256];
 
+	if (known)
+		return name;
+	known = true;
+	CLEANUP_FILE FILE *f = fopen(OS_RELEASE, "re");
 	while (f && fgets(line, sizeof(line), f)) {
 		if (strncmp(line, PRETTY_NAME, strlen(PRETTY_NAME)) == 0) {
-			copy_printable(to, size, line + strlen(PRETTY_NAME));
-			return;
+			copy_printable(name, sizeof(name), line + strlen(PRETTY_NAME));
+			break;
 		}
 	}
+	return name;
 }
 
 void status_read(struct guest_status *ret_status)
@@ -61,7 +69,7 @@ void status_read(struct guest_status *ret_status)
 		copy_printable(s.kernel, sizeof(s.kernel), u.release);
 	}
 	boot_id_read(s.boot_id, sizeof(s.boot_id));
-	os_read(s.os, sizeof(s.os));
+	(void)snprintf(s.os, sizeof(s.os), "%s", os_name());
 	(void)snprintf(s.agent, sizeof(s.agent), "%s", BANGER_VERSION);
 	if (clock_gettime(CLOCK_BOOTTIME, &up) == 0)
 		s.uptime_ms = (uint64_t)up.tv_sec * 1000 + (uint64_t)up.tv_nsec / 1000000;

@@ -237,6 +237,22 @@ def a_killed_client_takes_its_vm_along(s):
     assert min(took) < GONE_S, took
 
 
+def a_disk_that_does_not_answer(s):
+    """The agent says that it lives without asking the disk: what it says of the system it has read before."""
+    the_g(s)
+    s.exec("g", "sh", "-c", "mv /etc/os-release /etc/real; mkfifo /etc/os-release")  # who reads it waits for ever
+    s.kill_daemon()  # the next one asks
+    assert s.exec("g", "echo", "hello", deadline=60) == "hello\n"
+    s.exec("g", "sh", "-c", "mv /etc/real /etc/os-release; cp -p /etc/passwd /etc/real; rm /etc/passwd; mkfifo /etc/passwd")
+    waits = s.start("vm", "exec", "g", "--", "true")  # in the guest, and nobody with it
+    assert s.run("vm", "ping", "--timeout", "60s", "g").returncode == 0
+    cp(s, "g:/etc/real", f"{s.top}/passwd")
+    cp(s, f"{s.top}/passwd", "g:/etc/passwd")
+    assert s.exec("g", "sh", "-c", "rm /etc/real; echo hello") == "hello\n" and waits.poll() is None
+    waits.kill()
+    waits.communicate()
+
+
 # ---- sizes ----
 
 def what_was_set_is_there_after_a_start(s):
@@ -306,6 +322,6 @@ def a_boot_is_watched(s):
 banger_session.needs_qemu()
 banger_session.main([
     a_tree_of_five_thousand_files_both_ways, a_big_file_both_ways, into_a_full_disk, a_million_lines_through_a_pipe,
-    a_reader_that_stops, two_hundred_at_once,
+    a_reader_that_stops, two_hundred_at_once, a_disk_that_does_not_answer,
     what_was_set_is_there_after_a_start, at_the_console, a_boot_is_watched,
     a_killed_client_takes_its_vm_along], session=Guests)
