@@ -53,37 +53,47 @@ static void put_wrapped(FILE *out, const char *text)
 	(void)fputc('\n', out);
 }
 
+/* group: "" for the commands of one word. */
+static bool is_in_group(const struct command *c, const char *group)
+{
+	const size_t len = strlen(group);
+
+	if (!len)
+		return !strchr(c->name, ' ');
+	return strncmp(c->name, group, len) == 0 && c->name[len] == ' ';
+}
+
 static void put_summaries(FILE *out, const char *group)
 {
-	const size_t len = group ? strlen(group) : 0;
-
-	for (size_t i = 0; i < ncommands; i++) {
-		const struct command *c = &commands[i];
-
-		if (group && (strncmp(c->name, group, len) != 0 || c->name[len] != ' '))
-			continue;
-		(void)fprintf(out, "  %-*s %s\n", SUMMARY_COLUMN, c->name, c->summary);
-	}
+	for (size_t i = 0; i < ncommands; i++)
+		if (is_in_group(&commands[i], group))
+			(void)fprintf(out, "  %-*s %s\n", SUMMARY_COLUMN, commands[i].name,
+				      commands[i].summary);
 }
 
 void help_all(FILE *out)
 {
-	(void)fputs("banger - microVMs, one or a fleet\n\nUsage: banger COMMAND [OPTION...]\n\n"
-		    "Commands:\n",
+	(void)fputs("banger - microVMs, one or a fleet\n\nUsage: banger COMMAND [OPTION...]\n",
 		    out);
-	put_summaries(out, NULL);
-	(void)fputs("\nShort forms:", out);
+	for (size_t i = 0; i < ncommand_groups; i++) {
+		(void)fprintf(out, "\n%s - %s\n", command_groups[i].name,
+			      command_groups[i].summary);
+		put_summaries(out, command_groups[i].name);
+	}
+	(void)fputs("\nAnd\n", out);
+	put_summaries(out, "");
+	(void)fputs("\nShort forms\n", out);
 	for (size_t i = 0; i < ncommand_aliases; i++)
-		(void)fprintf(out, "%s %s = %s", i ? "," : "", command_aliases[i].name,
+		(void)fprintf(out, "  %-*s %s\n", SUMMARY_COLUMN, command_aliases[i].name,
 			      command_aliases[i].target);
-	(void)fputs("\n\nOptions of every command:\n", out);
+	(void)fputs("\nOptions of every command:\n", out);
 	put_options(out, OPTIONS_GLOBAL);
 	(void)fputs("\n`banger COMMAND --help` says more; so does banger(1).\n", out);
 }
 
 void help_group(FILE *out, const char *group)
 {
-	(void)fprintf(out, "Usage: banger %s COMMAND [OPTION...]\n\nCommands:\n", group);
+	(void)fprintf(out, "Usage: banger %s COMMAND [OPTION...]\n\n", group);
 	put_summaries(out, group);
 }
 
