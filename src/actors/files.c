@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -32,23 +31,61 @@ int files_make_dir(const char *path, struct err *e)
 	return 0;
 }
 
-/* nftw(3) has no argument: the first failure is the walk's result. */
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+static int remove_all(int parent, const char *name, dev_t dev, int depth);
+
+static int remove_entries(int fd, dev_t dev, int depth)
 {
-	(void)st;
-	(void)at;
-	return (type == FTW_DP ? rmdir(path) : unlink(path)) < 0 && errno != ENOENT ? errno : 0;
+	DIR *d = fdopendir(fd);
+	const struct dirent *entry;
+	int rc = 0;
+
+	if (!d) {
+		close(fd);
+		return -errno;
+	}
+	while (rc == 0 &&
+	       (entry = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
+		const char *name = entry->d_name;
+
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		if (entry->d_type == DT_DIR)
+			rc = remove_all(dirfd(d), name, dev, depth + 1);
+		else if (unlinkat(dirfd(d), name, 0) < 0 && errno != ENOENT)
+			rc = errno == EISDIR ? remove_all(dirfd(d), name, dev, depth + 1) : -errno;
+	}
+	closedir(d);
+	return rc;
+}
+
+/* A directory.  Only directories tell their file system: on overlayfs a file's may be another.  dev
+ * 0: whichever it is. */
+static int remove_all(int parent, const char *name, dev_t dev, int depth)
+{
+	CLEANUP_FD int fd = -EBADF;
+	struct stat st;
+
+	if (depth > FILES_DEPTH_MAX)
+		return -ELOOP;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (dev && st.st_dev != dev)
+		return -EXDEV;
+	const int rc = remove_entries(take_fd(&fd), st.st_dev, depth);
+
+	if (rc < 0)
+		return rc;
+	return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int files_remove(const char *path, struct err *e)
 {
-	const int rc = nftw(path, remove_one, FILES_DEPTH_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	const int rc = remove_all(AT_FDCWD, path, 0, 0);
 
-	if (rc > 0)
-		return err_num(e, ERR_HOST_IO, rc, "remove %s", path);
-	if (rc < 0 && errno != ENOENT)
-		return err_sys(e, ERR_HOST_IO, "remove %s", path);
-	return 0;
+	return rc < 0 ? err_num(e, ERR_HOST_IO, rc, "remove %s", path) : 0;
 }
 
 static int write_all(int fd, const uint8_t *data, size_t len)

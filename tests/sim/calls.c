@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ int __real_mkdir(const char *path, mode_t mode);
 int __real_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
 int __real_rmdir(const char *path);
 int __real_unlink(const char *path);
+int __real_unlinkat(int dir, const char *name, int flags);
 int __real_open64(const char *path, int flags, ...);
 int __real_close(int fd);
 ssize_t __real_write(int fd, const void *data, size_t len);
@@ -40,10 +42,63 @@ static bool fails(const char *what)
 	return sim_working && sim_daemon_runs && refused(what);
 }
 
+/* ---- cgroupfs: a group comes and goes with its files, and not while somebody is in it ---- */
+
+static const char *const group_files[] = { "memory.max", "memory.oom.group", "cpu.max",
+					   "pids.max",   "cgroup.kill",      "cgroup.events" };
+
+/* Not by world_path(), whose one buffer the path may be in. */
+static bool is_group(const char *path)
+{
+	const size_t root = the_world ? strlen(the_world->root) : 0;
+
+	return root > 0 && strncmp(path, the_world->root, root) == 0 &&
+	       strncmp(path + root, "/cgroup/bg-", strlen("/cgroup/bg-")) == 0;
+}
+
+static void group_file(const char *group, size_t i, char out[WORLD_PATH * 2])
+{
+	(void)snprintf(out, WORLD_PATH * 2, "%s/%s", group, group_files[i]);
+}
+
+static void group_fill(const char *group)
+{
+	char path[WORLD_PATH * 2];
+
+	for (size_t i = 0; i < ARRAY_LEN(group_files); i++) {
+		group_file(group, i, path);
+		IGNORE(__real_close(__real_open64(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) < 0);
+	}
+}
+
+static int group_empty(const char *group)
+{
+	char text[VM_ID_CHARS + 1] = "";
+	char path[WORLD_PATH * 2];
+	vm_id id;
+
+	(void)snprintf(text, sizeof(text), "%s", strrchr(group, '/') + strlen("/bg-"));
+	if (vm_id_parse(text, &id) == 0 && world_processes(the_world, id) > 0) {
+		errno = EBUSY;
+		return -1;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(group_files); i++) {
+		group_file(group, i, path);
+		IGNORE(__real_unlink(path) < 0);
+	}
+	return 0;
+}
+
 int __wrap_mkdir(const char *path, mode_t mode);
 int __wrap_mkdir(const char *path, mode_t mode)
 {
-	return fails(path) ? -1 : __real_mkdir(path, mode);
+	if (fails(path))
+		return -1;
+	const int rc = __real_mkdir(path, mode);
+
+	if (rc == 0 && is_group(path))
+		group_fill(path);
+	return rc;
 }
 
 int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
@@ -58,13 +113,21 @@ int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
 int __wrap_rmdir(const char *path);
 int __wrap_rmdir(const char *path)
 {
-	return fails(path) ? -1 : __real_rmdir(path);
+	if (fails(path) || (is_group(path) && group_empty(path) < 0))
+		return -1;
+	return __real_rmdir(path);
 }
 
 int __wrap_unlink(const char *path);
 int __wrap_unlink(const char *path)
 {
 	return fails(path) ? -1 : __real_unlink(path);
+}
+
+int __wrap_unlinkat(int dir, const char *name, int flags);
+int __wrap_unlinkat(int dir, const char *name, int flags)
+{
+	return fails(name) ? -1 : __real_unlinkat(dir, name, flags);
 }
 
 int __wrap_open64(const char *path, int flags, ...);
