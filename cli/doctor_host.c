@@ -215,29 +215,20 @@ static void check_space(const struct doctor *d, struct finding *f)
 	     "%s free under %.160s", text, dir);
 }
 
-static void check_cgroup(const struct doctor *d, struct finding *f)
-{
-	char line[PATHS_FILE_MAX] = "";
-	char path[PATHS_FILE_MAX + 32];
-	FILE *own = fopen("/proc/self/cgroup", "re");
-	bool unified = false;
+static const char ask_daemon[] = "`banger daemon start`, then look again.";
 
-	(void)d;
-	/* cgroups(7): the line of version 2 begins with "0::". */
-	while (own && !unified && fgets(line, sizeof(line), own))
-		unified = strncmp(line, "0::", 3) == 0;
-	if (own)
-		(void)fclose(own);
-	line[strcspn(line, "\n")] = '\0';
-	(void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s", unified ? line + 3 : "");
-	if (!unified || access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0)
-		find(f, WARN, "Boot with systemd.unified_cgroup_hierarchy=1.",
-		     "no cgroup v2: VMs run without CPU and memory limits of their own");
-	else if (access(path, W_OK) < 0)
-		find(f, WARN, "Run under `systemd-run --user --scope -p Delegate=yes`.",
-		     "%.120s is not delegated to us: no limits per VM", path);
+static void check_limits(const struct doctor *d, struct finding *f)
+{
+	static const char advice[] =
+		"`systemd-run --user --scope -p Delegate=yes banger daemon start` gives it a "
+		"group; see limits.cgroup in banger.conf(5).";
+
+	if (!d->info)
+		find(f, WARN, ask_daemon, "not known while no daemon runs");
+	else if (strncmp(d->info->limits, "none", strlen("none")) == 0)
+		find(f, WARN, advice, "VMs run without limits of their own: %s", d->info->limits);
 	else
-		find(f, PASS, "", "%.200s is ours", path);
+		find(f, PASS, "", "%s", d->info->limits);
 }
 
 static void check_daemon(const struct doctor *d, struct finding *f)
@@ -253,8 +244,6 @@ static void check_daemon(const struct doctor *d, struct finding *f)
 		find(f, FAIL, "See its log; `banger daemon stop` and try again.", "%s",
 		     d->no_daemon.text);
 }
-
-static const char ask_daemon[] = "`banger daemon start`, then look again.";
 
 static void check_accel(const struct doctor *d, struct finding *f)
 {
@@ -358,7 +347,7 @@ const struct check doctor_checks[] = {
 	{ "runtime directory", check_runtime },
 	{ "state directory", check_state },
 	{ "disk space", check_space },
-	{ "cgroup v2", check_cgroup },
+	{ "limits", check_limits },
 	{ "bangerd", check_daemon_program },
 	{ "daemon", check_daemon },
 	{ "acceleration", check_accel },

@@ -112,6 +112,8 @@ int daemon_create(const struct daemon_config *conf, struct daemon **ret_daemon, 
 	if (rc == 0)
 		rc = lock_take("daemon", d->env.conf.runtime_dir, "daemon.lock", &d->lock_fd, e);
 	if (rc == 0)
+		rc = cgroup_find(d->env.conf.cgroup, &d->env.cgroup, e);
+	if (rc == 0)
 		rc = open_store(d, conf->no_sync, e);
 	if (rc == 0)
 		rc = make_services(d, e);

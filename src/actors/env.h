@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "actors/cgroup.h"
 #include "actors/db.h"
 #include "actors/gate.h"
 #include "base/actor.h"
@@ -30,6 +31,7 @@ struct env {
 	struct catalog *catalog;
 	struct conf conf; /* changes between two messages: read it when it is used */
 	struct config *config;
+	struct cgroup_root cgroup;  /* where VMs get their limits, as found at the start */
 	char home[VM_ID_CHARS + 1]; /* tells our state directory, and so our VMMs, from others' */
 	struct actor_id node;       /* the root supervisor */
 	struct accel *accelerator;  /* who finds out which one is fast; what it found: */

@@ -49,8 +49,7 @@ void node_info(struct node *n, struct op *op)
 		TEXT_SET(r->accel, vmm_accel_name(env->accel));
 	TEXT_SET(r->probe_accel, vmm_accel_name(env->probe_accel));
 	TEXT_SET(r->accel_reason, env->accel_reason);
-	(void)snprintf(r->limits, sizeof(r->limits),
-		       "none: cgroups are not delegated to the daemon");
+	TEXT_SET(r->limits, env->cgroup.text);
 	catalog_images(env->catalog, &r->images);
 	catalog_kernels(env->catalog, &r->kernels);
 	list_for_each (l, &n->vms)

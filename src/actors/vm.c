@@ -222,6 +222,7 @@ struct vm_run *vm_run_begin(struct vm *vm)
 	io_op_init(&run->exit, &vm->actor, MSG_EXIT);
 	for (int i = 0; i < VMM_NSOCKETS; i++)
 		run->listen_fd[i] = -EBADF;
+	run->cgroup_fd = -EBADF;
 	run->log_fd = -EBADF;
 	run->pidfd = -EBADF;
 	return run;

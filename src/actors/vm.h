@@ -57,8 +57,10 @@ struct vm_run {
 	struct buf control;         /* bytes of the control channel not yet parsed */
 	struct strv argv, envp;
 	struct io_spawn spawn;
-	int log_fd;    /* the VMM's stdout and stderr */
-	bool keep_log; /* it tells why the VM failed */
+	struct cgroup_limits limits; /* what a worker writes into ... */
+	int cgroup_fd;               /* ... the VM's control group, until the VMM is born in it */
+	int log_fd;                  /* the VMM's stdout and stderr */
+	bool keep_log;               /* it tells why the VM failed */
 	int pidfd;
 	struct io_op exit;   /* poll on pidfd: MSG_EXIT */
 	bool exited;         /* ... has come */

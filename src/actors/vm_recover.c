@@ -11,7 +11,7 @@ static bool is_at_rest(const struct vm *vm, const struct vm_resources *res)
 	case VM_STOPPED:
 		return true;
 	case VM_FAILED: /* or an undo had failed: once more */
-		return !res->runtime && !res->process;
+		return !res->runtime && !res->process && !res->cgroup[0];
 	case VM_CREATING:
 	case VM_STARTING:
 	case VM_RUNNING:

@@ -1,6 +1,7 @@
 /* vm_start.c - take a VM to running, by a table whose undo entries also stop it and recover it.
  *
- *   accel -> admit -> intent -> runtime -> console, agent, control -> vmm -> boot -> record
+ *   accel -> admit -> intent -> runtime -> console, agent, control -> cgroup -> vmm -> boot ->
+ * record
  *
  * The intent is durable before the first host resource is taken.  Every resource is named after the
  * VM's id, so undoing a step that never ran is harmless and a crash is repaired by undoing the
@@ -134,6 +135,8 @@ static int put_starting(struct plan *p, struct err *e)
 	res->files = vm->driver->program != NULL;
 	res->runtime = res->files;
 	res->process = res->files;
+	if (res->process && vm->env->cgroup.path[0])
+		cgroup_path(&vm->env->cgroup, vm->rec.id, vm->env->home, res->cgroup);
 	vm->rec.failure[0] = '\0';
 	if (vm_put(vm, VM_STARTING) < 0 || (res->files && vm_put_resources(vm) < 0))
 		return err_set(e, ERR_HOST_MEMORY, "store");
@@ -309,6 +312,66 @@ bool vm_closing_channel(const struct vm *vm, enum vmm_socket s)
 	return plan_waits_undo(p, channel_down) && plan_step(p)->arg == (int)s;
 }
 
+/* ---- cgroup: the limits that the VMM is born with ---- */
+
+static enum vmm_guest guest_of(const struct vm *vm)
+{
+	return is_probe(vm) ? VMM_GUEST_PROBE : VMM_GUEST_LINUX;
+}
+
+static enum vmm_accel accel_of(const struct vm *vm)
+{
+	return is_probe(vm) ? vm->env->probe_accel : vm->env->accel;
+}
+
+static int make_cgroup(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+
+	(void)cancelled;
+	run->cgroup_fd = cgroup_make(run->res.cgroup, run->vm->env->cgroup.controllers,
+				     &run->limits, &run->work_err);
+	return run->cgroup_fd < 0 ? run->cgroup_fd : 0;
+}
+
+static int remove_cgroup(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+
+	(void)cancelled;
+	return cgroup_remove(run->res.cgroup, &run->work_err);
+}
+
+static int cgroup_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	const struct vm_spec *spec = &vm->rec.spec;
+	const struct vmm_machine m = {
+		.guest = guest_of(vm),
+		.accel = accel_of(vm),
+		.vcpu = spec->vcpu,
+		.memory_bytes = spec->memory_bytes,
+	};
+
+	(void)e;
+	if (!vm->run->res.cgroup[0])
+		return STEP_DONE;
+	vm->run->limits = (struct cgroup_limits){
+		.memory_bytes = spec->memory_bytes + vm->driver->overhead(&m),
+		.vcpu = spec->vcpu,
+	};
+	return vm_work(p, IO_LANE_START, make_cgroup);
+}
+
+static int cgroup_down(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	(void)e;
+	close_fd(&vm->run->cgroup_fd);
+	return vm->run->res.cgroup[0] ? vm_work(p, IO_LANE_ANY, remove_cgroup) : STEP_DONE;
+}
+
 /* ---- vmm ---- */
 
 static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PATH_MAX],
@@ -326,8 +389,8 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PA
 		.id = vm->rec.id,
 		.home = vm->env->home,
 		.name = spec->name,
-		.guest = is_probe(vm) ? VMM_GUEST_PROBE : VMM_GUEST_LINUX,
-		.accel = is_probe(vm) ? vm->env->probe_accel : vm->env->accel,
+		.guest = guest_of(vm),
+		.accel = accel_of(vm),
 		.vcpu = spec->vcpu,
 		.memory_bytes = spec->memory_bytes,
 		.disk_format = "qcow2",
@@ -378,7 +441,7 @@ static int vmm_up(struct plan *p, struct err *e)
 		return rc;
 	*sp = (struct io_spawn){
 		.argv = &run->argv,
-		.cgroup_fd = -EBADF,
+		.cgroup_fd = run->cgroup_fd,
 		.new_session = true,
 		.pidfd = -EBADF,
 	};
@@ -409,6 +472,7 @@ static int vmm_spawned(struct plan *p, struct msg *m, struct err *e)
 
 	strv_fini(&run->argv);
 	close_fd(&run->log_fd); /* the VMM has it, or there is none */
+	close_fd(&run->cgroup_fd);
 	if (m->res < 0) {
 		if (run->spawn.err.code)
 			*e = run->spawn.err;
@@ -520,12 +584,14 @@ const struct step vm_start_steps[] = {
 	{ "console",  channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONSOLE },
 	{ "agent",    channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control",  channel_up,   channel_opened, channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "cgroup",   cgroup_up,    vm_worked,      cgroup_down,  vm_worked,    FILES_DEADLINE_MS,   0 },
 	{ "vmm",      vmm_up,       vmm_spawned,    vmm_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
 	{ "boot",     boot_wait,    NULL,           NULL,         NULL,         0,                   0 },
 	{ "record",   put_running,  vm_committed,   NULL,         NULL,         0,                   0 },
 };
 /* clang-format on */
 
+static_assert((int)CGROUP_PATH_MAX == (int)RECORD_CGROUP_MAX, "it is recorded as it is");
 static_assert(VMM_NSOCKETS + 2 <= IO_SPAWN_FDS, "the sockets and the log are inherited");
 
 void vm_start_begin(struct vm *vm)
@@ -581,7 +647,7 @@ static enum err_code exit_text(const struct vm *vm, int status, char *out, size_
 	const bool known = status >= 0;
 	char path[ENV_PATH_MAX];
 	char tail[VMM_TAIL_BYTES];
-	char end[64];
+	char end[80];
 
 	if (panic_text(vm, out, size))
 		return ERR_GUEST_PANIC;
@@ -590,8 +656,11 @@ static enum err_code exit_text(const struct vm *vm, int status, char *out, size_
 	if (!known)
 		(void)snprintf(end, sizeof(end), "the VMM ended");
 	else if (WIFSIGNALED(status))
-		(void)snprintf(end, sizeof(end), "the VMM was killed by signal %d",
-			       WTERMSIG(status));
+		(void)snprintf(end, sizeof(end), "the VMM was killed by signal %d%s",
+			       WTERMSIG(status),
+			       vm->run->res.cgroup[0] && cgroup_ran_out(vm->run->res.cgroup)
+				       ? ": it had used up its memory.max"
+				       : "");
 	else
 		(void)snprintf(end, sizeof(end), "the VMM ended with status %d",
 			       WEXITSTATUS(status));

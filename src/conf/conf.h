@@ -41,6 +41,7 @@ enum conf_key {
 	CONF_STARTS_MAX,
 	CONF_VMS_MAX,
 	CONF_OPS_KEPT,
+	CONF_CGROUP,
 	CONF_BOOT,
 	CONF_STOP,
 	CONF_QEMU,
@@ -77,7 +78,8 @@ struct conf {
 	char vmm[CONF_WORD_MAX];          /* "": chosen by the host */
 	uint32_t starts_max;              /* never 0 */
 	uint32_t vms_max;
-	uint32_t ops_kept;        /* finished operations remembered */
+	uint32_t ops_kept;          /* finished operations remembered */
+	char cgroup[CONF_PATH_MAX]; /* that VMs get their limits in; "none"; "" to look for it */
 	uint32_t boot_ms;         /* from the VMM's start to "up", where the request does not say */
 	uint32_t stop_ms;         /* from the request to power off to the kill, likewise */
 	char qemu[CONF_PATH_MAX]; /* "" when there is none */
@@ -107,7 +109,7 @@ enum conf_kind {
 	CONF_KIND_DURATION, /* uint32_t ms */
 	CONF_KIND_WORD,     /* char[], one of words; "auto" is "" */
 	CONF_KIND_NAME,     /* char[], of an image or kernel; empty is allowed */
-	CONF_KIND_PATH,     /* char[], absolute; empty is allowed */
+	CONF_KIND_PATH,     /* char[], absolute; empty is allowed, or one of words instead */
 };
 
 struct conf_row {

@@ -11,6 +11,7 @@
 const char *const conf_vmms[] = { "auto", "qemu", "null", NULL };
 const char *const conf_log_levels[] = { "err", "warning", "notice", "info", "debug", NULL };
 static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
+static const char *const cgroups[] = { "auto", "none", NULL };
 static const char *const colors[] = { "auto", "never", NULL };
 
 #define ROW(sym, section_, name_, kind_, member, min_, max_, words_, env_, live_, cli_, fallback_, \
@@ -65,6 +66,9 @@ const struct conf_row conf_rows[CONF_NKEYS] = {
 	ROW(OPS_KEPT,   "limits",   "ops_kept",   U32,      ops_kept,     100, OPS_LIMIT, NULL, "BANGER_OPS_KEPT", LIVE, DAEMON,
 	    "20000",
 	    "Finished operations that are remembered, for `banger op show` and so that an operation sent twice is done once."),
+	ROW(CGROUP,     "limits",   "cgroup",     PATH,     cgroup,       0, 0, cgroups, "BANGER_CGROUP", START, DAEMON,
+	    "auto",
+	    "Control group (version 2) below which each VM has one of its own, with limits of memory, CPU and processes: its path, `auto` for the daemon's own where that is delegated to it, or `none` for no limits."),
 	ROW(BOOT,       "timeouts", "boot",       DURATION, boot_ms,      0, 0, NULL, "BANGER_BOOT_TIMEOUT", LIVE, DAEMON,
 	    "2m",
 	    "How long a guest may take to come up, where --timeout does not say."),
@@ -197,7 +201,9 @@ void conf_text(const struct conf *c, enum conf_key key, char out[CONF_TEXT_MAX])
 		break;
 	case CONF_KIND_NAME:
 	case CONF_KIND_PATH:
-		(void)snprintf(out, CONF_TEXT_MAX, "%s", (const char *)value);
+		(void)snprintf(out, CONF_TEXT_MAX, "%s",
+			       *(const char *)value || !conf_rows[key].words ? (const char *)value
+									     : "auto");
 		break;
 	}
 }
@@ -214,8 +220,11 @@ static int word_set(char *to, const char *what, const char *text, const char *co
 	return rc;
 }
 
-static int path_set(char *to, const char *what, const char *text, struct err *e)
+static int path_set(char *to, const char *what, const char *text, const char *const *words,
+		    struct err *e)
 {
+	if (words && text[0] && text[0] != '/')
+		return word_set(to, what, text, words, e);
 	if (text[0] && text[0] != '/')
 		return err_set(e, ERR_BAD_REQUEST, "%s \"%.80s\" is not an absolute path", what,
 			       text);
@@ -263,7 +272,7 @@ int conf_set(struct conf *c, enum conf_key key, const char *text, struct err *e)
 		rc = name_set(to, what, text, e);
 		break;
 	case CONF_KIND_PATH:
-		rc = path_set(to, what, text, e);
+		rc = path_set(to, what, text, row->words, e);
 		break;
 	}
 	return rc;

@@ -27,6 +27,7 @@ static const struct field vm_resources_fields[] = {
 	FIELD(struct vm_resources, pid,         FIELD_U32,  false, 0, INT32_MAX, ""),
 	FIELD(struct vm_resources, start_ticks, FIELD_U64,  false, 0, UINT64_MAX, ""),
 	FIELD(struct vm_resources, console_at,  FIELD_U64,  false, 0, UINT64_MAX, ""),
+	FIELD(struct vm_resources, cgroup,      FIELD_STR,  false, 0, 0, ""),
 };
 
 static const struct field accel_record_fields[] = {

@@ -11,6 +11,7 @@
 enum {
 	RECORD_VERSION = 1,
 	FAILURE_MAX = 160,
+	RECORD_CGROUP_MAX = 255,
 };
 
 /* STORE_VMS: the owner's intent and where the VM stands in its life. */
@@ -32,15 +33,17 @@ struct vm_record {
 extern const struct schema vm_record_schema;
 
 /* STORE_RESOURCES: what a VM holds on the host or is about to take; no record: nothing.  Names are
- * not kept: they derive from the id. */
+ * not kept, since they derive from the id; but the next daemon may keep its VMs' limits elsewhere.
+ */
 struct vm_resources {
 	uint32_t version;
-	bool files;           /* state directory with disk and logs */
-	bool runtime;         /* runtime directory with sockets */
-	bool process;         /* a VMM was, or was about to be, started */
-	uint32_t pid;         /* 0 until known */
-	uint64_t start_ticks; /* with pid: tells a reused one */
-	uint64_t console_at;  /* bytes of the console's log before this start */
+	bool files;                         /* state directory with disk and logs */
+	bool runtime;                       /* runtime directory with sockets */
+	bool process;                       /* a VMM was, or was about to be, started */
+	uint32_t pid;                       /* 0 until known */
+	uint64_t start_ticks;               /* with pid: tells a reused one */
+	uint64_t console_at;                /* bytes of the console's log before this start */
+	char cgroup[RECORD_CGROUP_MAX + 1]; /* path of the group with its limits; "": none */
 };
 extern const struct schema vm_resources_schema;
 

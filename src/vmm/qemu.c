@@ -23,6 +23,16 @@
 #define MIB     (UINT64_C(1) << 20)
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
+/* TCG keeps translated code, by itself up to a gigabyte of it; when it is full it begins anew. */
+#define TCG_CODE_MIB 256
+#define TEXT_OF(x)   TEXT_OF_(x)
+#define TEXT_OF_(x)  #x
+
+static const char *const accels[] = {
+	[VMM_ACCEL_TCG] = "tcg,tb-size=" TEXT_OF(TCG_CODE_MIB),
+	[VMM_ACCEL_KVM] = "kvm",
+};
+
 /* `max`: all that TCG can do; images built for x86-64-v2 and later need it. */
 static const char *const cpus[] = {
 	[VMM_ACCEL_TCG] = "max",
@@ -106,7 +116,8 @@ static void add_machine(struct args *a, const struct vmm_machine *m)
 	word(a, m->binary);
 	if (name)
 		optionf(a, "-name", "guest=%s,%s", name, process);
-	optionf(a, "-M", "microvm,accel=%s,%s", vmm_accel_name(m->accel), machines[m->guest]);
+	optionf(a, "-M", "microvm,%s", machines[m->guest]);
+	option(a, "-accel", accels[m->accel]);
 	if (m->guest == VMM_GUEST_LINUX)
 		option(a, "-cpu", cpus[m->accel]);
 	optionf(a, "-smp", "%u", m->vcpu);
@@ -219,6 +230,15 @@ static int check(const struct vmm_machine *m, struct err *e)
 	return 0;
 }
 
+/* Measured with Debian's QEMU 7.2 and kernel: docs/adr/0018-limits-by-cgroup.md. */
+static uint64_t overhead(const struct vmm_machine *m)
+{
+	const bool tcg = m->accel == VMM_ACCEL_TCG;
+	const uint64_t own = 128 * MIB + m->vcpu * (tcg ? 16 : 8) * MIB;
+
+	return own + (tcg ? TCG_CODE_MIB * MIB + m->memory_bytes / 16 : m->memory_bytes / 64);
+}
+
 static int qemu_argv(const struct vmm_machine *m, struct strv *argv, struct err *e)
 {
 	char cmdline[VMM_CMDLINE_MAX];
@@ -255,6 +275,7 @@ const struct vmm_driver vmm_qemu = {
 	.name = "qemu",
 	.program = "qemu-system-x86_64",
 	.has_control = true,
+	.overhead = overhead,
 	.argv = qemu_argv,
 	.greet = qmp_greet,
 	.call = qmp_call,

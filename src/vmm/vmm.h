@@ -121,6 +121,9 @@ struct vmm_driver {
 	const char *program; /* looked up in PATH when not configured; NULL: no process */
 	bool has_control;
 
+	/* Bytes that the VMM may need beside the guest's memory, for a limit.  NULL without
+	 * program. */
+	uint64_t (*overhead)(const struct vmm_machine *m);
 	/* Appends the whole command line, argv[0] included. */
 	int (*argv)(const struct vmm_machine *m, struct strv *argv, struct err *e);
 	/* The rest are NULL unless has_control.  greet() appends what opens the conversation; calls

@@ -112,7 +112,7 @@ def guest(listening, connection, name):
 
 
 def main(argv):
-    accel = re.search(r"accel=(\w+)", " ".join(argv)).group(1)
+    accel = re.search(r"-accel (\w+)", " ".join(argv)).group(1)
     cmdline = argv[argv.index("-append") + 1] if "-append" in argv else ""
     with open(f"{TOP}/fake/starts", "a", encoding="utf-8") as f:
         f.write(f"{accel} {cmdline}\n")

@@ -92,6 +92,17 @@ static bool known_running(struct world *w, const char *name)
 	return vm && vm_runs(vm);
 }
 
+/* Beside the files of the group above them. */
+static bool known_group(struct world *w, const char *name)
+{
+	char id[VM_ID_CHARS + 1];
+
+	if (strncmp(name, "bg-", 3) != 0)
+		return true;
+	(void)snprintf(id, sizeof(id), "%s", name + 3);
+	return known_running(w, id);
+}
+
 static bool known_image(struct world *w, const char *name)
 {
 	return catalog_image(w->daemon->env.catalog, name) != NULL;
@@ -110,7 +121,7 @@ static const char *check_dirs(struct world *w)
 	} dirs[] = {
 		{ "runtime/vm", known_running },   { "state/vms", known_vm },
 		{ "state/staging", known_nobody }, { "state/images", known_image },
-		{ "state/kernels", known_kernel },
+		{ "state/kernels", known_kernel }, { "cgroup", known_group },
 	};
 
 	if (exists(world_path(w, "state/trash")) || exists(world_path(w, "runtime/trash")))
@@ -166,10 +177,10 @@ static const char *check_held(struct world *w, const struct vm *vm)
 	const bool runs = vm_runs(vm) && vm->driver->program;
 
 	IGNORE(get(w, STORE_RESOURCES, vm->rec.id, &vm_resources_schema, &res) < 0);
-	if (res.process != runs || res.runtime != runs)
-		return say("vm %s is %s, its record says%s%s", vm->rec.spec.name,
+	if (res.process != runs || res.runtime != runs || (res.cgroup[0] != '\0') != runs)
+		return say("vm %s is %s, its record says%s%s%s", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), res.process ? " process" : "",
-			   res.runtime ? " runtime" : "");
+			   res.runtime ? " runtime" : "", res.cgroup[0] ? " cgroup" : "");
 	if (runs && res.pid != 0 && !sim_find(w->sim, (pid_t)res.pid))
 		return say("vm %s runs as pid %u, which is not there", vm->rec.spec.name, res.pid);
 	return NULL;
@@ -188,6 +199,10 @@ static const char *check_host(struct world *w, const struct vm *vm)
 	vm_runtime_path(vm, "", path);
 	if (exists(path) != want)
 		return say("vm %s is %s, its runtime directory is%s there", vm->rec.spec.name,
+			   fsm_name(&vm->fsm), want ? " not" : "");
+	cgroup_path(&w->daemon->env.cgroup, vm->rec.id, w->daemon->env.home, path);
+	if (exists(path) != want)
+		return say("vm %s is %s, its cgroup is%s there", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), want ? " not" : "");
 	vm_state_path(vm, "", path);
 	if (exists(path) != has_files)

@@ -55,6 +55,7 @@ Test(story, a_probe_is_created_and_started)
 			       "[    0ms] vm/a step.do step=console\n"
 			       "[    0ms] vm/a step.do step=agent\n"
 			       "[    0ms] vm/a step.do step=control\n"
+			       "[    0ms] vm/a step.do step=cgroup\n"
 			       "[    0ms] vm/a step.do step=vmm\n"
 			       "[    0ms] vm/a step.do step=boot\n"
 			       "[  520ms] vm/a step.do step=record\n"
@@ -83,6 +84,7 @@ Test(story, a_guest_runs_a_command_and_is_stopped)
 			       "channel was closed\"\n"
 			       "[  200ms] vm/web vmm.exit status=0\n"
 			       "[  200ms] vm/web undo.do step=vmm\n"
+			       "[  200ms] vm/web undo.do step=cgroup\n"
 			       "[  200ms] vm/web undo.do step=control\n"
 			       "[  200ms] vm/web undo.do step=agent\n"
 			       "[  200ms] vm/web undo.do step=console\n"
@@ -114,6 +116,7 @@ Test(story, a_guest_that_dies_while_it_boots_is_undone)
 	       "[    0ms] vm/a step.do step=console\n"
 	       "[    0ms] vm/a step.do step=agent\n"
 	       "[    0ms] vm/a step.do step=control\n"
+	       "[    0ms] vm/a step.do step=cgroup\n"
 	       "[    0ms] vm/a step.do step=vmm\n"
 	       "[    0ms] vm/a step.do step=boot\n"
 	       "[  270ms] vm/a agent.down code=guest.gone why=\"the agent's channel was closed\"\n"
@@ -121,6 +124,7 @@ Test(story, a_guest_that_dies_while_it_boots_is_undone)
 	       "[  270ms] vm/a step.failed step=boot code=vmm.exit why=\"the VMM was killed by "
 	       "signal 6: qemu: it went wrong\"\n"
 	       "[  270ms] vm/a undo.do step=vmm\n"
+	       "[  270ms] vm/a undo.do step=cgroup\n"
 	       "[  270ms] vm/a undo.do step=control\n"
 	       "[  270ms] vm/a undo.do step=agent\n"
 	       "[  270ms] vm/a undo.do step=console\n"
@@ -170,6 +174,7 @@ Test(story, after_a_power_loss_what_ran_is_taken_down)
 	cr_assert(world_settle(w));
 	expect(world_story(w), "[    0ms] vm/a vm.state from=running to=stopping\n"
 			       "[    0ms] vm/a undo.do step=vmm\n"
+			       "[    0ms] vm/a undo.do step=cgroup\n"
 			       "[    0ms] vm/a undo.do step=control\n"
 			       "[    0ms] vm/a undo.do step=agent\n"
 			       "[    0ms] vm/a undo.do step=console\n"
@@ -261,7 +266,7 @@ Test(story, a_reload_takes_over_what_may_change_and_says_what_waits)
 	write_conf(w, "[defaults]\nvcpu = 2\nmemory = 256M\ndisk = 1G\n[limits]\nstarts_max = 9\n"
 		      "[paths]\nqemu = /usr/bin/vmm\nlibexec = /elsewhere\n[vmm]\naccel = kvm\n");
 	expect(changes(reload(c, ERR_NONE)),
-	       "defaults.vcpu limits.starts_max | paths.libexec vmm.accel");
+	       "defaults.vcpu limits.starts_max | limits.cgroup paths.libexec vmm.accel");
 	cr_assert_eq(w->daemon->env.conf.vcpu, 2);
 	cr_assert_eq(w->daemon->env.gate.max, 9);
 	cr_assert_str_eq(w->daemon->env.conf.accel, "tcg");

@@ -203,6 +203,24 @@ static void make_root(struct world *w)
 	make(w->state);
 }
 
+/* A cgroup that is delegated, with its controllers enabled. */
+static void make_cgroup(struct world *w)
+{
+	static const char *const files[] = { "cgroup.controllers", "cgroup.subtree_control",
+					     "cgroup.procs" };
+	char path[WORLD_PATH * 2];
+
+	make(world_path(w, "cgroup"));
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		(void)snprintf(path, sizeof(path), "%s/cgroup/%s", w->root, files[i]);
+		FILE *f = fopen(path, "we");
+
+		ASSERT(f);
+		(void)fputs("cpu memory pids\n", f);
+		(void)fclose(f);
+	}
+}
+
 static void make_conf(struct world *w)
 {
 	struct conf *c = &w->conf;
@@ -212,6 +230,7 @@ static void make_conf(struct world *w)
 	(void)snprintf(c->state_dir, sizeof(c->state_dir), "%s", w->state);
 	(void)snprintf(c->qemu, sizeof(c->qemu), "/usr/bin/%s", vmm_program.name);
 	(void)snprintf(c->log_level, sizeof(c->log_level), "debug");
+	(void)snprintf(c->cgroup, sizeof(c->cgroup), "%s/cgroup", w->root);
 	c->starts_max = WORLD_STARTS;
 	(void)snprintf(c->accel, sizeof(c->accel), "tcg");
 	c->vcpu = 1;
@@ -234,6 +253,7 @@ struct world *world_create(const struct world_config *conf)
 	ASSERT(w->lines);
 	w->boot_us = 500000;
 	make_root(w);
+	make_cgroup(w);
 	make_conf(w);
 	if (conf->disk_image)
 		add_disk_image(w);
@@ -303,6 +323,8 @@ void world_power_loss(struct world *w)
 	sim_power_loss(w->sim);
 	empty(w->runtime);
 	make(w->runtime);
+	empty(world_path(w, "cgroup"));
+	make_cgroup(w);
 }
 
 /* ---- going on ---- */

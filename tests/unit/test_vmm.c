@@ -71,7 +71,8 @@ static void expect_argv(const struct vmm_machine *m, const char *const *golden)
 static const char *const linux_tcg[] = {
 	"/usr/bin/qemu-system-x86_64",
 	"-name", "guest=web-1,process=bg-000000000001",
-	"-M", "microvm,accel=tcg,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,acpi=on",
+	"-M", "microvm,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,acpi=on",
+	"-accel", "tcg,tb-size=256",
 	"-cpu", "max",
 	"-smp", "2",
 	"-m", "256M",
@@ -99,7 +100,8 @@ static const char *const linux_tcg[] = {
 static const char *const linux_kvm_bare[] = {
 	"/usr/bin/qemu-system-x86_64",
 	"-name", "guest=web-1,process=bg-000000000001",
-	"-M", "microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,acpi=on",
+	"-M", "microvm,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,acpi=on",
+	"-accel", "kvm",
 	"-cpu", "host",
 	"-smp", "2",
 	"-m", "256M",
@@ -118,8 +120,9 @@ static const char *const linux_kvm_bare[] = {
 #define PROBE(accel)                                                                               \
 	"/usr/bin/qemu-system-x86_64",                                                             \
 	"-name", "guest=probe,process=bg-000000000001",                                            \
-	"-M", "microvm,accel=" accel ",x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,"   \
+	"-M", "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,"   \
 	      "acpi=off,auto-kernel-cmdline=off",                                                  \
+	"-accel", accel,                                                                           \
 	"-smp", "1",                                                                               \
 	"-m", "16M",                                                                               \
 	"-nodefaults", "-no-user-config", "-no-reboot",                                            \
@@ -132,7 +135,7 @@ static const char *const linux_kvm_bare[] = {
 	"-serial", "chardev:console"
 
 static const char *const probe_kvm[] = { PROBE("kvm"), PROBE_SOCKETS, NULL };
-static const char *const probe_tcg_bench[] = { PROBE("tcg"), "-append", "bench", PROBE_SOCKETS, NULL };
+static const char *const probe_tcg_bench[] = { PROBE("tcg,tb-size=256"), "-append", "bench", PROBE_SOCKETS, NULL };
 /* clang-format on */
 
 Test(qemu, starts_linux_under_tcg_with_all_it_has)
@@ -140,6 +143,21 @@ Test(qemu, starts_linux_under_tcg_with_all_it_has)
 	const struct vmm_machine m = linux_machine();
 
 	expect_argv(&m, linux_tcg);
+}
+
+/* What a limit of memory is to leave room for: the code that TCG keeps, and some of all there is.
+ */
+Test(qemu, says_what_it_needs_beside_its_guest)
+{
+	struct vmm_machine m = linux_machine();
+	const uint64_t mib = UINT64_C(1) << 20;
+
+	m.vcpu = 2;
+	m.memory_bytes = 1024 * mib;
+	m.accel = VMM_ACCEL_TCG;
+	cr_expect_eq(vmm_qemu.overhead(&m), (128 + 32 + 256 + 64) * mib);
+	m.accel = VMM_ACCEL_KVM;
+	cr_expect_eq(vmm_qemu.overhead(&m), (128 + 16 + 16) * mib);
 }
 
 Test(qemu, starts_linux_under_kvm_with_nothing_optional)
