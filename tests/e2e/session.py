@@ -29,6 +29,16 @@ def probe_comes_up_and_leaves_nothing(s):
     s.nothing_left()
 
 
+def a_vmm_is_confined(s):
+    """By QEMU's own -sandbox: a filter on system calls is in force, and no program can give it more rights."""
+    s.run("vm", "create", "--image", "probe", "--name", "p")
+    with open(f"/proc/{s.json('vm', 'show', 'p')['pid']}/status", encoding="ascii") as f:
+        status = dict(line.split(":", 1) for line in f)
+    assert (status["Seccomp"].strip(), status["NoNewPrivs"].strip()) == ("2", "1"), status
+    assert int(status["Seccomp_filters"]) >= 1
+    s.run("vm", "delete", "-f", "p")
+
+
 def ten_at_once(s):
     s.run("vm", "create", "-n", "10", "--image", "probe", "--name", "ten")
     assert sorted(v["spec"]["name"] for v in s.vms()) == sorted(f"ten-{i}" for i in range(1, 11))
@@ -142,7 +152,7 @@ def a_port_that_is_taken_is_told(s):
 
 
 banger_session.needs_qemu()
-banger_session.main([null_vm_lives_and_goes, probe_comes_up_and_leaves_nothing, ten_at_once, same_op_id_is_one_vm,
+banger_session.main([null_vm_lives_and_goes, probe_comes_up_and_leaves_nothing, a_vmm_is_confined, ten_at_once, same_op_id_is_one_vm,
                      running_vm_survives_the_daemons_death, the_next_command_finds_a_daemon,
                      crash_in_the_middle_is_undone, errors_say_what_to_do,
                      a_program_that_is_not_there_fails_at_once, whoever_is_connected_the_daemon_ends_at_once,
