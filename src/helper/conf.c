@@ -189,7 +189,7 @@ static int take_line(void *arg, const char *section, const char *key, const char
 static int whole_check(const struct reader *r, struct err *e)
 {
 	const struct helper_conf *const c = &r->conf;
-	const uint64_t last = (uint64_t)c->uid_first + c->uid_count - 1;
+	const uint64_t last = (uint64_t)c->uid_first + c->uid_count; /* the tools' */
 
 	for (size_t i = 0; i < ARRAY_LEN(helper_keys); i++)
 		if ((r->seen & BIT(i)) == 0 && !helper_keys[i].optional)
@@ -273,4 +273,9 @@ const struct conf_bridge *helper_conf_bridge(const struct helper_conf *conf, con
 		if (strcmp(conf->bridges[i].name, name) == 0)
 			return &conf->bridges[i];
 	return NULL;
+}
+
+uid_t helper_conf_tools_uid(const struct helper_conf *conf)
+{
+	return conf->uid_first + conf->uid_count;
 }

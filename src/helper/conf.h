@@ -47,5 +47,8 @@ struct helper_conf {
 /* ERR_HELPER_CONF names file, line and key. */
 int helper_conf_load(const char *path, struct helper_conf *ret_conf, struct err *e) MUST_CHECK;
 
+/* The uid after those of the slots, under which disks are read. */
+uid_t helper_conf_tools_uid(const struct helper_conf *conf);
+
 /* NULL: not configured. */
 const struct conf_bridge *helper_conf_bridge(const struct helper_conf *conf, const char *name);

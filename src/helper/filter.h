@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/macros.h"
@@ -21,6 +22,9 @@ enum filter_role {
 	FILTER_JAIL,
 	FILTER_RESOLVER,
 	FILTER_SUPERVISOR,
+	FILTER_TOOLS, /* of `block`: they read disks */
+	FILTER_FSCK,  /* their children, each narrower */
+	FILTER_EXT4,
 	FILTER_NROLES,
 };
 
@@ -45,6 +49,12 @@ extern const uint64_t filter_zygote_caps;
 /* Gives up, for good, everything that the role does not list: capabilities (also the bounding and
  * ambient sets), new privileges by exec, system calls.  No heap may be grown afterwards. */
 int filter_confine(enum filter_role role, struct err *e) MUST_CHECK;
+
+/* The same for a process that is to have a uid of its own, and no capability whatever. */
+int filter_confine_as(enum filter_role role, uid_t uid, struct err *e) MUST_CHECK;
+
+/* In a child of a confined process: system calls alone, the rest it has given up already. */
+int filter_narrow(enum filter_role role, struct err *e) MUST_CHECK;
 
 /* The zygote: keeps the capabilities of its children and its own, and may call what is not denied.
  */

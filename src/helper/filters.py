@@ -21,9 +21,10 @@ import re
 import sys
 
 WORKERS = ["net", "block", "jail", "resolver"]
-CONFINED = WORKERS + ["supervisor"]
+TOOLS = ["fsck", "ext4"]  # children of the tools, whose filter they inherit
+CONFINED = WORKERS + ["supervisor", "tools"] + TOOLS
 EVERYONE = CONFINED + ["zygote"]
-LINE = re.compile(r"^[ \t/*]*#(syscalls|ioctls|caps)(?:\(([a-z,]+)\))?[ \t]+(.*?)[ \t]*(?:\*/)?$", re.M)
+LINE = re.compile(r"^[ \t/*]*#(syscalls|ioctls|caps)(?:\(([a-z0-9,]+)\))?[ \t]+(.*?)[ \t]*(?:\*/)?$", re.M)
 TAG = re.compile(r"#(?:syscalls|ioctls|caps)\b")
 WORD = {
     "syscalls": re.compile(r"[a-z0-9_]+(:[A-Z0-9_]+)?\??"),
@@ -89,6 +90,9 @@ def collect(paths):
                 if name == "zygote" and tag != "caps":
                     fail(path, "what the zygote may not call is a table of filter.c")
                 roles[name].add(tag, words)
+    for name in TOOLS:
+        for tag, rows in roles[name].rows.items():
+            roles["tools"].add(tag, [w + "?" for w in rows])
     for name in WORKERS:
         roles["zygote"].add("caps", roles[name].rows["caps"])
     return roles, sorted(headers)

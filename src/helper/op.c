@@ -7,8 +7,9 @@
 #include "helper/net/net.h"
 #include "helper/resolver/resolver.h"
 
-#define NET      FILTER_NET, BIT(CAP_NET_ADMIN)
-#define BLOCK    FILTER_BLOCK, BIT(CAP_SYS_ADMIN) | BIT(CAP_MKNOD) | BIT(CAP_DAC_OVERRIDE)
+#define NET FILTER_NET, BIT(CAP_NET_ADMIN)
+#define BLOCK                                                                                      \
+	FILTER_BLOCK, BIT(CAP_SYS_ADMIN) | BIT(CAP_MKNOD) | BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE)
 #define RESOLVER FILTER_RESOLVER, 0
 
 /* clang-format off */
@@ -26,6 +27,9 @@ const struct helper_op helper_ops[HELPER_NMETHODS] = {
 	[HELPER_CREATE_SNAPSHOT]  = { BLOCK,  OP_PRESENT, 0, 10000, snapshot_validate, snapshot_act,  snapshot_undo },
 	[HELPER_CLEANUP_SNAPSHOT] = { BLOCK,  OP_ABSENT,  0, 10000, snapshot_cleanup_validate, NULL,  snapshot_cleanup_undo },
 	[HELPER_REMOVE_SNAPSHOT]  = { BLOCK,  OP_ABSENT,  0, 10000, snapshot_remove_validate,  NULL,  snapshot_remove_undo },
+	[HELPER_FSCK_SNAPSHOT]    = { BLOCK,  OP_ANSWER,  0, BLOCK_FSCK_MS + 10000, fsck_validate, fsck_act, NULL },
+	[HELPER_READ_EXT4]        = { BLOCK,  OP_ANSWER,  0, 30000, ext4_read_validate,  ext4_read_act,  NULL },
+	[HELPER_WRITE_EXT4]       = { BLOCK,  OP_ANSWER,  0, 30000, ext4_write_validate, ext4_write_act, NULL },
 	[HELPER_REPORT_BLOCK]     = { BLOCK,  OP_ANSWER,  0, 10000, op_no_args,        block_report_act, NULL },
 	[HELPER_REPORT_NET]     = { NET,      OP_ANSWER,  0, 10000, op_no_args,        report_act,   NULL },
 };

@@ -24,7 +24,7 @@
 enum op_want {
 	OP_PRESENT, /* act, and undo when it fails */
 	OP_ABSENT,  /* undo */
-	OP_ANSWER,  /* act alone: nothing is changed */
+	OP_ANSWER,  /* act alone: there is nothing to take back */
 };
 
 struct op_target {
@@ -37,6 +37,7 @@ struct op_target {
 		struct resolver_target resolver;
 		struct snapshot_target snapshot;
 		struct cleanup_target cleanup;
+		struct disk_target disk;
 	};
 };
 

@@ -27,9 +27,11 @@ enum {
 /* What a worker opens while it still may: its env.  NULL: nothing. */
 typedef int worker_open(const struct helper_conf *conf, void **ret_env, struct err *e);
 
-static worker_open *const opens[FILTER_NROLES] = {
-	[FILTER_NET] = net_open,           [FILTER_BLOCK] = block_open, [FILTER_JAIL] = NULL,
-	[FILTER_RESOLVER] = resolver_open, [FILTER_SUPERVISOR] = NULL,
+static worker_open *const opens[WORKER_NWORKERS] = {
+	[FILTER_NET] = net_open,
+	[FILTER_BLOCK] = block_open,
+	[FILTER_JAIL] = NULL,
+	[FILTER_RESOLVER] = resolver_open,
 };
 
 static int become_worker(enum filter_role role, const struct helper_conf *conf, pid_t supervisor,

@@ -59,6 +59,29 @@ static const struct field device_args_fields[] = {
 };
 const struct schema helper_device_args_schema = SCHEMA("helper_device_args", struct helper_device_args, device_args_fields);
 
+static const struct field ext4_file_fields[] = {
+	FIELD(struct helper_ext4_file, path, FIELD_STR,  true,  2, 0, "absolute, in the guest"),
+	FIELD(struct helper_ext4_file, mode, FIELD_U32,  false, 0, HELPER_EXT4_MODE_MAX, "permissions"),
+	FIELD(struct helper_ext4_file, uid,  FIELD_U32,  false, 0, 0, "owner"),
+	FIELD(struct helper_ext4_file, gid,  FIELD_U32,  false, 0, 0, "group"),
+	FIELD(struct helper_ext4_file, data, FIELD_SPAN, false, 0, HELPER_EXT4_BYTES_MAX, "contents"),
+};
+const struct schema helper_ext4_file_schema = SCHEMA("helper_ext4_file", struct helper_ext4_file, ext4_file_fields);
+
+#define IMAGE(type) FIELD(type, image, FIELD_STR, true, 1, 0, "`/dev/mapper/fc-rootfs-ID`, or a path below the state directory")
+
+static const struct field ext4_read_args_fields[] = {
+	IMAGE(struct helper_ext4_read_args),
+	FIELD(struct helper_ext4_read_args, path, FIELD_STR, true, 2, 0, "absolute, in the guest"),
+};
+const struct schema helper_ext4_read_args_schema = SCHEMA("helper_ext4_read_args", struct helper_ext4_read_args, ext4_read_args_fields);
+
+static const struct field ext4_write_args_fields[] = {
+	IMAGE(struct helper_ext4_write_args),
+	FIELD_SUB(struct helper_ext4_write_args, files, FIELD_ROWS, true, 1, HELPER_EXT4_FILES_MAX, &helper_ext4_file_schema, "in this order"),
+};
+const struct schema helper_ext4_write_args_schema = SCHEMA("helper_ext4_write_args", struct helper_ext4_write_args, ext4_write_args_fields);
+
 static const struct field bridge_view_fields[] = {
 	FIELD(struct helper_bridge_view, bridge,  FIELD_STR, true, 1, 0, "its interface"),
 	FIELD(struct helper_bridge_view, address, FIELD_STR, true, 1, 0, "of the host on it"),
@@ -88,6 +111,12 @@ static const struct field snapshot_view_fields[] = {
 	FIELD(struct helper_snapshot_view, bytes,     FIELD_U64, true, 0, 0, "size of the disk"),
 };
 const struct schema helper_snapshot_view_schema = SCHEMA_OPEN("helper_snapshot_view", struct helper_snapshot_view, snapshot_view_fields);
+
+static const struct field fsck_view_fields[] = {
+	FIELD(struct helper_fsck_view, corrected, FIELD_BOOL, false, 0, 0, "it found something, and mended it"),
+	FIELD(struct helper_fsck_view, text,      FIELD_TEXT, false, 0, 0, "its last words"),
+};
+const struct schema helper_fsck_view_schema = SCHEMA_OPEN("helper_fsck_view", struct helper_fsck_view, fsck_view_fields);
 
 static const struct field block_report_fields[] = {
 	FIELD(struct helper_block_report, snapshots, FIELD_STRV, false, 0, HELPER_BLOCK_REPORT_MAX, "device-mapper's with our prefix"),

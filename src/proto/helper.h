@@ -34,7 +34,12 @@ enum {
 	HELPER_REPORT_MAX = 2048,      /* rows of each list of a report */
 	HELPER_WORD_MAX = 63,          /* bytes of a selector that is a name */
 	HELPER_PATH_MAX = 255,         /* bytes of a path below the managed root */
+	HELPER_NAME_MAX = 255,         /* bytes of one name of a path: ext4's */
 	HELPER_HANDLE_MAX = 47,        /* bytes of a block device's name, "/dev/mapper/..." */
+	HELPER_EXT4_FILES_MAX = 16,    /* files of one request */
+	HELPER_EXT4_BYTES_MAX = 64 * 1024, /* bytes of one file; all of a request fit in a frame */
+	HELPER_EXT4_MODE_MAX = 07777,
+	HELPER_TEXT_MAX = 1023,         /* bytes of what a tool has said */
 	HELPER_BLOCK_REPORT_MAX = 1024, /* rows of each list of block's report: they are longer */
 };
 
@@ -53,6 +58,9 @@ enum {
 	METHOD(CREATE_SNAPSHOT, "create_dm_snapshot",    helper_snapshot_args_schema, helper_snapshot_view_schema, "the VM's root disk: an image's, and what differs from it") \
 	METHOD(CLEANUP_SNAPSHOT, "cleanup_dm_snapshot",  helper_cleanup_args_schema,  none_schema,               "ensures absent what the handles name") \
 	METHOD(REMOVE_SNAPSHOT, "remove_dm_snapshot",    helper_device_args_schema,   none_schema,               "ensures absent; its loop devices go with it") \
+	METHOD(FSCK_SNAPSHOT,  "fsck_snapshot",          helper_device_args_schema,   helper_fsck_view_schema,   "e2fsck, which corrects what it can") \
+	METHOD(READ_EXT4,      "read_ext4_file",         helper_ext4_read_args_schema, helper_ext4_file_schema,  "a file's contents, mode and owner") \
+	METHOD(WRITE_EXT4,     "write_ext4_files",       helper_ext4_write_args_schema, none_schema,             "makes or replaces files, and the directories above them") \
 	METHOD(REPORT_BLOCK,   "host_report.block",      none_schema,                 helper_block_report_schema, "what is on the host: snapshots, loop devices") \
 	METHOD(REPORT_NET,     "host_report.net",        none_schema,                 helper_net_report_schema,  "what is on the host: bridges, taps, NAT")
 /* clang-format on */
@@ -127,6 +135,29 @@ struct helper_device_args {
 };
 extern const struct schema helper_device_args_schema;
 
+/* A file of a disk, by the path that its guest would use. */
+struct helper_ext4_file {
+	char path[HELPER_PATH_MAX + 1];
+	uint32_t mode; /* permissions */
+	uint32_t uid;
+	uint32_t gid;
+	struct wire_span data;
+};
+extern const struct schema helper_ext4_file_schema;
+
+/* Which disk: "/dev/mapper/fc-rootfs-ID", or a path below the state directory. */
+struct helper_ext4_read_args {
+	char image[HELPER_PATH_MAX + 1];
+	char path[HELPER_PATH_MAX + 1];
+};
+extern const struct schema helper_ext4_read_args_schema;
+
+struct helper_ext4_write_args {
+	char image[HELPER_PATH_MAX + 1];
+	ROWS_OF(struct helper_ext4_file, HELPER_EXT4_FILES_MAX) files;
+};
+extern const struct schema helper_ext4_write_args_schema;
+
 /* ---- results ---- */
 
 struct helper_bridge_view {
@@ -166,3 +197,9 @@ struct helper_block_report {
 	bool partial;          /* there are more than HELPER_BLOCK_REPORT_MAX of some */
 };
 extern const struct schema helper_block_report_schema;
+
+struct helper_fsck_view {
+	bool corrected;                 /* it found something, and mended it */
+	char text[HELPER_TEXT_MAX + 1]; /* its last words */
+};
+extern const struct schema helper_fsck_view_schema;

@@ -201,6 +201,13 @@ static void put_list(struct writer *w, const struct schema *s, const struct seq 
 	close_with(w, "]", seq->n == 0);
 }
 
+static void put_rows(struct writer *w, const struct field *f, const void *member)
+{
+	const struct seq seq = { rows_item(f, (void *)(uintptr_t)member, 0), rows_count(member) };
+
+	put_list(w, f->sub, &seq);
+}
+
 static void put_bytes(struct writer *w, const struct bytes *b)
 {
 	put_base64(w, b->data, b->len);
@@ -250,6 +257,9 @@ static void put_field(struct writer *w, const struct field *f, const void *membe
 		break;
 	case FIELD_LIST:
 		put_list(w, f->sub, member);
+		break;
+	case FIELD_ROWS:
+		put_rows(w, f, member);
 		break;
 	case FIELD_SPAN:
 	case FIELD_MAP:
@@ -364,6 +374,7 @@ int schema_json_path(const struct schema *s, const void *obj, const char *path, 
 	case FIELD_STRV:
 	case FIELD_STRUCT:
 	case FIELD_LIST:
+	case FIELD_ROWS:
 	case FIELD_SPAN:
 	case FIELD_MAP:
 	case FIELD_NKINDS:

@@ -12,6 +12,21 @@ static const void *item_at(const struct field *f, const struct seq *seq, uint32_
 	return (const char *)seq->items + i * f->sub->size;
 }
 
+void *rows_item(const struct field *f, void *member, uint32_t i)
+{
+	return (char *)member + sizeof(void *) + i * f->sub->size;
+}
+
+uint32_t rows_count(const void *member)
+{
+	return *(const uint32_t *)member;
+}
+
+static const void *row_at(const struct field *f, const void *member, uint32_t i)
+{
+	return (const char *)member + sizeof(void *) + i * f->sub->size;
+}
+
 static void fini_seq(const struct field *f, struct seq *seq)
 {
 	for (uint32_t i = 0; i < seq->n; i++)
@@ -102,6 +117,16 @@ static bool seq_equal(const struct field *f, const struct seq *a, const struct s
 	return true;
 }
 
+static bool rows_equal(const struct field *f, const void *a, const void *b)
+{
+	if (rows_count(a) != rows_count(b))
+		return false;
+	for (uint32_t i = 0; i < rows_count(a); i++)
+		if (!schema_equal(f->sub, row_at(f, a, i), row_at(f, b, i)))
+			return false;
+	return true;
+}
+
 static bool span_equal(const struct wire_span *a, const struct wire_span *b)
 {
 	return bytes_equal(a->data, a->len, b->data, b->len);
@@ -134,6 +159,8 @@ static bool field_equal(const struct field *f, const void *a, const void *b)
 		return schema_equal(f->sub, a, b);
 	case FIELD_LIST:
 		return seq_equal(f, a, b);
+	case FIELD_ROWS:
+		return rows_equal(f, a, b);
 	case FIELD_SPAN:
 	case FIELD_MAP:
 		return span_equal(a, b);

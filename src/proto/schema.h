@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ enum field_kind {
 	FIELD_PAIRS,  /* struct strv of "key=value"; map of str to str; at most max of them */
 	FIELD_STRUCT, /* a struct of its own in place, by sub-schema */
 	FIELD_LIST,   /* struct seq of structs by sub-schema; at most max of them */
+	FIELD_ROWS,   /* the same in place: ROWS_OF(struct, max), which owns no memory */
 	FIELD_SPAN,   /* struct wire_span of bin, borrowed from the decoded bytes; at most max bytes
 		       */
 	FIELD_MAP,    /* struct wire_span of a whole map, borrowed; written as {} when empty */
@@ -51,6 +53,14 @@ struct wire_span {
 	size_t len;
 };
 
+/* A member of FIELD_ROWS: where there is no heap.  Its items must be as strictly aligned as a
+ * pointer is. */
+#define ROWS_OF(type, max)                                                                         \
+	struct {                                                                                   \
+		uint32_t n;                                                                        \
+		alignas(void *) type items[max];                                                   \
+	}
+
 enum {
 	SCHEMA_FIELDS_MAX = 64, /* of one schema */
 	SCHEMA_NAME_MAX = 31,   /* bytes of a field's name: what one byte of msgpack can announce */
@@ -69,7 +79,7 @@ struct field {
 	uint16_t size; /* of the member */
 	uint64_t min;
 	uint64_t max;
-	const struct schema *sub; /* FIELD_STRUCT, FIELD_LIST */
+	const struct schema *sub; /* FIELD_STRUCT, FIELD_LIST, FIELD_ROWS */
 	const char *doc;          /* one phrase for docs/protocol.md */
 };
 
@@ -130,5 +140,10 @@ int schema_decode(const struct schema *s, const uint8_t *data, size_t len, void 
  * the buffer; it is then unchanged. */
 int schema_encode(const struct schema *s, const void *in, struct buf *out) MUST_CHECK;
 void schema_fini(const struct schema *s, void *obj);
+
+/* Item i of a member of FIELD_ROWS, and how many there are. */
+void *rows_item(const struct field *f, void *member, uint32_t i);
+uint32_t rows_count(const void *member);
+
 size_t schema_owned(const struct schema *s, const void *obj); /* bytes of heap it holds, about */
 bool schema_equal(const struct schema *s, const void *a, const void *b);

@@ -157,7 +157,7 @@ static int read_unsigned(struct decoder *d, const struct place *at, const struct
 static int decode_u32(struct decoder *d, const struct place *at, const struct field *f,
 		      void *member)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	const int rc = read_unsigned(d, at, f, UINT32_MAX, &v);
 
 	if (rc == 0)
@@ -168,7 +168,7 @@ static int decode_u32(struct decoder *d, const struct place *at, const struct fi
 static int decode_u64(struct decoder *d, const struct place *at, const struct field *f,
 		      void *member)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	const int rc = read_unsigned(d, at, f, UINT64_MAX, &v);
 
 	if (rc == 0)
@@ -415,12 +415,30 @@ static int decode_list(struct decoder *d, const struct place *at, const struct f
 	return rc;
 }
 
+static int decode_rows(struct decoder *d, const struct place *at, const struct field *f,
+		       void *member)
+{
+	struct mp_head h;
+	int rc = read_many(d, at, f, MP_ARRAY, &h);
+
+	if (rc == 0 && h.len < f->min)
+		return refuse(d, at, "must have %lu elements or more, has %u", f->min, h.len);
+	for (uint32_t i = 0; rc == 0 && i < h.len; i++) {
+		const struct place here = { .up = at, .index = i };
+
+		*(uint32_t *)member = i + 1;
+		rc = decode_object(d, &here, f->sub, rows_item(f, member, i));
+	}
+	return rc;
+}
+
 static decode_kind *const decode_kinds[] = {
 	[FIELD_BOOL] = decode_bool,     [FIELD_I32] = decode_i32,     [FIELD_U32] = decode_u32,
 	[FIELD_U64] = decode_u64,       [FIELD_STR] = decode_str,     [FIELD_TEXT] = decode_str,
 	[FIELD_BYTES] = decode_bytes,   [FIELD_OP_ID] = decode_op_id, [FIELD_VM_ID] = decode_vm_id,
 	[FIELD_STRV] = decode_strv,     [FIELD_PAIRS] = decode_pairs, [FIELD_SPAN] = decode_span,
 	[FIELD_STRUCT] = decode_struct, [FIELD_LIST] = decode_list,   [FIELD_MAP] = decode_map,
+	[FIELD_ROWS] = decode_rows,
 };
 static_assert(ARRAY_LEN(decode_kinds) == FIELD_NKINDS, "each kind can be decoded");
 

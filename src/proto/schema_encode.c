@@ -63,6 +63,8 @@ static bool is_zero(const struct field *f, const void *member)
 		return all_zero(f->sub, member);
 	case FIELD_LIST:
 		return ((const struct seq *)member)->n == 0;
+	case FIELD_ROWS:
+		return rows_count(member) == 0;
 	case FIELD_SPAN:
 	case FIELD_MAP:
 		return ((const struct wire_span *)member)->len == 0;
@@ -233,12 +235,20 @@ static int encode_list(msgpack_packer *pk, const struct field *f, const void *me
 	return rc;
 }
 
+static int encode_rows(msgpack_packer *pk, const struct field *f, const void *member)
+{
+	const struct seq seq = { rows_item(f, (void *)(uintptr_t)member, 0), rows_count(member) };
+
+	return encode_list(pk, f, &seq);
+}
+
 static encode_kind *const encode_kinds[] = {
 	[FIELD_BOOL] = encode_bool,     [FIELD_I32] = encode_i32,     [FIELD_U32] = encode_u32,
 	[FIELD_U64] = encode_u64,       [FIELD_STR] = encode_str,     [FIELD_TEXT] = encode_text,
 	[FIELD_BYTES] = encode_bytes,   [FIELD_OP_ID] = encode_op_id, [FIELD_VM_ID] = encode_vm_id,
 	[FIELD_STRV] = encode_strv,     [FIELD_PAIRS] = encode_pairs, [FIELD_SPAN] = encode_span,
 	[FIELD_STRUCT] = encode_struct, [FIELD_LIST] = encode_list,   [FIELD_MAP] = encode_map,
+	[FIELD_ROWS] = encode_rows,
 };
 static_assert(ARRAY_LEN(encode_kinds) == FIELD_NKINDS, "each kind can be encoded");
 

@@ -111,6 +111,7 @@ static void put_type(FILE *to, const struct field *f)
 		(void)fprintf(to, "[%s](#%s)", f->sub->name, f->sub->name);
 		break;
 	case FIELD_LIST:
+	case FIELD_ROWS:
 		(void)fprintf(to, "array of [%s](#%s), at most %" PRIu64, f->sub->name,
 			      f->sub->name, f->max);
 		break;

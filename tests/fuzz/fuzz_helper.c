@@ -87,6 +87,18 @@ static bool is_below(const char *path, const char *folder)
 	       !strstr(framed, "/./") && !strstr(framed, "/../");
 }
 
+static bool is_disk(const struct disk_target *t)
+{
+	if (t->handle.vm ? !is_handle(&t->handle) : !is_below(t->path, ""))
+		return false;
+	if (t->nfiles == 0 || t->nfiles > HELPER_EXT4_FILES_MAX)
+		return false;
+	for (uint32_t i = 0; i < t->nfiles; i++)
+		if (t->files[i].path[0] != '/' || !is_below(t->files[i].path + 1, ""))
+			return false;
+	return true;
+}
+
 /* What a target of the method must be, whatever the bytes were. */
 static bool is_within_bounds(enum helper_method method, const struct op_target *t)
 {
@@ -117,6 +129,11 @@ static bool is_within_bounds(enum helper_method method, const struct op_target *
 	case HELPER_REMOVE_SNAPSHOT:
 		return is_handle(&t->cleanup.handle) && t->cleanup.base_loop == LOOP_NONE &&
 		       t->cleanup.cow_loop == LOOP_NONE;
+	case HELPER_FSCK_SNAPSHOT:
+		return is_handle(&t->disk.handle);
+	case HELPER_READ_EXT4:
+	case HELPER_WRITE_EXT4:
+		return is_disk(&t->disk);
 	case HELPER_REPORT_BLOCK:
 	case HELPER_REPORT_NET:
 	case HELPER_NMETHODS:

@@ -29,6 +29,10 @@ enum {
 #define BIT_OF(role) (1U << (role))
 #define WORKERS      (BIT_OF(FILTER_SUPERVISOR) - 1)
 #define EVERYONE     (BIT_OF(FILTER_NROLES) - 1)
+#define CHILDREN     (BIT_OF(FILTER_FSCK) | BIT_OF(FILTER_EXT4))
+#define TOOLS        (BIT_OF(FILTER_TOOLS) | CHILDREN)
+#define RUNS         (BIT_OF(FILTER_TOOLS) | BIT_OF(FILTER_FSCK))
+#define HEAP         (BIT_OF(FILTER_RESOLVER) | TOOLS)
 
 /* A call, its first arguments, and the roles that die of it; the others must live. */
 struct row {
@@ -43,7 +47,7 @@ static const struct row rows[] = {
 	{ "io_uring_setup",     SYS_io_uring_setup,    { 0 },                    EVERYONE },
 	{ "io_uring_enter",     SYS_io_uring_enter,    { -1 },                   EVERYONE },
 	{ "io_uring_register",  SYS_io_uring_register, { -1 },                   EVERYONE },
-	{ "execve",             SYS_execve,            { 0 },                    EVERYONE },
+	{ "execve",             SYS_execve,            { 0 },                    EVERYONE & ~RUNS },
 	{ "execveat",           SYS_execveat,          { -1 },                   EVERYONE },
 	{ "ptrace",             SYS_ptrace,            { 0 },                    EVERYONE },
 	{ "process_vm_writev",  SYS_process_vm_writev, { 0 },                    EVERYONE },
@@ -55,18 +59,18 @@ static const struct row rows[] = {
 	{ "kexec_load",         SYS_kexec_load,        { 0 },                    EVERYONE },
 	{ "chmod",              SYS_chmod,             { 0 },                    EVERYONE },
 	{ "open",               SYS_open,              { 0 },                    EVERYONE },
-	{ "openat",             SYS_openat,            { AT_FDCWD },             WORKERS },
+	{ "openat",             SYS_openat,            { AT_FDCWD },             WORKERS | BIT_OF(FILTER_EXT4) },
 	{ "openat2",            SYS_openat2,           { AT_FDCWD },             EVERYONE & ~BIT_OF(FILTER_BLOCK) },
-	{ "clone",              SYS_clone,             { -1 },                   EVERYONE },
+	{ "clone",              SYS_clone,             { -1 },                   EVERYONE & ~BIT_OF(FILTER_TOOLS) },
 	{ "clone3",             SYS_clone3,            { 0 },                    EVERYONE },
-	{ "kill",               SYS_kill,              { 0, 0 },                 WORKERS },
-	{ "prctl",              SYS_prctl,             { PR_GET_DUMPABLE },      EVERYONE },
+	{ "kill",               SYS_kill,              { 0, 0 },                 WORKERS | CHILDREN },
+	{ "prctl",              SYS_prctl,             { PR_GET_DUMPABLE },      EVERYONE & ~TOOLS },
 	{ "socket AF_INET",     SYS_socket,            { AF_INET, SOCK_STREAM }, EVERYONE },
 	{ "socket AF_UNIX",     SYS_socket,            { AF_UNIX, -1 },          EVERYONE & ~BIT_OF(FILTER_RESOLVER) },
 	{ "socket AF_NETLINK",  SYS_socket,            { AF_NETLINK, -1 },       EVERYONE },
 	{ "bind",               SYS_bind,              { -1 },                   EVERYONE },
-	{ "mmap",               SYS_mmap,              { 0 },                    EVERYONE & ~BIT_OF(FILTER_RESOLVER) },
-	{ "brk",                SYS_brk,               { 0 },                    EVERYONE & ~BIT_OF(FILTER_RESOLVER) },
+	{ "mmap",               SYS_mmap,              { 0 },                    EVERYONE & ~HEAP },
+	{ "brk",                SYS_brk,               { 0 },                    EVERYONE & ~HEAP },
 	{ "ioctl TIOCSTI",      SYS_ioctl,             { -1, 0x5412 },           EVERYONE },
 	{ "ioctl TUNSETIFF",    SYS_ioctl,             { -1, TUNSETIFF },        EVERYONE & ~BIT_OF(FILTER_NET) },
 	{ "ioctl DM_DEV_REMOVE", SYS_ioctl,            { -1, DM_DEV_REMOVE },    EVERYONE & ~BIT_OF(FILTER_BLOCK) },
@@ -77,7 +81,7 @@ static const struct row rows[] = {
 	{ "mknodat",            SYS_mknodat,           { -1 },                   EVERYONE & ~BIT_OF(FILTER_BLOCK) },
 	{ "ioctl TUNSETIFF and more", SYS_ioctl,       { -1, (long)(1UL << 32 | TUNSETIFF) }, EVERYONE },
 	{ "close",              SYS_close,             { -1 },                   0 },
-	{ "recvmsg",            SYS_recvmsg,           { -1 },                   0 },
+	{ "recvmsg",            SYS_recvmsg,           { -1 },                   CHILDREN },
 };
 /* clang-format on */
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 
-from harness import CALL, DEADLINE_S, DIE, OWNER, TAP, VM, Client, Place, Refused, main, read_file, run
+from harness import CALL, DEADLINE_S, DIE, OWNER, TAP, VM, Client, Place, Refused, children, main, read_file, run
 from resolved import Bus
 
 BRIDGE = {"bridge": "br-fc"}
@@ -45,14 +45,24 @@ def a_denied_call_within_an_operation_is_death(place):
 
 def block(place):
     """Every operation on block devices; they are the whole machine's, so in the test VM alone."""
-    for path in ("images/base", f"vms/{VM}/rootfs.cow"):
+    for path in ("images/base", "images/disk", f"vms/{VM}/rootfs.cow"):
         path = os.path.join(place.top, "state", path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as f:
-            f.truncate(1 << 20)
+            f.truncate(8 << 20)
         os.chown(path, OWNER, OWNER)
+    run("mke2fs", "-q", "-F", "-t", "ext4", os.path.join(place.top, "state/images/disk"))
     for _ in range(2):
         view = place.ask("create_dm_snapshot", vm=VM, base="base")
+    run("mke2fs", "-q", "-F", "-t", "ext4", view["device"])
+    files = [{"path": path, "data": b"x" * 60000} for path in ("/etc/one", "/etc/two")]
+    for image in (view["device"], "images/disk"):
+        for _ in range(2):
+            place.ask("write_ext4_files", image=image, files=files)
+            place.ask("read_ext4_file", image=image, path="/etc/one")
+    place.ask("fsck_snapshot", device=view["device"])
+    run("debugfs", "-w", "-R", "clri /etc/two", view["device"])
+    assert place.ask("fsck_snapshot", device=view["device"])["corrected"]
     place.ask("host_report.block")
     place.ask("cleanup_dm_snapshot", **{k: view[k] for k in ("name", "device", "base_loop", "cow_loop")})
     place.ask("remove_dm_snapshot", device=view["name"])
@@ -61,8 +71,6 @@ def block(place):
 def everything(place):
     """Every operation."""
     ask = place.ask
-    if os.environ.get("BANGER_TEST_VM"):
-        block(place)
     ask("ensure_bridge", **BRIDGE)
     ask("create_tap", **VM_TAP)
     ask("create_tap", **VM_TAP, descriptor=True)
@@ -82,19 +90,32 @@ LINE = re.compile(r"^(\d+) +(\w+)\(([^,)]*)(?:, (\w+))?")
 FILTER = re.compile(r"seccomp\(SECCOMP_SET_MODE_FILTER, .*\{len=")
 
 
+CLONE = re.compile(r"^(\d+) +(?:<\.\.\. )?clone\b.* = (\d+)$", re.M)
+
+
 def traced(path):
-    """{pid: {call}} of what each process asked for once it was confined."""
-    asked, confined = collections.defaultdict(set), set()
+    """{pid: {call}} of what each process asked for once it was confined, and of what before."""
+    asked, before, confined = collections.defaultdict(set), collections.defaultdict(set), set()
     for line in read_file(path).splitlines():
         m = LINE.match(line)
         if not m:
             continue
         pid, call, first, second = int(m[1]), *m.groups()[1:]
-        if pid in confined:
-            asked[pid] |= {f"ioctl {second}" if call == "ioctl" else call, f"{call}:{first}"}
+        where = asked if pid in confined else before
+        where[pid] |= {f"ioctl {second}" if call == "ioctl" else call, f"{call}:{first}"}
         if FILTER.search(line):
             confined.add(pid)
-    return asked
+    return asked, before
+
+
+def tools_asked(path, tools, asked, before):
+    """{role: {call}} of the tools and their children, which are under their parent's filter until they have their own."""
+    used = {"tools": set().union(*(asked[pid] for pid in tools)), "ext4": set(), "fsck": set()}
+    for parent, child in CLONE.findall(read_file(path)):
+        if int(parent) in tools:
+            used["tools"] |= before[int(child)]
+            used["fsck" if "execve" in asked[int(child)] else "ext4"] |= asked[int(child)]
+    return used
 
 
 def the_lists_are_complete_and_minimal():
@@ -103,7 +124,10 @@ def the_lists_are_complete_and_minimal():
         place = Place(binary=PLAIN, prefix=["strace", "-f", "-o", trace])
         workers = {name: pid for name, pid in place.helper.workers().items()}
         workers["supervisor"] = place.helper.main_pid()
+        tools = children(workers["block"])
         everything(place)
+        if os.environ.get("BANGER_TEST_VM"):
+            block(place)
         # What only a supervisor's later days bring: a successor, a stranger, a timeout.
         place.faults.plan(1, DIE)
         try:
@@ -119,15 +143,18 @@ def the_lists_are_complete_and_minimal():
         os.chmod(place.helper.path, 0o666)
         Client(place.helper.path).close()
         successors = place.helper.workers()
+        tools += children(successors["block"])
         idle = {name for name in successors if f"actor=helper/{name} ev=request" not in place.helper.log()}
         place.close()
-    asked = traced(trace)
+    asked, before = traced(trace)
+    every = {name: asked[pid] | asked[successors.get(name)] for name, pid in workers.items()}
+    if "block" not in idle:
+        every |= tools_asked(trace, tools, asked, before)
     with open(os.environ["BANGER_FILTERS"], encoding="utf-8") as f:
         lists = json.load(f)
     wrong = []
-    for name, pid in workers.items():
+    for name, used in every.items():
         rows = {**lists[name]["syscalls"], **{f"ioctl {k}": rare for k, rare in lists[name]["ioctls"].items()}}
-        used = asked[pid] | asked[successors.get(name)]
         never = sorted(row for row, rare in rows.items() if not rare and row not in used)
         if never and name not in idle:
             wrong.append(f"{name} never asked for {' '.join(never)}")

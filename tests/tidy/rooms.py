@@ -33,7 +33,7 @@ FOREIGN = {
     r"jansson\.h":               ["src/vmm/"],
     r"ini\.h":                   ["src/conf/", "src/helper/"],
     r"(archive|archive_entry)\.h": ["src/image/"],
-    r"(ext2fs|et|e2p)/.*\.h":     ["src/image/"],
+    r"(ext2fs|et|e2p)/.*\.h":     ["src/image/", "src/helper/"],
     r"(zlib|zstd|lzma)\.h":       ["src/image/"],
     r"(openssl|gcrypt|sodium)(/.*)?\.h": ["src/image/"],
     r"seccomp\.h|cap-ng\.h|libdevmapper\.h": ["src/helper/", "guest/"],

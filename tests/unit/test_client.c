@@ -50,6 +50,7 @@ static size_t kind_size(enum field_kind kind)
 		[FIELD_U64] = sizeof(uint64_t),
 		[FIELD_STR] = 0,
 		[FIELD_TEXT] = 0,
+		[FIELD_ROWS] = 0,   /* likewise */
 		[FIELD_STRUCT] = 0, /* its sub-schema says */
 		[FIELD_BYTES] = sizeof(struct bytes),
 		[FIELD_OP_ID] = sizeof(struct op_id),
@@ -71,7 +72,11 @@ static void check_field(const struct schema *s, const struct field *f)
 	cr_assert(size == 0 || size == f->size, "%s.%s: kind and member differ", s->name, f->name);
 	cr_assert_leq((size_t)f->offset + f->size, s->size, "%s.%s", s->name, f->name);
 	cr_assert_neq(f->doc[0], '\0', "%s.%s has no words", s->name, f->name);
-	if (f->kind == FIELD_STRV || f->kind == FIELD_PAIRS || f->kind == FIELD_LIST)
+	if (f->kind == FIELD_ROWS)
+		cr_assert_eq(f->size, sizeof(void *) + f->max * f->sub->size,
+			     "%s.%s: its items lie elsewhere", s->name, f->name);
+	if (f->kind == FIELD_ROWS || f->kind == FIELD_STRV || f->kind == FIELD_PAIRS ||
+	    f->kind == FIELD_LIST)
 		cr_assert_gt(f->max, 0, "%s.%s has no bound", s->name, f->name);
 	if (f->sub)
 		check_schema(f->sub);

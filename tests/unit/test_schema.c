@@ -16,6 +16,11 @@ struct point {
 	uint32_t y;
 };
 
+struct place {
+	char name[8];
+	struct wire_span data;
+};
+
 struct all {
 	bool flag;
 	int32_t i32;
@@ -30,6 +35,7 @@ struct all {
 	struct strv pairs;
 	struct point point;
 	struct seq points;
+	ROWS_OF(struct place, 2) rows;
 };
 
 static const struct field point_fields[] = {
@@ -37,6 +43,12 @@ static const struct field point_fields[] = {
 	FIELD(struct point, y, FIELD_U32, false, 1, 9, ""),
 };
 static const struct schema point_schema = SCHEMA("point", struct point, point_fields);
+
+static const struct field place_fields[] = {
+	FIELD(struct place, name, FIELD_STR, true, 1, 0, ""),
+	FIELD(struct place, data, FIELD_SPAN, false, 0, 4, ""),
+};
+static const struct schema place_schema = SCHEMA("place", struct place, place_fields);
 
 static const struct field all_fields[] = {
 	FIELD(struct all, flag, FIELD_BOOL, false, 0, 0, ""),
@@ -52,6 +64,7 @@ static const struct field all_fields[] = {
 	FIELD(struct all, pairs, FIELD_PAIRS, false, 0, 3, ""),
 	FIELD_SUB(struct all, point, FIELD_STRUCT, false, 0, 0, &point_schema, ""),
 	FIELD_SUB(struct all, points, FIELD_LIST, false, 0, 3, &point_schema, ""),
+	FIELD_SUB(struct all, rows, FIELD_ROWS, false, 0, 2, &place_schema, ""),
 };
 static const struct schema all_schema = SCHEMA("all", struct all, all_fields);
 static const struct schema open_schema = SCHEMA_OPEN("open", struct all, all_fields);
@@ -102,6 +115,9 @@ static struct all full(void)
 	points[0].x = 3;
 	points[1] = (struct point){ 4, 9 };
 	a.points = (struct seq){ points, 2 };
+	a.rows.n = 2;
+	a.rows.items[0] = (struct place){ .name = "here", .data = { (const uint8_t *)"\0\1", 2 } };
+	a.rows.items[1] = (struct place){ .name = "there" };
 	return a;
 }
 
@@ -117,6 +133,11 @@ Test(schema, every_kind_survives_the_round_trip)
 	back.points.n = 1;
 	cr_assert_not(schema_equal(&all_schema, &a, &back));
 	back.points.n = 2;
+	back.rows.n = 1;
+	cr_assert_not(schema_equal(&all_schema, &a, &back));
+	back.rows.n = 2;
+	back.rows.items[1].name[0] = 'w';
+	cr_assert_not(schema_equal(&all_schema, &a, &back));
 	schema_fini(&all_schema, &a);
 	schema_fini(&all_schema, &back);
 	cr_assert_null(back.points.items);
@@ -240,6 +261,9 @@ Test(schema, counts_are_bounded)
 		"b\xa0\xa1"
 		"c\xa0\xa1"
 		"d\xa0");
+	REFUSED(ERR_BAD_REQUEST, "rows: must have 2 elements at most, has 3",
+		"\x81\xa4rows\x93\x80\x80\x80");
+	REFUSED(ERR_BAD_REQUEST, "rows[0].name: missing", "\x81\xa4rows\x92\x80\x80");
 	REFUSED(ERR_BAD_REQUEST, "points: must have 3 elements at most, has 4",
 		"\x81\xa6points\x94\x80\x80\x80\x80");
 	REFUSED(ERR_BAD_REQUEST, "bytes: must have 4 bytes at most, has 5",
@@ -380,7 +404,9 @@ Test(json, prints_every_field_and_escapes_what_must_be)
 		"\"op\":\"000000J0000000000000000000\",\"vm\":\"000000000007\","
 		"\"strv\":[\"one\",\"\"],\"pairs\":{\"k\":\"v=w\"},"
 		"\"point\":{\"x\":1,\"y\":2},"
-		"\"points\":[{\"x\":3,\"y\":0},{\"x\":4,\"y\":9}]}");
+		"\"points\":[{\"x\":3,\"y\":0},{\"x\":4,\"y\":9}],"
+		"\"rows\":[{\"name\":\"here\",\"data\":\"AAE=\"},{\"name\":\"there\",\"data\":\"\"}"
+		"]}");
 	schema_fini(&all_schema, &a);
 	buf_fini(&b);
 }

@@ -491,6 +491,28 @@ static const struct helper_cleanup_args helper_cleanup = {
 	.cow_loop = "/dev/loop7",
 };
 static const struct helper_device_args helper_device = { .device = "fc-rootfs-00000014d2jp" };
+static const struct helper_device_args helper_fsck = {
+	.device = "/dev/mapper/fc-rootfs-00000014d2jp"
+};
+static const struct helper_fsck_view helper_fsck_view = { .corrected = true,
+							  .text = "Pass 1: Checking inodes" };
+static const struct helper_ext4_read_args helper_read = { .image = "vms/00000014d2jp/disk.ext4",
+							  .path = "/etc/hostname" };
+static const struct helper_ext4_file helper_file = {
+	.path = "/etc/hostname",
+	.mode = 0640,
+	.uid = 1000,
+	.gid = 100000,
+	.data = { (const uint8_t *)"web-1\n", 6 },
+};
+static const struct helper_ext4_write_args helper_write = {
+	.image = "/dev/mapper/fc-rootfs-00000014d2jp",
+	.files = { .n = 2,
+		   .items = { { .path = "/etc/hostname",
+				.mode = 0644,
+				.data = { (const uint8_t *)"web-1\n", 6 } },
+			      { .path = "/empty" } } },
+};
 static const struct helper_block_report helper_block_report = {
 	.snapshots = STRV(snapshot_web),
 	.loops = STRV(loop_web),
@@ -689,6 +711,12 @@ const struct sample samples[] = {
 	REPLY("helper", "cleanup_dm_snapshot", none_schema, NULL),
 	REQUEST("helper", "remove_dm_snapshot", helper_device_args_schema, &helper_device),
 	REPLY("helper", "remove_dm_snapshot", none_schema, NULL),
+	REQUEST("helper", "fsck_snapshot", helper_device_args_schema, &helper_fsck),
+	REPLY("helper", "fsck_snapshot", helper_fsck_view_schema, &helper_fsck_view),
+	REQUEST("helper", "read_ext4_file", helper_ext4_read_args_schema, &helper_read),
+	REPLY("helper", "read_ext4_file", helper_ext4_file_schema, &helper_file),
+	REQUEST("helper", "write_ext4_files", helper_ext4_write_args_schema, &helper_write),
+	REPLY("helper", "write_ext4_files", none_schema, NULL),
 	REQUEST("helper", "host_report.block", none_schema, NULL),
 	REPLY("helper", "host_report.block", helper_block_report_schema, &helper_block_report),
 	REQUEST("helper", "host_report.net", none_schema, NULL),

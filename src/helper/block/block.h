@@ -8,11 +8,17 @@
 
 #include "helper/block/dm.h"
 #include "helper/block/loop.h"
+#include "helper/block/tools.h"
 #include "helper/op.h"
+
+enum {
+	BLOCK_FSCK_MS = 120000, /* for e2fsck; the worker's own deadline is longer */
+};
 
 struct block_env {
 	struct dm dm;
 	struct loops loops;
+	struct tools tools;
 };
 
 int block_open(const struct helper_conf *conf, void **ret_env, struct err *e);
@@ -21,4 +27,6 @@ op_validate snapshot_validate, snapshot_cleanup_validate, snapshot_remove_valida
 op_step snapshot_act, snapshot_undo;
 op_step snapshot_cleanup_undo;
 op_step snapshot_remove_undo;
+op_validate ext4_read_validate, ext4_write_validate, fsck_validate;
+op_step ext4_read_act, ext4_write_act, fsck_act;
 op_step block_report_act;

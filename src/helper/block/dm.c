@@ -1,7 +1,7 @@
 /* dm.c
  *
- * #caps CAP_SYS_ADMIN CAP_MKNOD
- * #syscalls mknodat unlinkat newfstatat poll?
+ * #caps CAP_SYS_ADMIN CAP_MKNOD CAP_CHOWN
+ * #syscalls mknodat fchownat unlinkat newfstatat poll?
  * #ioctls linux/dm-ioctl.h: DM_DEV_CREATE DM_TABLE_LOAD DM_DEV_SUSPEND DM_DEV_STATUS
  * #ioctls linux/dm-ioctl.h: DM_TABLE_STATUS DM_DEV_REMOVE DM_LIST_DEVICES
  */
@@ -22,11 +22,13 @@
 
 #include "base/cleanup.h"
 #include "helper/fault.h"
+#include "helper/root.h"
 
 enum {
 	DM_BYTES = 64 * 1024,  /* of the longest answer: some hundred devices of a list */
 	DM_USUAL_BYTES = 1024, /* of all others: the kernel copies what it is told to, both ways */
 	CHUNK_SECTORS = 8,     /* 4 KiB, what a guest's file system writes at once */
+	NODE_BYTES = HELPER_HANDLE_MAX + 8,
 	BUSY_FIRST_MS = 2,
 	BUSY_PAUSE_MS = 100,
 };
@@ -154,6 +156,22 @@ static int table(struct dm *dm, const struct handle *h, struct dm_device *ret, s
 	return 0;
 }
 
+int dm_check_valid(struct dm *dm, const struct handle *h, struct err *e)
+{
+	const struct dm_target_spec *const spec = payload();
+	const char *const words = (const char *)(spec + 1);
+	int rc;
+
+	begin(h, 0);
+	rc = ask(dm, DM_TABLE_STATUS, e);
+	if (rc < 0)
+		return err_num(e, ERR_BLOCK_FAILED, rc, "%s: status", h->name);
+	if (request.head.target_count == 1 && words[0] >= '0' && words[0] <= '9')
+		return 0; /* "USED/ALL METADATA" in sectors, else a word: snapshot.rst */
+	return err_set(e, ERR_FILE_SPACE, "%s: its rootfs.cow was full or damaged: \"%.32s\"",
+		       h->name, request.head.target_count == 1 ? words : "no snapshot");
+}
+
 int dm_find(struct dm *dm, const struct handle *h, struct dm_device *ret, struct err *e)
 {
 	struct dm_device found = { .dev = 0 };
@@ -256,10 +274,71 @@ int dm_node_make(struct dm *dm, const struct handle *h, dev_t dev, struct err *e
 	return rc < 0 ? rc : fault_point("mknod", e);
 }
 
+int dm_node_open(struct dm *dm, const struct handle *h, dev_t dev, int flags, int *ret_fd,
+		 struct err *e)
+{
+	struct stat st;
+	CLEANUP_FD int fd = root_open_beneath(dm->nodes, h->name, (uint64_t)(unsigned)flags);
+
+	if (fd < 0)
+		return err_num(e, ERR_BLOCK_FAILED, fd, "%s", h->device);
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, ERR_BLOCK_FAILED, "%s", h->device);
+	if (!S_ISBLK(st.st_mode) || st.st_rdev != dev)
+		return err_set(e, ERR_HELPER_REFUSED, "%s: is not the node of %s", h->device,
+			       h->name);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static void lent_name(const struct handle *h, char out[NODE_BYTES])
+{
+	(void)snprintf(out, NODE_BYTES, "%s.lent", h->name);
+}
+
+static int lend(struct dm *dm, const char *name, dev_t dev, uid_t uid, int *ret_fd, struct err *e)
+{
+	int rc = fault_point("mknod", e);
+	int fd;
+
+	if (rc == 0 && (mknodat(dm->nodes, name, S_IFBLK | S_IRUSR | S_IWUSR, dev) < 0 ||
+			fchownat(dm->nodes, name, uid, uid, AT_SYMLINK_NOFOLLOW) < 0))
+		rc = err_sys(e, ERR_BLOCK_FAILED, "%s", name);
+	if (rc == 0)
+		rc = fault_point("mknod", e);
+	if (rc < 0)
+		return rc;
+	fd = root_open_beneath(dm->nodes, name, O_RDWR);
+	if (fd < 0)
+		return err_num(e, ERR_BLOCK_FAILED, fd, "%s", name);
+	*ret_fd = fd;
+	return 0;
+}
+
+int dm_lend(struct dm *dm, const struct handle *h, int disk, uid_t uid, int *ret_fd, struct err *e)
+{
+	char name[NODE_BYTES];
+	struct stat st;
+	int rc;
+
+	if (fstat(disk, &st) < 0)
+		return err_sys(e, ERR_BLOCK_FAILED, "%s", h->name);
+	lent_name(h, name);
+	IGNORE(unlinkat(dm->nodes, name, 0)); /* of a worker that died */
+	rc = lend(dm, name, st.st_rdev, uid, ret_fd, e);
+	IGNORE(unlinkat(dm->nodes, name, 0));
+	return rc;
+}
+
 /* ---- absent ---- */
 
 static int node_remove(struct dm *dm, const struct handle *h, struct err *e)
 {
+	char lent[NODE_BYTES];
+
+	lent_name(h, lent);
+	if (dm->nodes >= 0)
+		IGNORE(unlinkat(dm->nodes, lent, 0));
 	if (dm->nodes < 0 || unlinkat(dm->nodes, h->name, 0) == 0 || errno == ENOENT)
 		return 0;
 	return err_sys(e, ERR_BLOCK_FAILED, "%s", h->device);

@@ -39,10 +39,21 @@ int dm_create(struct dm *dm, const struct handle *h, dev_t *ret_dev, struct err 
 int dm_load(struct dm *dm, const struct handle *h, uint64_t sectors, const char *params,
 	    struct err *e) MUST_CHECK;
 int dm_resume(struct dm *dm, const struct handle *h, struct err *e) MUST_CHECK;
+/* ERR_FILE_SPACE where the snapshot has met the end of its file, once and for all: the kernel has
+ * marked it so. */
+int dm_check_valid(struct dm *dm, const struct handle *h, struct err *e) MUST_CHECK;
 void dm_params(dev_t origin, dev_t cow, char out[DM_PARAMS_MAX + 1]);
 
 /* The VM's node in /dev/mapper, for root alone. */
 int dm_node_make(struct dm *dm, const struct handle *h, dev_t dev, struct err *e) MUST_CHECK;
+
+/* The VM's node opened: a device of that number, whatever has been put there meanwhile. */
+int dm_node_open(struct dm *dm, const struct handle *h, dev_t dev, int flags, int *ret_fd,
+		 struct err *e) MUST_CHECK;
+
+/* The device of `disk` opened by a node that is `uid`'s, and that is gone again. */
+int dm_lend(struct dm *dm, const struct handle *h, int disk, uid_t uid, int *ret_fd,
+	    struct err *e) MUST_CHECK;
 
 /* Device and node, whichever there are; ERR_BLOCK_BUSY where it is in use, still so `patience_ms`
  * later. */

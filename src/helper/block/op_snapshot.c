@@ -177,6 +177,8 @@ int snapshot_act(struct op_call *c, struct err *e)
 	if (rc == 0)
 		rc = find_or_make(&env->dm, &t->handle, &base, &cow, &dev, e);
 	if (rc == 0)
+		rc = dm_check_valid(&env->dm, &t->handle, e);
+	if (rc == 0)
 		rc = dm_node_make(&env->dm, &t->handle, dev, e);
 	if (rc == 0)
 		tell(t, &base, &cow, c->result);

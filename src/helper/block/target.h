@@ -17,6 +17,15 @@ struct snapshot_target {
 	char cow[TARGET_PATH_MAX + 1];
 };
 
+/* A disk, and what of it: a VM's snapshot, or an image by its path below the state directory. */
+struct disk_target {
+	const struct helper_conf *conf; /* borrowed */
+	struct handle handle;           /* vm 0: the path */
+	char path[HELPER_PATH_MAX + 1];
+	uint32_t nfiles;
+	struct helper_ext4_file files[HELPER_EXT4_FILES_MAX]; /* data borrowed from the request */
+};
+
 /* What a VM held: each part absent, or as a gate has let it in. */
 struct cleanup_target {
 	const struct helper_conf *conf; /* borrowed */
