@@ -59,3 +59,4 @@ int bench_fill(const struct bench_args *a, struct err *e);
 int bench_restart(const struct bench_args *a, struct err *e);
 int bench_fleet(const struct bench_args *a, struct err *e);
 int bench_helper(const struct bench_args *a, struct err *e);
+int bench_block(const struct bench_args *a, struct err *e);

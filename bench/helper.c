@@ -1,4 +1,5 @@
-/* helper.c - what the root helper does, against the same done by executing ip(8) and nft(8).
+/* helper.c - what the root helper does, against the same done by executing ip(8) and nft(8), or
+ * losetup(8) and dmsetup(8).
  *
  * One of ours, one of theirs, in turns: both see the same machine.  A row's tools are what a
  * programme would execute for the same state of the host, each word of a line an argument.
@@ -20,7 +21,11 @@ enum {
 	WORDS_MAX = 64,
 	LINE_BYTES = 512,
 	RESULT_BYTES = 4096,
+	ROWS_MAX = 8,
+	BENCH_VM = 1,
 };
+
+#define BENCH_VM_TEXT "000000000001" /* as BENCH_VM is printed */
 
 #define TOOL_TAP "bg-bench"
 #define TAP_UP(tap)                                                                                \
@@ -45,7 +50,7 @@ static const struct helper_nat_args nat = { .bridge = "br-fc", .slot = 1, .addre
 static const struct helper_slots_args slots = { .bridge = "br-fc", .first = 100, .count = 8 };
 
 /* In this order they are a VM's life; then slots made ahead of demand, eight at once. */
-static const struct row rows[] = {
+static const struct row net_rows[] = {
 	{ "tap_up", HELPER_CREATE_TAP, &tap, TAP_UP(TOOL_TAP) },
 	{ "nat_up", HELPER_ENSURE_NAT, &nat,
 	  "nft add element ip banger nat { 10.97.0.10 } ; add element bridge banger addresses { "
@@ -63,6 +68,37 @@ static const struct row rows[] = {
 	  SLOT_DOWN("0") SLOT_DOWN("1") SLOT_DOWN("2") SLOT_DOWN("3") SLOT_DOWN("4") SLOT_DOWN("5")
 		  SLOT_DOWN("6") SLOT_DOWN("7") },
 };
+
+/* A VM's root disk; the tools do it in the directory that they are run in. */
+static const struct helper_snapshot_args snapshot = { .vm = BENCH_VM, .base = "base" };
+static const struct helper_device_args device = { .device = "fc-rootfs-" BENCH_VM_TEXT };
+
+static const struct row block_rows[] = {
+	{ "dm_up", HELPER_CREATE_SNAPSHOT, &snapshot,
+	  "losetup --read-only /dev/loop6 state/images/base\n"
+	  "losetup /dev/loop7 cow\n"
+	  "dmsetup create fc-bench table\n" },
+	{ "dm_down", HELPER_REMOVE_SNAPSHOT, &device,
+	  "dmsetup remove fc-bench\n"
+	  "losetup --detach /dev/loop7\n"
+	  "losetup --detach /dev/loop6\n" },
+};
+
+static const struct row bridge_up = { .method = HELPER_ENSURE_BRIDGE, .args = &bridge };
+static const struct row bridge_down = { .method = HELPER_REMOVE_BRIDGE, .args = &bridge };
+
+/* A life, over and over, and what stands around all of them. */
+struct load {
+	const char *name;
+	const struct row *rows;
+	size_t nrows;
+	const struct row *up; /* NULL: nothing */
+	const struct row *down;
+};
+
+static const struct load net_load = { "helper", net_rows, ARRAY_LEN(net_rows), &bridge_up,
+				      &bridge_down };
+static const struct load block_load = { "block", block_rows, ARRAY_LEN(block_rows), NULL, NULL };
 
 struct pair {
 	struct samples ours;
@@ -121,20 +157,20 @@ static int ours(struct ask *a, const struct row *r, struct err *e)
 
 /* ---- in turns ---- */
 
-static int one_life(struct ask *a, struct pair *pairs, struct err *e)
+static int one_life(const struct load *l, struct ask *a, struct pair *pairs, struct err *e)
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; rc == 0 && i < l->nrows; i++) {
 		const uint64_t begin = now_ns();
 
-		rc = ours(a, &rows[i], e);
+		rc = ours(a, &l->rows[i], e);
 		samples_add(&pairs[i].ours, now_ns() - begin);
 	}
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; rc == 0 && i < l->nrows; i++) {
 		const uint64_t begin = now_ns();
 
-		rc = theirs(&rows[i], e);
+		rc = theirs(&l->rows[i], e);
 		samples_add(&pairs[i].theirs, now_ns() - begin);
 	}
 	return rc;
@@ -154,44 +190,54 @@ static void report_row(struct report *r, const char *name, struct pair *p)
 	report_real(r, key, times);
 }
 
-static int measure(const struct bench_args *args, struct ask *a, struct pair *pairs, struct err *e)
+static int measure(const struct bench_args *args, const struct load *l, struct ask *a,
+		   struct pair *pairs, struct err *e)
 {
-	const struct row up = { .method = HELPER_ENSURE_BRIDGE, .args = &bridge };
-	const struct row down = { .method = HELPER_REMOVE_BRIDGE, .args = &bridge };
 	struct report r;
-	int rc = ours(a, &up, e);
+	int rc = l->up ? ours(a, l->up, e) : 0;
 
 	for (uint32_t i = 0; rc == 0 && i < args->count; i++)
-		rc = one_life(a, pairs, e);
-	if (rc == 0)
-		rc = ours(a, &down, e);
+		rc = one_life(l, a, pairs, e);
+	if (rc == 0 && l->down)
+		rc = ours(a, l->down, e);
 	if (rc < 0)
 		return rc;
-	report_init(&r, "helper", args->json);
+	report_init(&r, l->name, args->json);
 	report_uint(&r, "n", args->count);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		report_row(&r, rows[i].name, &pairs[i]);
+	for (size_t i = 0; i < l->nrows; i++)
+		report_row(&r, l->rows[i].name, &pairs[i]);
 	return report_print(&r);
 }
 
-int bench_helper(const struct bench_args *args, struct err *e)
+static int run(const struct bench_args *args, const struct load *l, struct err *e)
 {
-	struct pair pairs[ARRAY_LEN(rows)] = { 0 };
+	struct pair pairs[ROWS_MAX] = { 0 };
 	struct ask a;
 	int rc = ask_open(&a, args->socket, e);
 
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rows); i++)
+	ASSERT(l->nrows <= ROWS_MAX);
+	for (size_t i = 0; rc == 0 && i < l->nrows; i++)
 		if (samples_init(&pairs[i].ours, args->count) < 0 ||
 		    samples_init(&pairs[i].theirs, args->count) < 0)
 			rc = err_set(e, ERR_HOST_MEMORY, "no memory for %u samples", args->count);
 	if (rc == 0)
-		rc = measure(args, &a, pairs, e);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		rc = measure(args, l, &a, pairs, e);
+	for (size_t i = 0; i < l->nrows; i++) {
 		samples_fini(&pairs[i].ours);
 		samples_fini(&pairs[i].theirs);
 	}
 	ask_close(&a);
 	return rc;
+}
+
+int bench_helper(const struct bench_args *args, struct err *e)
+{
+	return run(args, &net_load, e);
+}
+
+int bench_block(const struct bench_args *args, struct err *e)
+{
+	return run(args, &block_load, e);
 }

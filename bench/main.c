@@ -44,6 +44,9 @@ static const struct bench_command commands[] = {
 	{ "helper", bench_helper, N | BIT(BENCH_OPT_SOCKET),
 	  { .count = 100, .socket = HELPER_SOCKET },
 	  "taps and NAT through the root helper, and by ip and nft" },
+	{ "block", bench_block, N | BIT(BENCH_OPT_SOCKET),
+	  { .count = 100, .socket = HELPER_SOCKET },
+	  "root disks through the root helper, and by losetup and dmsetup: see bench/run" },
 };
 
 static const struct option longs[] = {
