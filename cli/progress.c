@@ -257,7 +257,9 @@ static void row_update(struct progress_row *row, const struct progress_event *ev
 	char phase[sizeof(row->phase)];
 
 	progress_phase(ev->stage, phase, sizeof(phase));
-	if (!phase[0])
+	const bool waits = !phase[0]; /* for what goes on: that is still shown */
+
+	if (waits)
 		memcpy(phase, row->phase, sizeof(phase));
 	const bool news = strcmp(row->phase, phase) != 0 ||
 			  strncmp(row->message, ev->message, sizeof(row->message) - 1) != 0;
@@ -265,8 +267,10 @@ static void row_update(struct progress_row *row, const struct progress_event *ev
 	(void)snprintf(row->name, sizeof(row->name), "%s", ev->name);
 	memcpy(row->phase, phase, sizeof(phase));
 	(void)snprintf(row->message, sizeof(row->message), "%.79s", ev->message);
-	row->done = ev->done;
-	row->total = ev->total;
+	if (!waits || over) {
+		row->done = ev->done;
+		row->total = ev->total;
+	}
 	if (news) {
 		row->phase_us = clock_us();
 		row->said = false;

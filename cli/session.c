@@ -257,6 +257,18 @@ void session_cancel_all(struct session *s)
 	}
 }
 
+/* What cannot be taken back: the daemon brings it to its end. */
+static bool goes_on(const struct session *s)
+{
+	static const uint64_t ends = BIT(METHOD_VM_STOP) | BIT(METHOD_VM_KILL) |
+				     BIT(METHOD_VM_DELETE);
+
+	map_for_each (n, &s->calls)
+		if (ends & BIT(call_of(n)->method))
+			return true;
+	return false;
+}
+
 static void signal_default(struct session *s, int signo)
 {
 	if (signo == SIGWINCH || signo == SIGUSR1 || signo == SIGUSR2)
@@ -267,7 +279,8 @@ static void signal_default(struct session *s, int signo)
 	session_cancel_all(s);
 	if (s->progress) /* it goes on below what we say */
 		progress_end(s->progress);
-	report_note(s->o, "cancelling; interrupt again to leave at once");
+	report_note(s->o, "%s; interrupt again to leave at once",
+		    goes_on(s) ? "what has begun goes on to its end" : "cancelling");
 }
 
 static void signals_take(struct session *s)

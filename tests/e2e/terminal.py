@@ -4,6 +4,7 @@
 The VMs are fake ones (fake_qemu.py), so that each stage lasts as long as the story wants.
 `terminal.py --bless` writes the document anew.
 """
+import contextlib
 import os
 import re
 import signal
@@ -34,8 +35,24 @@ def terminal(s, *words, **size):
 
 
 def prepare(s):
-    s.fake_vmm()
+    """The newest image is the default one; it is called as Debian's, so that the document reads as life does."""
+    s.fake_vmm(os.path.join(os.path.dirname(os.path.abspath(banger_session.__file__)), "hostile_agent.py"))
     s.fake_image()
+    s.run("image", "import", f"{s.top}/root.tar", "--name", "debian:bookworm")
+
+
+@contextlib.contextmanager
+def slow_imager(s):
+    """An imager that begins, and has not ended yet."""
+    path = f"{s.libexec}/banger-imager"
+    os.rename(path, f"{path}.real")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\necho 'progress bootstrap 12345678 104857600'\nexec sleep 1000\n")
+    os.chmod(path, 0o700)
+    try:
+        yield
+    finally:
+        os.rename(f"{path}.real", path)
 
 
 def a_command_and_its_status(s):
@@ -81,6 +98,71 @@ def the_console(s):
     assert status == 0 and "left the console of db, which runs on" in screen, (status, screen)
     show("A VM's serial console; `~.` leaves", "banger vm console db", screen)
     s.run("vm", "delete", "-f", "db")
+
+
+def ten_have_a_line_each_until_all_are_up(s):
+    with terminal(s, "vm", "create", "-n", "10", "--name", "web", rows=30) as t:
+        screen, status = t.end()
+    assert status == 0 and len(re.findall(r"(?m)^\w{12} web-\d+ ready in ", screen)) == 10, screen
+    assert "10 of 10 VMs are up" in screen, screen
+    show("Ten", "banger vm create -n 10 --name web", re.sub(r" +ready in", " ready in", screen))
+    with terminal(s, "vm", "delete", "--all", "-f") as t:
+        screen, status = t.end()
+    assert status == 0 and sorted(screen.splitlines()) == sorted(f"web-{i}" for i in range(1, 11)), screen
+    s.nothing_left()
+
+
+def an_interrupt_while_an_image_is_made(s):
+    """The first run: nothing is there, all is made first."""
+    with slow_imager(s), terminal(s, "run", "--rm", "--image", "debian:trixie", "--", "true") as t:
+        middle = t.until(r"installing packages .*100 MiB +\d")
+        t.press(CTRL_C)
+        screen, status = t.end()
+    assert status == 130 and "cancelled" in screen, (status, screen)
+    show("An interrupt while an image is made", "banger run --rm --image debian:trixie -- true", middle, screen)
+    assert "debian:trixie" not in s.run("image", "list", "-q").stdout
+    banger_session.wait_for(lambda: s.processes() == [] and s.leftovers() == [], "the imager is there")
+
+
+def an_interrupt_while_a_vm_stops(s):
+    """A stop that has begun goes on to its end, whether one waits for it (once) or not (twice)."""
+    s.fake_guest(name="deaf")
+    with terminal(s, "vm", "stop", "deaf", "--timeout", "3s") as t:
+        middle = t.until(r"deaf +powering off +\d")
+        t.press(CTRL_C)
+        screen, status = t.end()
+    assert status == 0 and "what has begun goes on" in screen, (status, screen)
+    show("An interrupt while a VM stops", "banger vm stop deaf --timeout 3s", middle, screen)
+    assert s.states() == ["stopped"]
+    s.run("vm", "start", "deaf")
+    with terminal(s, "vm", "stop", "deaf", "--timeout", "3s") as t:
+        t.until("deaf +powering off")
+        t.press(CTRL_C)
+        t.until("interrupt again")
+        t.press(CTRL_C)
+        _, status = t.end()
+    assert status == 130, status
+    banger_session.wait_for(lambda: s.states() == ["stopped"], "it is stopped")
+    s.clear()
+
+
+def a_daemon_that_dies_under_a_command(s):
+    s.fake_guest(name="web")
+    with terminal(s, "exec", "web", "--", "sh", "-c", "echo working; sleep 60", cols=130) as t:
+        t.until("working")
+        s.kill_daemon()
+        screen, status = t.end()
+    assert status == 125 and "exit status is not known" in screen, (status, screen)
+    show("The daemon is killed while a command runs", "banger exec web -- sh -c 'echo working; sleep 60'", screen)
+    s.clear()
+
+
+def errors_fit_forty_columns(s):
+    """They are not cut: a terminal breaks the line, and every word is there."""
+    with terminal(s, "vm", "stop", "nobody", cols=40) as t:
+        screen, status = t.end()
+    assert status == 1 and "See `banger vm list --all`." in screen, screen
+    assert "vm.not_found" in screen.replace("\n", ""), screen
 
 
 def a_second_interrupt_leaves_at_once(s):
@@ -214,7 +296,9 @@ def the_document_is_true(s):
         assert section in was, f"docs/screens.md differs in \"{title}\"; terminal.py --bless writes it:\n{section}"
 
 
-STORIES = [a_command_and_its_status, a_few_have_a_line_each, many_share_a_bar, a_second_interrupt_leaves_at_once,
+STORIES = [a_command_and_its_status, a_few_have_a_line_each, many_share_a_bar, ten_have_a_line_each_until_all_are_up,
+           an_interrupt_while_an_image_is_made, an_interrupt_while_a_vm_stops, a_daemon_that_dies_under_a_command,
+           errors_fit_forty_columns, a_second_interrupt_leaves_at_once,
            an_interrupt_goes_to_the_command, a_failing_command_says_so, typing_errors_are_answered,
            tables_fit_forty_columns, stats_are_drawn_over_themselves, top_has_a_screen_of_its_own,
            the_console, no_terminal_no_live_display, the_document_is_true]
