@@ -236,7 +236,8 @@ static void check_daemon(const struct doctor *d, struct finding *f)
 	if (d->info)
 		find(f, d->info->leaks ? WARN : PASS,
 		     d->info->leaks ? "See `banger op list` for what failed to be undone." : "",
-		     "%s, pid %u, %u VMs, %llu leaks", d->info->version, d->info->pid, d->info->vms,
+		     "%s, pid %u, %u VM%s, %llu leaks", d->info->version, d->info->pid,
+		     d->info->vms, d->info->vms == 1 ? "" : "s",
 		     (unsigned long long)d->info->leaks);
 	else if (d->no_daemon.sys == ENOENT || d->no_daemon.sys == ECONNREFUSED)
 		find(f, PASS, "", "does not run; the next command starts it");
