@@ -168,12 +168,14 @@ static void cpu_cell(char *out, bool known, uint64_t milli)
 
 static void guest_cell(char *out, size_t size, const struct vm_stats *s)
 {
+	const uint64_t all = s->guest.memory_bytes;
+	const uint64_t available = s->guest.memory_available_bytes;
 	char used[HUMAN_MAX] = "-";
 	char given[HUMAN_MAX];
 
 	human_bytes(s->memory_bytes, given);
-	if (s->guest_known)
-		human_bytes(s->guest.memory_bytes - s->guest.memory_available_bytes, used);
+	if (s->guest_known && available <= all) /* a guest may say anything */
+		human_bytes(all - available, used);
 	(void)snprintf(out, size, "%s / %s", used, given);
 }
 
