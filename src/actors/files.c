@@ -19,15 +19,10 @@ enum {
 	TAIL_MAX = 4096,        /* bytes looked at for the last line, and for words */
 };
 
-static enum err_code code_of(int err)
-{
-	return err == ENOSPC || err == EDQUOT ? ERR_HOST_DISK_FULL : ERR_HOST_IO;
-}
-
 int files_make_dir(const char *path, struct err *e)
 {
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return err_sys(e, code_of(errno), "mkdir %s", path);
+		return err_sys(e, ERR_HOST_IO, "mkdir %s", path);
 	return 0;
 }
 
@@ -131,7 +126,7 @@ int files_make_overlay(const char *path, const char *backing, uint64_t bytes, st
 		if (rc == 0 && fdatasync(fd) < 0)
 			rc = -errno;
 		if (rc < 0)
-			err_num(e, code_of(-rc), rc, "disk %s", path);
+			err_num(e, ERR_HOST_IO, rc, "disk %s", path);
 	}
 	buf_fini(&head);
 	return rc < 0 ? rc : sync_parent(path, e);
@@ -157,7 +152,7 @@ static int grow_file(int fd, uint64_t bytes, struct err *e)
 		rc = write_all(fd, g.bytes, sizeof(g.bytes));
 	if (rc == 0 && fdatasync(fd) < 0)
 		rc = -errno;
-	return rc < 0 ? err_num(e, code_of(-rc), rc, "grow the disk") : 0;
+	return rc < 0 ? err_num(e, ERR_HOST_IO, rc, "grow the disk") : 0;
 }
 
 int files_grow_overlay(const char *path, uint64_t bytes, struct err *e)
@@ -195,7 +190,7 @@ int files_move(const char *from, const char *to, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
-		return err_sys(e, code_of(errno), "rename %s to %s", from, to);
+		return err_sys(e, ERR_HOST_IO, "rename %s to %s", from, to);
 	return 0;
 }
 
@@ -207,7 +202,7 @@ int files_publish(const char *from, const char *to, bool *ret_swapped, struct er
 	if (rc < 0 && errno == ENOENT)
 		rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 	if (rc < 0)
-		return err_sys(e, code_of(errno), "rename %s to %s", from, to);
+		return err_sys(e, ERR_HOST_IO, "rename %s to %s", from, to);
 	*ret_swapped = swapped;
 	return sync_parent(to, e);
 }
@@ -216,7 +211,7 @@ int files_open_log(const char *path, struct err *e)
 {
 	const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	return fd < 0 ? err_sys(e, code_of(errno), "open %s", path) : fd;
+	return fd < 0 ? err_sys(e, ERR_HOST_IO, "open %s", path) : fd;
 }
 
 void files_keep_end(const char *from, const char *to, uint32_t most)

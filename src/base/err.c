@@ -29,12 +29,23 @@ const char *err_sys_text(int num)
 	return text ? text : "unknown error";
 }
 
+/* Whatever was being done: what the host has run out of is the cause, and has its own hint. */
+static enum err_code err_cause_code(enum err_code code, int sys)
+{
+	if (code != ERR_HOST_IO && code != ERR_VMM_START)
+		return code;
+	return sys == EMFILE || sys == ENFILE   ? ERR_HOST_FILES
+	       : sys == ENOSPC || sys == EDQUOT ? ERR_HOST_DISK_FULL
+	       : sys == ENOMEM                  ? ERR_HOST_MEMORY
+						: code;
+}
+
 static PRINTF_LIKE(4, 0) int err_fill(struct err *e, enum err_code code, int sys, const char *fmt,
 				      va_list ap)
 {
 	sys = abs(sys);
 	if (e) {
-		e->code = code;
+		e->code = err_cause_code(code, sys);
 		e->sys = sys;
 		(void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
 		if (sys) {

@@ -31,7 +31,9 @@ struct err {
 	char text[ERR_TEXT_MAX];
 };
 
-/* Each returns -errno: the system's where there is one, else that of the code's row. */
+/* ERR_HOST_IO and ERR_VMM_START become host.files, host.disk_full or host.memory where the errno
+ * says that this was the cause.  Each returns -errno: the system's where there is one, else that of
+ * the code's row. */
 int err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int err_sys(struct err *e, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -151,6 +151,29 @@ Test(map, keeps_members_that_share_a_hash_apart)
 	map_fini(&m);
 }
 
+Test(err, what_the_host_has_run_out_of_is_the_cause)
+{
+	static const struct {
+		enum err_code said, is;
+		int sys;
+	} rows[] = {
+		{ ERR_HOST_IO, ERR_HOST_FILES, EMFILE },
+		{ ERR_VMM_START, ERR_HOST_FILES, ENFILE },
+		{ ERR_HOST_IO, ERR_HOST_DISK_FULL, ENOSPC },
+		{ ERR_HOST_IO, ERR_HOST_DISK_FULL, EDQUOT },
+		{ ERR_VMM_START, ERR_HOST_MEMORY, ENOMEM },
+		{ ERR_VMM_START, ERR_VMM_START, ENOENT },
+		{ ERR_EXEC_FAILED, ERR_EXEC_FAILED, EMFILE }, /* the guest's are the guest's */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err e = { 0 };
+
+		cr_expect_eq(err_num(&e, rows[i].said, rows[i].sys, "it"), -rows[i].sys);
+		cr_expect_eq(e.code, rows[i].is, "row %zu", i);
+	}
+}
+
 Test(err, says_cause_context_and_number)
 {
 	struct err e = { 0 };
