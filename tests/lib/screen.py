@@ -1,6 +1,7 @@
 """A person at a terminal: runs a command on a pseudo-terminal and reads its screen, as pyte draws it."""
 import os
 import re
+import time
 
 import pexpect
 import pyte
@@ -34,9 +35,12 @@ class Screen:
         self.stream.feed(data)
 
     def until(self, pattern):
-        """Reads until the screen shows `pattern`; the screen then."""
+        """Reads until the screen shows `pattern`; the screen then.  A display that is redrawn for ever ends it too."""
+        end = time.monotonic() + STEP_S
         while not re.search(pattern, self.text()):
             try:
+                if time.monotonic() > end:
+                    raise pexpect.TIMEOUT("it is drawn again and again")
                 self._take()
             except (pexpect.EOF, pexpect.TIMEOUT) as e:
                 raise AssertionError(f"no {pattern!r} on the screen ({type(e).__name__}):\n{self.text()}") from e
