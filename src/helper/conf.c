@@ -19,6 +19,7 @@ enum {
 };
 
 #define BRIDGE_SECTION "bridge "
+#define VMM_SECTION    "vmm "
 
 struct reader {
 	struct helper_conf conf;
@@ -44,9 +45,14 @@ static int owner_parse(struct helper_conf *conf, const char *text, struct err *e
 
 	if (!user && text[0] != '\0' && text[strspn(text, "0123456789")] != '\0')
 		return err_set(e, ERR_HELPER_CONF, "no user \"%s\"", text);
-	if (!user)
-		return uid_parse("uid", text, &conf->owner, e);
+	if (!user) {
+		const int rc = uid_parse("uid", text, &conf->owner, e);
+
+		conf->owner_gid = conf->owner;
+		return rc;
+	}
 	conf->owner = user->pw_uid;
+	conf->owner_gid = user->pw_gid;
 	return 0;
 }
 
@@ -61,7 +67,7 @@ static int uid_count_parse(struct helper_conf *conf, const char *text, struct er
 }
 
 /* As openat2() resolves it without symbolic links: "/" and names, each once. */
-static int state_dir_parse(struct helper_conf *conf, const char *text, struct err *e)
+static int path_parse(const char *text, char out[CONF_PATH_MAX + 1], struct err *e)
 {
 	const size_t len = strlen(text);
 	char framed[CONF_PATH_MAX + 2];
@@ -73,8 +79,18 @@ static int state_dir_parse(struct helper_conf *conf, const char *text, struct er
 	    strstr(framed, "/../"))
 		return err_set(e, ERR_HELPER_CONF,
 			       "\"%s\" is no absolute path without \".\", \"..\" and \"//\"", text);
-	memcpy(conf->state_dir, text, len + 1);
+	memcpy(out, text, len + 1);
 	return 0;
+}
+
+static int state_dir_parse(struct helper_conf *conf, const char *text, struct err *e)
+{
+	return path_parse(text, conf->state_dir, e);
+}
+
+static int cgroup_parse(struct helper_conf *conf, const char *text, struct err *e)
+{
+	return path_parse(text, conf->cgroup, e);
 }
 
 static const struct {
@@ -82,10 +98,9 @@ static const struct {
 	int (*parse)(struct helper_conf *conf, const char *text, struct err *e);
 	bool optional;
 } helper_keys[] = {
-	{ "owner", owner_parse, false },
-	{ "uid_first", uid_first_parse, false },
-	{ "uid_count", uid_count_parse, false },
-	{ "state_dir", state_dir_parse, true },
+	{ "owner", owner_parse, false },         { "uid_first", uid_first_parse, false },
+	{ "uid_count", uid_count_parse, false }, { "state_dir", state_dir_parse, true },
+	{ "cgroup", cgroup_parse, true },
 };
 
 /* ---- sections ---- */
@@ -161,6 +176,47 @@ static int bridge_key(struct reader *r, const char *name, const char *key, const
 	return 0;
 }
 
+/* The section is opened by its first key. */
+static struct conf_vmm *vmm_section(struct helper_conf *conf, const char *name, struct err *e)
+{
+	const size_t len = strlen(name);
+
+	for (uint32_t i = 0; i < conf->nvmms; i++)
+		if (strcmp(conf->vmms[i].name, name) == 0)
+			return &conf->vmms[i];
+	if (len == 0 || len > CONF_NAME_MAX ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
+		(void)err_set(e, ERR_HELPER_CONF, "\"%s\" is no name of 1 to %d of a-z, 0-9 and -",
+			      name, CONF_NAME_MAX);
+	else if (conf->nvmms == CONF_VMMS_MAX)
+		(void)err_set(e, ERR_HELPER_CONF, "more than %d VMMs", CONF_VMMS_MAX);
+	else
+		memcpy(conf->vmms[conf->nvmms].name, name, len + 1);
+	return e->code ? NULL : &conf->vmms[conf->nvmms++];
+}
+
+static int vmm_key(struct reader *r, const char *name, const char *key, const char *value,
+		   struct err *e)
+{
+	struct conf_vmm *const v = vmm_section(&r->conf, name, e);
+	char *out;
+
+	if (!v)
+		return err_errno(e);
+	if (strcmp(key, "binary") == 0)
+		out = v->binary;
+	else if (strcmp(key, "libraries") == 0)
+		out = v->libraries;
+	else
+		return err_set(e, ERR_HELPER_CONF, "unknown key in [vmm %s]", name);
+	if (out[0])
+		return err_set(e, ERR_HELPER_CONF, "given twice");
+	if (out == v->libraries && strcmp(value, CONF_LIBRARIES) != 0)
+		return err_set(e, ERR_HELPER_CONF,
+			       "\"%s\": must be " CONF_LIBRARIES ", or not be said", value);
+	return path_parse(value, out, e);
+}
+
 /* inih's handler: 0 makes it remember the line. */
 static int take_line(void *arg, const char *section, const char *key, const char *value)
 {
@@ -174,6 +230,8 @@ static int take_line(void *arg, const char *section, const char *key, const char
 		rc = helper_key(r, key, value, &e);
 	else if (strncmp(section, BRIDGE_SECTION, strlen(BRIDGE_SECTION)) == 0)
 		rc = bridge_key(r, section + strlen(BRIDGE_SECTION), key, value, &e);
+	else if (strncmp(section, VMM_SECTION, strlen(VMM_SECTION)) == 0)
+		rc = vmm_key(r, section + strlen(VMM_SECTION), key, value, &e);
 	else
 		rc = err_set(&e, ERR_HELPER_CONF, "in the unknown section [%s]", section);
 	if (rc == 0)
@@ -195,6 +253,10 @@ static int whole_check(const struct reader *r, struct err *e)
 		if ((r->seen & BIT(i)) == 0 && !helper_keys[i].optional)
 			return err_set(e, ERR_HELPER_CONF, "[helper] %s: missing",
 				       helper_keys[i].name);
+	for (uint32_t i = 0; i < c->nvmms; i++)
+		if (!c->vmms[i].binary[0])
+			return err_set(e, ERR_HELPER_CONF, "[vmm %s] binary: missing",
+				       c->vmms[i].name);
 	if (c->uid_count == 0 || c->uid_count > HELPER_SLOT_MAX + 1)
 		return err_set(e, ERR_HELPER_CONF, "uid_count: must be 1..%d", HELPER_SLOT_MAX + 1);
 	if (c->uid_first == 0 || last > UID_MOST)
@@ -228,7 +290,7 @@ static int file_check(int fd, struct err *e)
 
 static int stream_read(FILE *f, struct helper_conf *ret_conf, struct err *e)
 {
-	struct reader r = { .conf.state_dir = HELPER_STATE_DIR };
+	struct reader r = { .conf = { .state_dir = HELPER_STATE_DIR, .cgroup = HELPER_CGROUP } };
 	const int line = ini_parse_file(f, take_line, &r);
 	int rc;
 

@@ -60,5 +60,13 @@ int filter_narrow(enum filter_role role, struct err *e) MUST_CHECK;
  */
 int filter_confine_zygote(struct err *e) MUST_CHECK;
 
+enum {
+	FILTER_EXEC_FD = 16, /* what a VMM's filter lets it execute: its own program, once */
+};
+
+/* What a VMM loads before it is executed; never released. */
+struct sock_fprog;
+int filter_vmm_calls(struct sock_fprog *ret, struct err *e) MUST_CHECK;
+
 /* Capabilities of the calling process: these and no other, in every set. */
 int filter_keep_caps(uint64_t keep, struct err *e) MUST_CHECK;

@@ -4,12 +4,16 @@
 #include <linux/capability.h>
 
 #include "helper/block/block.h"
+#include "helper/jail/jail.h"
 #include "helper/net/net.h"
 #include "helper/resolver/resolver.h"
 
 #define NET FILTER_NET, BIT(CAP_NET_ADMIN)
 #define BLOCK                                                                                      \
 	FILTER_BLOCK, BIT(CAP_SYS_ADMIN) | BIT(CAP_MKNOD) | BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE)
+#define JAIL                                                                                       \
+	FILTER_JAIL, BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) |           \
+			     BIT(CAP_FOWNER) | BIT(CAP_KILL)
 #define RESOLVER FILTER_RESOLVER, 0
 
 /* clang-format off */
@@ -31,6 +35,13 @@ const struct helper_op helper_ops[HELPER_NMETHODS] = {
 	[HELPER_READ_EXT4]        = { BLOCK,  OP_ANSWER,  0, 30000, ext4_read_validate,  ext4_read_act,  NULL },
 	[HELPER_WRITE_EXT4]       = { BLOCK,  OP_ANSWER,  0, 30000, ext4_write_validate, ext4_write_act, NULL },
 	[HELPER_REPORT_BLOCK]     = { BLOCK,  OP_ANSWER,  0, 10000, op_no_args,        block_report_act, NULL },
+	[HELPER_LAUNCH_VMM]     = { JAIL,     OP_PRESENT, 0, 20000, vmm_validate,      vmm_act,      vmm_undo },
+	[HELPER_KILL_VMM]       = { JAIL,     OP_ABSENT,  0, 10000, jail_validate,     NULL,         kill_undo },
+	[HELPER_CLEANUP_JAIL]   = { JAIL,     OP_ABSENT,  0, 10000, jail_validate,     NULL,         cleanup_undo },
+	[HELPER_SIGNAL_VMM]     = { JAIL,     OP_ANSWER,  0,  5000, signal_validate,   signal_act,   NULL },
+	[HELPER_FIND_VMM]       = { JAIL,     OP_ANSWER,  0,  5000, jail_validate,     find_act,     NULL },
+	[HELPER_ENSURE_SOCKET]  = { JAIL,     OP_ANSWER,  0,  5000, socket_validate,   socket_act,   NULL },
+	[HELPER_REPORT_JAIL]    = { JAIL,     OP_ANSWER,  0, 10000, op_no_args,        jail_report_act, NULL },
 	[HELPER_REPORT_NET]     = { NET,      OP_ANSWER,  0, 10000, op_no_args,        report_act,   NULL },
 };
 /* clang-format on */

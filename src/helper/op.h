@@ -17,6 +17,7 @@
 #include "helper/block/target.h"
 #include "helper/conf.h"
 #include "helper/filter.h"
+#include "helper/jail/target.h"
 #include "helper/net/target.h"
 #include "helper/resolver/target.h"
 #include "proto/helper.h"
@@ -38,6 +39,10 @@ struct op_target {
 		struct snapshot_target snapshot;
 		struct cleanup_target cleanup;
 		struct disk_target disk;
+		struct jail jail;
+		struct vmm_target vmm;
+		struct signal_target signal;
+		struct socket_target socket;
 	};
 };
 

@@ -48,6 +48,11 @@ int root_open_beneath(int dir, const char *path, uint64_t flags)
 	return open_how(dir, path, flags, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
 }
 
+int root_open_plain(const char *path, uint64_t flags)
+{
+	return open_how(AT_FDCWD, path, flags, 0);
+}
+
 int root_open(const struct helper_conf *conf, const char *field, const char *path, int flags,
 	      int *ret_fd, struct stat *ret_st, struct err *e)
 {

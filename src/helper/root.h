@@ -25,3 +25,6 @@ int root_open(const struct helper_conf *conf, const char *field, const char *pat
 
 /* openat2() without any kind of link on the way; -errno. */
 int root_open_beneath(int dir, const char *path, uint64_t flags) MUST_CHECK;
+
+/* The same for an absolute path, which may lie on another file system; -ELOOP: there is a link. */
+int root_open_plain(const char *path, uint64_t flags) MUST_CHECK;

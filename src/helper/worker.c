@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "helper/block/block.h"
+#include "helper/jail/jail.h"
 #include "helper/net/net.h"
 #include "helper/resolver/resolver.h"
 
@@ -30,7 +31,7 @@ typedef int worker_open(const struct helper_conf *conf, void **ret_env, struct e
 static worker_open *const opens[WORKER_NWORKERS] = {
 	[FILTER_NET] = net_open,
 	[FILTER_BLOCK] = block_open,
-	[FILTER_JAIL] = NULL,
+	[FILTER_JAIL] = jail_open,
 	[FILTER_RESOLVER] = resolver_open,
 };
 
@@ -83,7 +84,8 @@ static void serve_forever(enum filter_role role, const struct helper_conf *conf,
 	}
 }
 
-void worker_main(enum filter_role role, const struct helper_conf *conf, int link, pid_t supervisor)
+void worker_main(enum filter_role role, const struct helper_conf *conf, int link, int launch,
+		 pid_t supervisor)
 {
 	struct err e = { 0 };
 	const struct iovec report = { &e, sizeof(e) };
@@ -93,7 +95,9 @@ void worker_main(enum filter_role role, const struct helper_conf *conf, int link
 	/* Only the standard descriptors and the link: none of the supervisor's. */
 	if (link != LINK_FD && dup3(link, LINK_FD, O_CLOEXEC) < 0)
 		_exit(EXIT_FAILURE);
-	if (close_range(LINK_FD + 1, ~0U, 0) < 0)
+	if (launch >= 0 && launch != JAIL_LAUNCH_FD && dup3(launch, JAIL_LAUNCH_FD, O_CLOEXEC) < 0)
+		_exit(EXIT_FAILURE);
+	if (close_range(launch >= 0 ? JAIL_LAUNCH_FD + 1 : LINK_FD + 1, ~0U, 0) < 0)
 		_exit(EXIT_FAILURE);
 	rc = become_worker(role, conf, supervisor, &env, &e);
 	if (link_send(LINK_FD, &report, 1, NULL, 0) >= 0 && rc == 0)

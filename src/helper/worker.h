@@ -20,9 +20,9 @@ enum {
 };
 
 /* In the process that is to be the worker: opens, confines itself, tells the supervisor so by the
- * link, serves. */
+ * link, serves.  `launch` is `jail`'s link to the zygote; -EBADF: none. */
 _Noreturn void worker_main(enum filter_role role, const struct helper_conf *conf, int link,
-			   pid_t supervisor);
+			   int launch, pid_t supervisor);
 
 /* One message with descriptors: bytes moved, or -errno; -EPIPE at the end. */
 ssize_t link_send(int link, const struct iovec *iov, size_t niov, const int *fds,

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "helper/launch.h"
 #include "helper/worker.h"
 
 enum {
@@ -35,6 +36,14 @@ struct ask {
 
 struct told {
 	pid_t pid; /* -errno: none */
+};
+
+/* What the zygote has. */
+struct family {
+	const struct helper_conf *conf; /* borrowed */
+	pid_t supervisor;
+	struct launcher *launcher; /* NULL: no VMM is configured */
+	int launch;                /* owned: towards `jail`; -EBADF: none */
 };
 
 static int pair(int bytes, int ret_ends[2])
@@ -57,47 +66,81 @@ static pid_t fork_sibling(void)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
-static pid_t fork_worker(enum filter_role role, const struct helper_conf *conf, pid_t supervisor,
-			 int *ret_link)
+/* In the child. */
+static _Noreturn void become(const struct family *f, enum filter_role role, int link, int launch)
 {
+	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || (launch >= 0 && launcher_enter(f->launcher) < 0))
+		_exit(EXIT_FAILURE);
+	worker_main(role, f->conf, link, launch, f->supervisor);
+}
+
+/* `jail` gets a new link to us as well: what its predecessor has asked for is not served. */
+static pid_t fork_worker(struct family *f, enum filter_role role, int *ret_link)
+{
+	const bool launches = role == FILTER_JAIL && f->launcher;
 	int ends[2] = { -EBADF, -EBADF };
+	int launch[2] = { -EBADF, -EBADF };
 	pid_t pid = pair(WORKER_LINK_BYTES, ends);
 
+	if (pid == 0 && launches) {
+		close_fd(&f->launch);
+		pid = pair(WORKER_LINK_BYTES, launch);
+	}
 	if (pid == 0) {
 		pid = fork_sibling();
 		if (pid == 0)
-			worker_main(role, conf, ends[1], supervisor);
+			become(f, role, ends[1], launch[1]);
 		if (pid < 0)
 			pid = -errno;
 	}
 	close_fd(&ends[1]);
-	if (pid < 0)
+	close_fd(&launch[1]);
+	if (pid < 0) {
 		close_fd(&ends[0]);
+		close_fd(&launch[0]);
+	}
+	if (launches)
+		f->launch = take_fd(&launch[0]);
 	*ret_link = ends[0];
 	return pid;
 }
 
-static _Noreturn void zygote_main(const struct helper_conf *conf, pid_t supervisor)
+/* One request of the supervisor's; false: it is gone, or speaks nonsense. */
+static bool serve_supervisor(struct family *f)
 {
 	struct ask ask;
 	const struct iovec question = { &ask, sizeof(ask) };
+	int link = -EBADF;
 	uint32_t nfds;
 
-	while (link_receive(ZYGOTE_FD, &question, 1, NULL, 0, &nfds) == (ssize_t)sizeof(ask) &&
-	       ask.role < WORKER_NWORKERS) {
-		int link = -EBADF;
-		struct told told = { .pid = fork_worker((enum filter_role)ask.role, conf,
-							supervisor, &link) };
-		const struct iovec answer = { &told, sizeof(told) };
+	if (link_receive(ZYGOTE_FD, &question, 1, NULL, 0, &nfds) != (ssize_t)sizeof(ask) ||
+	    ask.role >= WORKER_NWORKERS)
+		return false;
+	struct told told = { .pid = fork_worker(f, (enum filter_role)ask.role, &link) };
+	const struct iovec answer = { &told, sizeof(told) };
+	IGNORE(link_send(ZYGOTE_FD, &answer, 1, &link, link >= 0));
+	close_fd(&link);
+	return true;
+}
 
-		IGNORE(link_send(ZYGOTE_FD, &answer, 1, &link, link >= 0));
-		close_fd(&link);
+static _Noreturn void zygote_main(struct family *f)
+{
+	for (;;) {
+		struct pollfd fds[] = { { .fd = ZYGOTE_FD, .events = POLLIN },
+					{ .fd = f->launch, .events = POLLIN } };
+
+		if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
+			_exit(EXIT_FAILURE);
+		if (fds[0].revents && !serve_supervisor(f))
+			_exit(EXIT_SUCCESS);
+		else if (fds[1].revents && launcher_serve(f->launcher, f->launch) < 0)
+			close_fd(&f->launch);
 	}
-	_exit(EXIT_SUCCESS); /* the supervisor is gone, or speaks nonsense */
 }
 
 static _Noreturn void zygote_begin(const struct helper_conf *conf, int link, pid_t supervisor)
 {
+	struct family f = { .conf = conf, .supervisor = supervisor, .launch = -EBADF };
 	struct err e = { 0 };
 	const struct iovec report = { &e, sizeof(e) };
 	int rc;
@@ -110,10 +153,14 @@ static _Noreturn void zygote_begin(const struct helper_conf *conf, int link, pid
 		rc = err_sys(&e, ERR_INTERNAL, "prctl");
 	else if (getppid() != supervisor)
 		rc = err_set(&e, ERR_INTERNAL, "the supervisor is gone");
+	else if (signal(SIGCHLD, SIG_IGN) == SIG_ERR) /* VMMs are reaped by the kernel */
+		rc = err_sys(&e, ERR_INTERNAL, "SIGCHLD");
 	else
+		rc = launcher_open(conf, &f.launcher, &e);
+	if (rc == 0)
 		rc = filter_confine_zygote(&e);
 	if (link_send(ZYGOTE_FD, &report, 1, NULL, 0) >= 0 && rc == 0)
-		zygote_main(conf, supervisor);
+		zygote_main(&f);
 	_exit(EXIT_FAILURE);
 }
 

@@ -2,7 +2,8 @@
  *
  * It is forked before the supervisor confines itself, since a filter and a bounding set are
  * inherited and can only be narrowed.  It reads nothing but fixed-size messages from its own kin:
- * from the supervisor, which worker to fork.  A worker is a child of the supervisor all the same
+ * from the supervisor, which worker to fork, and from `jail`, which VMM to execute (launch.h).
+ *  A worker is a child of the supervisor all the same
  * (CLONE_PARENT), which so learns how it ended.
  */
 #pragma once

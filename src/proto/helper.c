@@ -82,6 +82,60 @@ static const struct field ext4_write_args_fields[] = {
 };
 const struct schema helper_ext4_write_args_schema = SCHEMA("helper_ext4_write_args", struct helper_ext4_write_args, ext4_write_args_fields);
 
+#define JAIL(type)                                                             \
+	FIELD(type, vm, FIELD_VM_ID, true, 0, 0, "names jail and cgroup"),      \
+	FIELD(type, slot, FIELD_U32, true, 0, HELPER_SLOT_MAX, "chooses the uid")
+#define PATH(member, text) FIELD(struct helper_vmm_args, member, FIELD_STR, false, 0, 0, text)
+
+static const struct field jail_args_fields[] = {
+	JAIL(struct helper_jail_args),
+};
+const struct schema helper_jail_args_schema = SCHEMA("helper_jail_args", struct helper_jail_args, jail_args_fields);
+
+static const struct field signal_args_fields[] = {
+	JAIL(struct helper_signal_args),
+	FIELD(struct helper_signal_args, signal, FIELD_U32, true, 1, 64, "HUP, INT, KILL, TERM, CONT or STOP, by number"),
+};
+const struct schema helper_signal_args_schema = SCHEMA("helper_signal_args", struct helper_signal_args, signal_args_fields);
+
+static const struct field socket_args_fields[] = {
+	JAIL(struct helper_socket_args),
+	FIELD(struct helper_socket_args, socket, FIELD_STR, true, 1, 0, "its name in the jail's `run/`"),
+};
+const struct schema helper_socket_args_schema = SCHEMA("helper_socket_args", struct helper_socket_args, socket_args_fields);
+
+static const struct field vmm_args_fields[] = {
+	JAIL(struct helper_vmm_args),
+	FIELD(struct helper_vmm_args, vmm, FIELD_STR, true, 1, 0, "a configured VMM"),
+	FIELD(struct helper_vmm_args, args, FIELD_SPAN, false, 0, HELPER_VMM_ARGS_MAX, "the words after its name, each with its NUL"),
+	FIELD(struct helper_vmm_args, control_socket, FIELD_BOOL, false, 0, 0, "it inherits a listening socket; the other end is returned"),
+	FIELD(struct helper_vmm_args, agent_socket,   FIELD_BOOL, false, 0, 0, "likewise"),
+	FIELD(struct helper_vmm_args, console_socket, FIELD_BOOL, false, 0, 0, "likewise"),
+	FIELD(struct helper_vmm_args, run, FIELD_BOOL, false, 0, 0, "it may make sockets itself, in `/vm/run`"),
+	PATH(kernel, "file below the state directory: `/vm/kernel`, read-only"),
+	PATH(initrd, "likewise: `/vm/initrd`"),
+	PATH(base, "likewise: `/vm/base`"),
+	PATH(disk, "`/vm/disk`, to be written: the slot's while the jail is there"),
+	PATH(console, "`/vm/console`, likewise"),
+	FIELD(struct helper_vmm_args, memory_max, FIELD_U64, false, 0, 0, "bytes of its cgroup; 0: no limit"),
+	FIELD(struct helper_vmm_args, cpu_max, FIELD_U32, false, 0, HELPER_CPU_MAX, "percent of one processor; 0: no limit"),
+};
+const struct schema helper_vmm_args_schema = SCHEMA("helper_vmm_args", struct helper_vmm_args, vmm_args_fields);
+
+static const struct field vmm_view_fields[] = {
+	FIELD(struct helper_vmm_view, pid, FIELD_U32, false, 0, 0, "its process; absent: there is none"),
+	FIELD(struct helper_vmm_view, uid, FIELD_U32, false, 0, 0, "that it runs under"),
+};
+const struct schema helper_vmm_view_schema = SCHEMA_OPEN("helper_vmm_view", struct helper_vmm_view, vmm_view_fields);
+
+static const struct field jail_report_fields[] = {
+	FIELD(struct helper_jail_report, jails,   FIELD_STRV, false, 0, HELPER_REPORT_MAX, "ids of VMs that have one"),
+	FIELD(struct helper_jail_report, slots,   FIELD_STRV, false, 0, HELPER_REPORT_MAX, "`slot-N ID` that are taken"),
+	FIELD(struct helper_jail_report, cgroups, FIELD_STRV, false, 0, HELPER_REPORT_MAX, "ids of VMs that have one"),
+	FIELD(struct helper_jail_report, partial, FIELD_BOOL, false, 0, 0, "there are more of some"),
+};
+const struct schema helper_jail_report_schema = SCHEMA_OPEN("helper_jail_report", struct helper_jail_report, jail_report_fields);
+
 static const struct field bridge_view_fields[] = {
 	FIELD(struct helper_bridge_view, bridge,  FIELD_STR, true, 1, 0, "its interface"),
 	FIELD(struct helper_bridge_view, address, FIELD_STR, true, 1, 0, "of the host on it"),

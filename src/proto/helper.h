@@ -32,11 +32,13 @@ enum {
 	HELPER_SLOT_MAX = 65535,       /* highest number of a slot */
 	HELPER_SLOTS_MAX = 64,         /* slots prepared or released by one request */
 	HELPER_REPORT_MAX = 2048,      /* rows of each list of a report */
-	HELPER_WORD_MAX = 63,          /* bytes of a selector that is a name */
-	HELPER_PATH_MAX = 255,         /* bytes of a path below the managed root */
-	HELPER_NAME_MAX = 255,         /* bytes of one name of a path: ext4's */
-	HELPER_HANDLE_MAX = 47,        /* bytes of a block device's name, "/dev/mapper/..." */
-	HELPER_EXT4_FILES_MAX = 16,    /* files of one request */
+	HELPER_VMM_ARGS_MAX = 32 * 1024,   /* bytes of a VMM's words */
+	HELPER_CPU_MAX = 100000,           /* percent of one processor */
+	HELPER_WORD_MAX = 63,              /* bytes of a selector that is a name */
+	HELPER_PATH_MAX = 255,             /* bytes of a path below the managed root */
+	HELPER_NAME_MAX = 255,             /* bytes of one name of a path: ext4's */
+	HELPER_HANDLE_MAX = 47,            /* bytes of a block device's name, "/dev/mapper/..." */
+	HELPER_EXT4_FILES_MAX = 16,        /* files of one request */
 	HELPER_EXT4_BYTES_MAX = 64 * 1024, /* bytes of one file; all of a request fit in a frame */
 	HELPER_EXT4_MODE_MAX = 07777,
 	HELPER_TEXT_MAX = 1023,         /* bytes of what a tool has said */
@@ -62,6 +64,13 @@ enum {
 	METHOD(READ_EXT4,      "read_ext4_file",         helper_ext4_read_args_schema, helper_ext4_file_schema,  "a file's contents, mode and owner") \
 	METHOD(WRITE_EXT4,     "write_ext4_files",       helper_ext4_write_args_schema, none_schema,             "makes or replaces files, and the directories above them") \
 	METHOD(REPORT_BLOCK,   "host_report.block",      none_schema,                 helper_block_report_schema, "what is on the host: snapshots, loop devices") \
+	METHOD(LAUNCH_VMM,     "launch_vmm",             helper_vmm_args_schema,      helper_vmm_view_schema,    "a VMM in a jail of its own; its pidfd and connected sockets are returned") \
+	METHOD(KILL_VMM,       "kill_vmm",               helper_jail_args_schema,     none_schema,               "ensures that nothing runs in the VM's cgroup") \
+	METHOD(CLEANUP_JAIL,   "cleanup_jail",           helper_jail_args_schema,     none_schema,               "ensures absent: jail, cgroup and slot; refused while the VMM lives") \
+	METHOD(SIGNAL_VMM,     "signal_vmm",             helper_signal_args_schema,   none_schema,               "a signal to the VM's VMM") \
+	METHOD(FIND_VMM,       "find_vmm",               helper_jail_args_schema,     helper_vmm_view_schema,    "pidfd of the VM's live VMM; pid 0 and none where there is none") \
+	METHOD(ENSURE_SOCKET,  "ensure_socket_access",   helper_socket_args_schema,   none_schema,               "a socket that the VMM has made is the owner's; a connection to it is returned") \
+	METHOD(REPORT_JAIL,    "host_report.jail",       none_schema,                 helper_jail_report_schema, "what is on the host: jails, slots, cgroups") \
 	METHOD(REPORT_NET,     "host_report.net",        none_schema,                 helper_net_report_schema,  "what is on the host: bridges, taps, NAT")
 /* clang-format on */
 
@@ -158,6 +167,50 @@ struct helper_ext4_write_args {
 };
 extern const struct schema helper_ext4_write_args_schema;
 
+/* A jail is named after the VM; the slot chooses the uid. */
+struct helper_jail_args {
+	vm_id vm;
+	uint32_t slot;
+};
+extern const struct schema helper_jail_args_schema;
+
+struct helper_signal_args {
+	vm_id vm;
+	uint32_t slot;
+	uint32_t signal;
+};
+extern const struct schema helper_signal_args_schema;
+
+struct helper_socket_args {
+	vm_id vm;
+	uint32_t slot;
+	char socket[HELPER_WORD_MAX + 1]; /* its name in run/ */
+};
+extern const struct schema helper_socket_args_schema;
+
+/* The VMM sees its files as /vm/kernel, /vm/initrd, /vm/base, /vm/disk, /vm/console; its sockets
+ * are descriptors 3 and on, in the order of the fields, listening, with one connection queued each.
+ */
+struct helper_vmm_args {
+	vm_id vm;
+	uint32_t slot;
+	char vmm[HELPER_WORD_MAX + 1]; /* a configured one */
+	struct wire_span args;         /* words after its name, each with its NUL */
+	bool control_socket;
+	bool agent_socket;
+	bool console_socket;
+	bool run; /* it makes sockets itself, in /vm/run */
+	/* Paths below the state directory; "": none. */
+	char kernel[HELPER_PATH_MAX + 1];
+	char initrd[HELPER_PATH_MAX + 1];
+	char base[HELPER_PATH_MAX + 1];    /* a disk to read */
+	char disk[HELPER_PATH_MAX + 1];    /* a disk to write: the slot's while the jail is there */
+	char console[HELPER_PATH_MAX + 1]; /* a file to write, as disk */
+	uint64_t memory_max;               /* bytes; 0: no limit */
+	uint32_t cpu_max;                  /* percent of one processor; 0: no limit */
+};
+extern const struct schema helper_vmm_args_schema;
+
 /* ---- results ---- */
 
 struct helper_bridge_view {
@@ -203,3 +256,17 @@ struct helper_fsck_view {
 	char text[HELPER_TEXT_MAX + 1]; /* its last words */
 };
 extern const struct schema helper_fsck_view_schema;
+
+struct helper_vmm_view {
+	uint32_t pid; /* 0: there is none */
+	uint32_t uid; /* that it runs under */
+};
+extern const struct schema helper_vmm_view_schema;
+
+struct helper_jail_report {
+	struct strv jails;   /* ids */
+	struct strv slots;   /* "slot-N ID" */
+	struct strv cgroups; /* ids */
+	bool partial;        /* there are more than HELPER_REPORT_MAX of some */
+};
+extern const struct schema helper_jail_report_schema;

@@ -25,6 +25,8 @@ static struct helper_conf conf = {
 	.uid_count = UID_COUNT,
 	.bridges = { { .name = "br-fc", .prefix = 16 }, { .name = "br-fc-two", .prefix = 24 } },
 	.nbridges = 2,
+	.vmms = { { .name = "qemu", .binary = "/usr/bin/qemu-system-x86_64" } },
+	.nvmms = 1,
 };
 
 static bool is_bridge(const char *name)
@@ -99,6 +101,28 @@ static bool is_disk(const struct disk_target *t)
 	return true;
 }
 
+static bool is_jail(const struct jail *j)
+{
+	return strlen(j->id) == VM_ID_CHARS && !strchr(j->id, '/') && j->id[0] != '.' &&
+	       is_slot_uid(j->uid);
+}
+
+static bool is_beneath(const char *path)
+{
+	return path[0] != '/' && strcmp(path, "..") != 0 && strncmp(path, "../", 3) != 0 &&
+	       !strstr(path, "/../") &&
+	       (strlen(path) < 3 || strcmp(path + strlen(path) - 3, "/..") != 0);
+}
+
+static bool is_launch(const struct vmm_target *t)
+{
+	for (int i = 0; i < JAIL_NFILES; i++)
+		if (t->files[i] && !is_beneath(t->files[i]))
+			return false;
+	return is_jail(&t->jail) && t->vmm < conf.nvmms &&
+	       (t->args.len == 0 || t->args.data[t->args.len - 1] == '\0');
+}
+
 /* What a target of the method must be, whatever the bytes were. */
 static bool is_within_bounds(enum helper_method method, const struct op_target *t)
 {
@@ -134,7 +158,19 @@ static bool is_within_bounds(enum helper_method method, const struct op_target *
 	case HELPER_READ_EXT4:
 	case HELPER_WRITE_EXT4:
 		return is_disk(&t->disk);
+	case HELPER_LAUNCH_VMM:
+		return is_launch(&t->vmm);
+	case HELPER_KILL_VMM:
+	case HELPER_CLEANUP_JAIL:
+	case HELPER_FIND_VMM:
+		return is_jail(&t->jail);
+	case HELPER_SIGNAL_VMM:
+		return is_jail(&t->signal.jail) && t->signal.signal > 0 && t->signal.signal <= 19;
+	case HELPER_ENSURE_SOCKET:
+		return is_jail(&t->socket.jail) && !strchr(t->socket.name, '/') &&
+		       t->socket.name[0] != '.';
 	case HELPER_REPORT_BLOCK:
+	case HELPER_REPORT_JAIL:
 	case HELPER_REPORT_NET:
 	case HELPER_NMETHODS:
 		break;

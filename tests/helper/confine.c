@@ -33,6 +33,8 @@ enum {
 #define TOOLS        (BIT_OF(FILTER_TOOLS) | CHILDREN)
 #define RUNS         (BIT_OF(FILTER_TOOLS) | BIT_OF(FILTER_FSCK))
 #define HEAP         (BIT_OF(FILTER_RESOLVER) | TOOLS)
+#define BUT_JAIL     (EVERYONE & ~BIT_OF(FILTER_JAIL))
+#define BUT_FILES    (BUT_JAIL & ~BIT_OF(FILTER_BLOCK)) /* those two open files */
 
 /* A call, its first arguments, and the roles that die of it; the others must live. */
 struct row {
@@ -59,16 +61,16 @@ static const struct row rows[] = {
 	{ "kexec_load",         SYS_kexec_load,        { 0 },                    EVERYONE },
 	{ "chmod",              SYS_chmod,             { 0 },                    EVERYONE },
 	{ "open",               SYS_open,              { 0 },                    EVERYONE },
-	{ "openat",             SYS_openat,            { AT_FDCWD },             WORKERS | BIT_OF(FILTER_EXT4) },
-	{ "openat2",            SYS_openat2,           { AT_FDCWD },             EVERYONE & ~BIT_OF(FILTER_BLOCK) },
+	{ "openat",             SYS_openat,            { AT_FDCWD },             (WORKERS & BUT_JAIL) | BIT_OF(FILTER_EXT4) },
+	{ "openat2",            SYS_openat2,           { AT_FDCWD },             BUT_FILES },
 	{ "clone",              SYS_clone,             { -1 },                   EVERYONE & ~BIT_OF(FILTER_TOOLS) },
 	{ "clone3",             SYS_clone3,            { 0 },                    EVERYONE },
 	{ "kill",               SYS_kill,              { 0, 0 },                 WORKERS | CHILDREN },
 	{ "prctl",              SYS_prctl,             { PR_GET_DUMPABLE },      EVERYONE & ~TOOLS },
 	{ "socket AF_INET",     SYS_socket,            { AF_INET, SOCK_STREAM }, EVERYONE },
-	{ "socket AF_UNIX",     SYS_socket,            { AF_UNIX, -1 },          EVERYONE & ~BIT_OF(FILTER_RESOLVER) },
+	{ "socket AF_UNIX",     SYS_socket,            { AF_UNIX, -1 },          BUT_JAIL & ~BIT_OF(FILTER_RESOLVER) },
 	{ "socket AF_NETLINK",  SYS_socket,            { AF_NETLINK, -1 },       EVERYONE },
-	{ "bind",               SYS_bind,              { -1 },                   EVERYONE },
+	{ "bind",               SYS_bind,              { -1 },                   BUT_JAIL },
 	{ "mmap",               SYS_mmap,              { 0 },                    EVERYONE & ~HEAP },
 	{ "brk",                SYS_brk,               { 0 },                    EVERYONE & ~HEAP },
 	{ "ioctl TIOCSTI",      SYS_ioctl,             { -1, 0x5412 },           EVERYONE },

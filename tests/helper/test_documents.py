@@ -12,9 +12,9 @@ def read(*path):
 
 
 def keys(top):
-    """Of the table in conf.c, and what a bridge has."""
+    """Of the table in conf.c, and what bridges and VMMs have."""
     table = re.search(r"\} helper_keys\[\] = \{(.*?)\n\};", read(top, "src/helper/conf.c"), re.S)[1]
-    return re.findall(r'\{ "(\w+)",', table) + ["address"]
+    return re.findall(r'\{ "(\w+)",', table) + ["address", "binary", "libraries"]
 
 
 def options(program):

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 
+import jail
 from harness import CALL, DEADLINE_S, DIE, OWNER, TAP, VM, Client, Place, Refused, children, main, read_file, run
 from resolved import Bus
 
@@ -68,6 +69,22 @@ def block(place):
     place.ask("remove_dm_snapshot", device=view["name"])
 
 
+def jails(place):
+    """Every operation of `jail`, on files that are there and on what is not."""
+    whole = {**jail.RUN, **jail.PARTS, "agent_socket": True, "run": True}
+    for _ in range(2):
+        _, fds = place.launch(**whole)
+        jail.told(fds[1], "bind /vm/run/api.sock")
+        for fd in fds:
+            os.close(fd)
+    for method, more in (("ensure_socket_access", {"socket": "api.sock"}), ("find_vmm", {})):
+        place.ask(method, **jail.ID, **more)
+        os.close(*place.client.take_fds())
+    place.ask("signal_vmm", **jail.ID, signal=signal.SIGCONT)
+    place.ask("host_report.jail")
+    place.away()
+
+
 def everything(place):
     """Every operation."""
     ask = place.ask
@@ -80,6 +97,7 @@ def everything(place):
     ask("sync_resolver_routing", **BRIDGE, server="127.0.0.1:42069")
     ask("clear_resolver_routing", **BRIDGE)
     ask("host_report.net")
+    jails(place)
     ask("remove_nat", **NAT)
     ask("release_slots.net", **SLOTS)
     ask("delete_tap", **VM_TAP)
@@ -121,7 +139,7 @@ def tools_asked(path, tools, asked, before):
 def the_lists_are_complete_and_minimal():
     trace = os.path.join("/run", "trace")
     with Bus():
-        place = Place(binary=PLAIN, prefix=["strace", "-f", "-o", trace])
+        place = jail.Jail(binary=PLAIN, prefix=["strace", "-f", "-o", trace])
         workers = {name: pid for name, pid in place.helper.workers().items()}
         workers["supervisor"] = place.helper.main_pid()
         tools = children(workers["block"])

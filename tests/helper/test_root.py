@@ -202,12 +202,15 @@ def status_of(pid):
     return dict(line.split(":\t", 1) for line in read_file(f"/proc/{pid}/status").splitlines() if ":\t" in line)
 
 
-CAPS = {"net": 1 << 12, "block": 1 << 0 | 1 << 1 | 1 << 21 | 1 << 27, "jail": 0, "resolver": 0}  # NET_ADMIN; CHOWN, DAC_OVERRIDE, SYS_ADMIN, MKNOD
+CAPS = {"net": 1 << 12, "block": 1 << 0 | 1 << 1 | 1 << 21 | 1 << 27, "jail": 0b101111, "resolver": 0}
+# Of jail: see jail.c; NET_ADMIN; CHOWN, DAC_OVERRIDE, SYS_ADMIN, MKNOD
 # Besides its link, by what it was opened; what this kernel has of it.
 OPENED = {"net": ["/proc/sys/net/ipv4/ip_forward", "socket:", "socket:"],
           "block": [p for p in ("/dev/mapper/control", "/dev/mapper", "/dev/loop-control", "/dev", "/sys/devices/virtual/block")
                     if os.path.exists(p)] + ["socket:"]}  # to its tools
-ZYGOTE_CAPS = 1 << 6 | 1 << 7 | 1 << 8  # CAP_SETGID, CAP_SETUID, for the tools; CAP_SETPCAP
+ZYGOTE_CAPS = 0
+for number in (0, 1, 5, 6, 7, 8, 18, 19, 21, 27):  # launch.c: CHOWN DAC_OVERRIDE KILL SETGID SETUID SETPCAP SYS_CHROOT...
+    ZYGOTE_CAPS |= 1 << number
 
 
 def workers_are_confined(place):

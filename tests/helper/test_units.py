@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 
-EXPOSURE_MAX = 30  # tenths, of systemd-analyze security
+# Tenths, of systemd-analyze security.  VMs are jailed by what the unit may do: namespaces, mounts, uids.
+EXPOSURE_MAX = 50
 
 
 def analyze(*args):

@@ -449,20 +449,12 @@ static const struct helper_bridge_args helper_bridge = { .bridge = "br-fc" };
 static const struct helper_bridge_view helper_bridge_view = { .bridge = "br-fc",
 							      .address = "10.97.0.1",
 							      .prefix = 16 };
-static const struct helper_tap_args helper_tap = {
-	.bridge = "br-fc",
-	.slot = 7,
-	.vm = VM_WEB,
-	.descriptor = true,
-};
+/* clang-format off */
+static const struct helper_tap_args helper_tap = { .bridge = "br-fc", .slot = 7, .vm = VM_WEB, .descriptor = true, };
 static const struct helper_tap_args helper_tap_gone = { .bridge = "br-fc", .slot = 0 };
 static const struct helper_tap_view helper_tap_view = { .tap = "bg-00000014d2jp", .uid = 200007 };
-static const struct helper_nat_args helper_nat = {
-	.bridge = "br-fc",
-	.slot = 7,
-	.vm = VM_WEB,
-	.address = "10.97.0.9",
-};
+static const struct helper_nat_args helper_nat = { .bridge = "br-fc", .slot = 7, .vm = VM_WEB, .address = "10.97.0.9", };
+/* clang-format on */
 static const struct helper_slots_args helper_slots = { .bridge = "br-fc", .first = 0, .count = 8 };
 static const struct helper_resolver_args helper_resolver = {
 	.bridge = "br-fc",
@@ -477,13 +469,11 @@ static char loop_web[] = "/dev/loop7 vms/00000014d2jp/rootfs.cow";
 static char nat_web[] = "bg-00000014d2jp 10.97.0.9";
 static const struct helper_snapshot_args helper_snapshot = { .vm = VM_WEB,
 							     .base = "debian/disk.ext4" };
+/* clang-format off */
 static const struct helper_snapshot_view helper_snapshot_view = {
-	.name = "fc-rootfs-00000014d2jp",
-	.device = "/dev/mapper/fc-rootfs-00000014d2jp",
-	.base_loop = "/dev/loop0",
-	.cow_loop = "/dev/loop7",
-	.bytes = UINT64_C(8) << 30,
+	.name = "fc-rootfs-00000014d2jp", .device = "/dev/mapper/fc-rootfs-00000014d2jp", .base_loop = "/dev/loop0", .cow_loop = "/dev/loop7", .bytes = UINT64_C(8) << 30,
 };
+/* clang-format on */
 static const struct helper_cleanup_args helper_cleanup = {
 	.name = "fc-rootfs-00000014d2jp",
 	.device = "/dev/mapper/fc-rootfs-00000014d2jp",
@@ -518,6 +508,24 @@ static const struct helper_block_report helper_block_report = {
 	.loops = STRV(loop_web),
 	.partial = true,
 };
+/* clang-format off */
+static const uint8_t vmm_words[] = "-M\0microvm";
+static const struct helper_vmm_args helper_vmm = {
+	.vm = VM_WEB, .slot = 7, .vmm = "qemu", .args = { vmm_words, sizeof(vmm_words) }, .control_socket = true,
+	.agent_socket = true, .kernel = "kernels/debian/vmlinuz", .initrd = "kernels/debian/initrd",
+	.base = "images/debian/disk", .disk = "vms/00000014d2jp/disk.qcow2", .console = "vms/00000014d2jp/console.log",
+	.memory_max = 1 << 30, .cpu_max = 200,
+};
+static const struct helper_vmm_view helper_vmm_view = { .pid = 4021, .uid = 200007 };
+static const struct helper_jail_args helper_jail = { .vm = VM_WEB, .slot = 7 };
+static const struct helper_signal_args helper_signal = { .vm = VM_WEB, .slot = 7, .signal = 15 };
+static const struct helper_socket_args helper_socket = { .vm = VM_WEB, .slot = 7, .socket = "api.sock" };
+static char id_web[] = "00000014d2jp";
+static char slot_web[] = "slot-7 00000014d2jp";
+static const struct helper_jail_report helper_jail_report = {
+	.jails = STRV(id_web), .slots = STRV(slot_web), .cgroups = STRV(id_web), .partial = true,
+};
+/* clang-format on */
 static const struct helper_net_report helper_net_report = {
 	.bridges = STRV(br_fc),
 	.taps = STRV(tap_web, tap_slot),
@@ -719,6 +727,23 @@ const struct sample samples[] = {
 	REPLY("helper", "write_ext4_files", none_schema, NULL),
 	REQUEST("helper", "host_report.block", none_schema, NULL),
 	REPLY("helper", "host_report.block", helper_block_report_schema, &helper_block_report),
+	REQUEST("helper", "launch_vmm", helper_vmm_args_schema, &helper_vmm),
+	{ .file = "helper/reply-launch_vmm", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 3 },
+	  .schema = &helper_vmm_view_schema, .body = &helper_vmm_view },
+	REQUEST("helper", "kill_vmm", helper_jail_args_schema, &helper_jail),
+	REPLY("helper", "kill_vmm", none_schema, NULL),
+	REQUEST("helper", "cleanup_jail", helper_jail_args_schema, &helper_jail),
+	REPLY("helper", "cleanup_jail", none_schema, NULL),
+	REQUEST("helper", "signal_vmm", helper_signal_args_schema, &helper_signal),
+	REPLY("helper", "signal_vmm", none_schema, NULL),
+	REQUEST("helper", "find_vmm", helper_jail_args_schema, &helper_jail),
+	{ .file = "helper/reply-find_vmm", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 1 },
+	  .schema = &helper_vmm_view_schema, .body = &helper_vmm_view },
+	REQUEST("helper", "ensure_socket_access", helper_socket_args_schema, &helper_socket),
+	{ .file = "helper/reply-ensure_socket_access", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 1 },
+	  .schema = &none_schema, .body = NULL },
+	REQUEST("helper", "host_report.jail", none_schema, NULL),
+	REPLY("helper", "host_report.jail", helper_jail_report_schema, &helper_jail_report),
 	REQUEST("helper", "host_report.net", none_schema, NULL),
 	REPLY("helper", "host_report.net", helper_net_report_schema, &helper_net_report),
 };

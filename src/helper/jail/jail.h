@@ -1,0 +1,107 @@
+/* jail.h - the worker `jail`: stages what a VMM may see, has the zygote execute it, ends it, and
+ * takes everything away again.
+ *
+ *   STATE_DIR/jails/            root's own, 0711
+ *     ID/                       what the VMM sees as /vm: root's own, 0711
+ *       kernel initrd base      hard links of the owner's files, which all may read
+ *       disk console.log        hard links, the slot's while the jail is there
+ *       control.sock ...        made by us, inherited by the VMM, the owner's to connect to
+ *       vmm.log                 what it says; the owner's
+ *       run/                    the slot's own, for a VMM that makes sockets itself
+ *       vmm -> "PID DEV INO"    who was executed: by this it is known again
+ *     slot-N -> ID              who has the slot, and so its uid
+ *   CGROUP/ID/
+ *
+ * It works in a mount namespace that holds the state directory, the cgroups and /proc, and nothing
+ * else, so that there is no path to anything but these, whoever mounts what over a jail outside.
+ */
+#pragma once
+
+#include "helper/jail/target.h"
+#include "helper/launch.h"
+#include "helper/op.h"
+
+#define JAIL_SLOT_PREFIX "slot-"
+
+enum {
+	JAIL_SLOT_NAME = sizeof(JAIL_SLOT_PREFIX "65535"),
+	JAIL_LAUNCH_FD = 4, /* where the worker has its link to the zygote */
+	JAIL_END_MS = 5000, /* for a killed VMM to be gone: it takes milliseconds */
+	JAIL_DEPTH_MAX = 3, /* directories in each other: run/ is the only one */
+};
+
+/* Where these are in the worker's namespace. */
+#define JAIL_STATE_DIR  "/state"
+#define JAIL_JAILS_DIR  "/jails"
+#define JAIL_CGROUP_DIR "/cgroup"
+#define JAIL_PROC_DIR   "/proc"
+
+struct jail_env {
+	int state;  /* owned: the state directory; -EBADF where no VMM is configured */
+	int jails;  /* owned: jails/ in it */
+	int cgroup; /* owned */
+	int proc;   /* owned */
+};
+
+/* As getdents64(2) has it. */
+struct jail_entry {
+	uint64_t ino;
+	int64_t off;
+	unsigned short len;
+	unsigned char type;
+	char name[];
+};
+
+int jail_open(const struct helper_conf *conf, void **ret_env, struct err *e);
+
+op_validate vmm_validate, jail_validate, signal_validate, socket_validate;
+op_step vmm_act, vmm_undo;
+op_step kill_undo, cleanup_undo;
+op_step signal_act, find_act, socket_act, jail_report_act;
+
+/* ---- parts: each says what it could not do, and is a fault point after each effect ---- */
+
+/* What a system call returned: 0, or why not; then the fault point. */
+int jail_did(long rc, const char *what, struct err *e) MUST_CHECK;
+
+/* stage.c: slots; 1: one has it, 0: nobody. */
+void slot_name(uint32_t slot, char out[JAIL_SLOT_NAME]);
+int slot_holder(const struct jail_env *env, const char *name, char ret_id[VM_ID_CHARS + 1],
+		struct err *e) MUST_CHECK;
+
+/* stage.c: directory, files, what the VMM writes.  `ret_dir` is the jail's directory. */
+int jail_dir_open(const struct jail_env *env, const struct jail *j) MUST_CHECK; /* -errno */
+int stage_dir(const struct jail_env *env, const struct jail *j, int *ret_dir,
+	      struct err *e) MUST_CHECK;
+int stage_files(const struct jail_env *env, const struct vmm_target *t, int dir,
+		struct err *e) MUST_CHECK;
+int stage_log(const struct jail *j, int dir, int *ret_log, struct err *e) MUST_CHECK;
+int stage_run(const struct jail *j, int dir, struct err *e) MUST_CHECK;
+
+/* channel.c: a socket that listens there, and one that is connected to it. */
+int channel_make(const struct jail *j, int dir, enum jail_socket s, int *ret_listener,
+		 struct err *e) MUST_CHECK;
+int channel_connect(int dir, enum jail_socket s, int *ret_fd, struct err *e) MUST_CHECK;
+
+/* clear.c: the directory and the slot are absent; the owner has his files back. */
+int clear_jail(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;
+
+/* group.c: the VM's cgroup. */
+int group_make(const struct jail_env *env, const struct vmm_target *t, int *ret_group,
+	       struct err *e) MUST_CHECK;
+int group_remove(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;
+/* Kills whatever is in it and waits until nothing is. */
+int group_kill(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;
+/* 1, 0, or -errno; absent: 0. */
+int group_populated(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;
+/* Whether the process is in it. */
+int group_has(const struct jail_env *env, const struct jail *j, pid_t pid,
+	      struct err *e) MUST_CHECK;
+
+/* process.c: the VMM that was executed in this jail, by what was noted then. */
+int process_start(const struct vmm_target *t, int dir, const int *fds, uint32_t nfds,
+		  pid_t *ret_pid, int *ret_pidfd, struct err *e) MUST_CHECK;
+/* 1: it lives, by `ret_pidfd`; 0: there is none.  ERR_HELPER_REFUSED where a process is not what
+ * was executed. */
+int process_find(const struct jail_env *env, const struct jail *j, pid_t *ret_pid, int *ret_pidfd,
+		 struct err *e) MUST_CHECK;

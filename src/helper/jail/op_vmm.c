@@ -1,0 +1,175 @@
+/* op_vmm.c - a VMM in its jail: up, found, signalled, ended, away. */
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "helper/jail/jail.h"
+
+/* ---- launch ---- */
+
+/* Descriptors of a launch: group and log, then the sockets. */
+struct parts {
+	int dir;
+	int fds[LAUNCH_FDS_FIXED + LAUNCH_SOCKETS_MAX];
+	uint32_t nfds;
+	int ends[JAIL_NSOCKETS]; /* the daemon's */
+	uint32_t nends;
+};
+
+static void parts_close(struct parts *p)
+{
+	close_fd(&p->dir);
+	for (size_t i = 0; i < ARRAY_LEN(p->fds); i++)
+		close_fd(&p->fds[i]);
+	for (size_t i = 0; i < ARRAY_LEN(p->ends); i++)
+		close_fd(&p->ends[i]);
+}
+
+static int sockets_make(const struct vmm_target *t, struct parts *p, struct err *e)
+{
+	int rc = 0;
+
+	for (int s = 0; rc == 0 && s < JAIL_NSOCKETS; s++) {
+		if (!t->sockets[s])
+			continue;
+		rc = channel_make(&t->jail, p->dir, (enum jail_socket)s, &p->fds[p->nfds++], e);
+		if (rc == 0)
+			rc = channel_connect(p->dir, (enum jail_socket)s, &p->ends[p->nends++], e);
+	}
+	return rc;
+}
+
+static int stage(const struct jail_env *env, const struct vmm_target *t, struct parts *p,
+		 struct err *e)
+{
+	int rc = stage_dir(env, &t->jail, &p->dir, e);
+
+	if (rc == 0)
+		rc = stage_files(env, t, p->dir, e);
+	if (rc == 0 && t->run)
+		rc = stage_run(&t->jail, p->dir, e);
+	if (rc == 0)
+		rc = group_make(env, t, &p->fds[LAUNCH_FD_CGROUP], e);
+	if (rc == 0)
+		rc = stage_log(&t->jail, p->dir, &p->fds[LAUNCH_FD_LOG], e);
+	if (rc == 0)
+		rc = sockets_make(t, p, e);
+	return rc;
+}
+
+static int launch(const struct jail_env *env, const struct vmm_target *t, struct parts *p,
+		  pid_t *ret_pid, int *ret_pidfd, struct err *e)
+{
+	const int rc = stage(env, t, p, e);
+
+	return rc < 0 ? rc : process_start(t, p->dir, p->fds, p->nfds, ret_pid, ret_pidfd, e);
+}
+
+/* It runs already: new connections to the same sockets. */
+static int join(const struct jail_env *env, const struct vmm_target *t, struct parts *p,
+		struct err *e)
+{
+	int rc = stage_dir(env, &t->jail, &p->dir, e);
+
+	for (int s = 0; rc == 0 && s < JAIL_NSOCKETS; s++)
+		if (t->sockets[s])
+			rc = channel_connect(p->dir, (enum jail_socket)s, &p->ends[p->nends++], e);
+	return rc;
+}
+
+int vmm_act(struct op_call *c, struct err *e)
+{
+	const struct jail_env *const env = c->env;
+	const struct vmm_target *const t = &c->target.vmm;
+	struct helper_vmm_view *const view = c->result;
+	struct parts p = { .dir = -EBADF, .nfds = LAUNCH_FDS_FIXED };
+	CLEANUP_FD int pidfd = -EBADF;
+	pid_t pid = 0;
+	int rc;
+
+	memset(p.fds, -1, sizeof(p.fds));
+	memset(p.ends, -1, sizeof(p.ends));
+	rc = process_find(env, &t->jail, &pid, &pidfd, e);
+	if (rc == 1)
+		rc = join(env, t, &p, e);
+	else if (rc == 0)
+		rc = launch(env, t, &p, &pid, &pidfd, e);
+	if (rc == 0) {
+		view->pid = (uint32_t)pid;
+		view->uid = t->jail.uid;
+		c->fds[c->nfds++] = take_fd(&pidfd);
+		for (uint32_t i = 0; i < p.nends; i++)
+			c->fds[c->nfds++] = take_fd(&p.ends[i]);
+	}
+	parts_close(&p);
+	return rc;
+}
+
+/* ---- absent ---- */
+
+static int all_away(const struct jail_env *env, const struct jail *j, struct err *e)
+{
+	int rc = group_kill(env, j, e);
+
+	if (rc == 0)
+		rc = group_remove(env, j, e);
+	return rc < 0 ? rc : clear_jail(env, j, e);
+}
+
+int vmm_undo(struct op_call *c, struct err *e)
+{
+	return all_away(c->env, &c->target.vmm.jail, e);
+}
+
+/* Whatever was put into the cgroup ends with it: it was put there by root. */
+int kill_undo(struct op_call *c, struct err *e)
+{
+	return group_kill(c->env, &c->target.jail, e);
+}
+
+int cleanup_undo(struct op_call *c, struct err *e)
+{
+	const struct jail_env *const env = c->env;
+	const struct jail *const j = &c->target.jail;
+	int rc = group_populated(env, j, e);
+
+	if (rc == 1)
+		return err_set(e, ERR_BUSY, "jail: %s: its VMM lives", j->id);
+	if (rc == 0)
+		rc = group_remove(env, j, e);
+	return rc < 0 ? rc : clear_jail(env, j, e);
+}
+
+/* ---- found, signalled ---- */
+
+int find_act(struct op_call *c, struct err *e)
+{
+	const struct jail *const j = &c->target.jail;
+	struct helper_vmm_view *const view = c->result;
+	CLEANUP_FD int pidfd = -EBADF;
+	pid_t pid = 0;
+	const int rc = process_find(c->env, j, &pid, &pidfd, e);
+
+	if (rc == 1) {
+		view->pid = (uint32_t)pid;
+		view->uid = j->uid;
+		c->fds[c->nfds++] = take_fd(&pidfd);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+int signal_act(struct op_call *c, struct err *e)
+{
+	const struct signal_target *const t = &c->target.signal;
+	CLEANUP_FD int pidfd = -EBADF;
+	pid_t pid;
+	const int rc = process_find(c->env, &t->jail, &pid, &pidfd, e);
+
+	if (rc == 0)
+		return err_set(e, ERR_HELPER_REFUSED, "vm: %s has no VMM", t->jail.id);
+	if (rc < 0)
+		return rc;
+	return jail_did(syscall(SYS_pidfd_send_signal, pidfd, t->signal, NULL, 0), "signal", e);
+}

@@ -1,0 +1,69 @@
+/* launch.h - what `jail` asks of the zygote: to execute a VMM, and whose program a process runs.
+ *
+ * One message of fixed size, followed by the VMM's words; one answer.  The zygote rebuilds what it
+ * can (program, jail, names) from the configuration and the VM's id, and checks the rest.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/id.h"
+#include "helper/conf.h"
+
+enum {
+	LAUNCH_ARGS_MAX = HELPER_VMM_ARGS_MAX, /* bytes, each word with its NUL */
+	LAUNCH_WORDS_MAX = 256,
+	LAUNCH_SOCKETS_MAX = 3, /* listening sockets that a VMM inherits */
+};
+
+/* Descriptors of the VMM: its sockets are numbered from here.  Standard input is /dev/null, output
+ * and errors go to its log. */
+enum {
+	LAUNCH_FD_FIRST = 3,
+};
+
+/* Where it sees its jail's directory. */
+#define LAUNCH_DIR "/vm"
+
+/* Descriptors of a START, in this order; then the sockets. */
+enum {
+	LAUNCH_FD_CGROUP,
+	LAUNCH_FD_LOG,
+	LAUNCH_FDS_FIXED,
+};
+
+enum launch_kind {
+	LAUNCH_START, /* with descriptors, and the VMM's words */
+	LAUNCH_LOOK,  /* no descriptors */
+	LAUNCH_NKINDS,
+};
+
+struct launch_ask {
+	uint32_t kind;
+	uint32_t vmm; /* START: row of conf->vmms */
+	vm_id vm;
+	uid_t uid;
+	uint32_t nsockets;
+	uint32_t args_len; /* bytes that follow */
+	pid_t pid;         /* LOOK: of which process */
+};
+
+struct launch_told {
+	pid_t pid;    /* START; its pidfd comes along */
+	uint64_t dev; /* the program's file, START and LOOK */
+	uint64_t ino;
+	struct err err; /* code ERR_NONE: none of these is missing */
+};
+
+struct launcher; /* what the zygote keeps for it */
+
+/* What the zygote opens for it while it starts; NULL where no VMM is configured. */
+int launcher_open(const struct helper_conf *conf, struct launcher **ret, struct err *e) MUST_CHECK;
+
+/* Into the namespace where there is nothing but what `jail` works on.  -errno. */
+int launcher_enter(const struct launcher *l) MUST_CHECK;
+
+/* Serves one request; negative: the link is to be closed. */
+int launcher_serve(struct launcher *l, int link) MUST_CHECK;
