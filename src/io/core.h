@@ -11,6 +11,9 @@
  */
 #pragma once
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include "base/list.h"
 #include "io/io.h"
 
@@ -18,7 +21,7 @@ enum io_req_kind {
 	REQ_POLL = 1, /* struct io_op */
 	REQ_CONNECT,  /* struct io_op */
 	REQ_WORK,     /* struct io_op; runs on a worker thread, is never in the queue */
-	REQ_RECV,     /* struct stream: multishot */
+	REQ_RECV,     /* struct stream: multishot, but for one that passes descriptors */
 	REQ_SEND,     /* struct stream */
 	REQ_ACCEPT,   /* struct listener: multishot */
 	REQ_WAKE,     /* the implementation's own */
@@ -65,6 +68,19 @@ struct io {
 	struct pool pool;
 };
 
+/* Of a stream that passes descriptors: it receives into memory of its own, once at a time. */
+struct passing {
+	struct msghdr msg;
+	struct iovec iov;
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(IO_STREAM_FDS * sizeof(int))];
+	} control;
+	int fds[IO_STREAM_FDS]; /* owned: they wait to be taken, oldest first */
+	uint32_t nfds;
+	uint8_t data[IO_BUF_BYTES];
+};
+
 /* What a stream is behind struct io_stream.  Its idle size matters: one per VM and per client. */
 struct stream {
 	struct io *io;       /* borrowed, outlives us */
@@ -80,6 +96,7 @@ struct stream {
 	uint64_t taken;           /* bytes that ever went from `out` to `sending` */
 	size_t received;          /* bytes in spill and chunks */
 	size_t low;               /* notify at this many unsent bytes */
+	struct passing *passing;  /* owned; NULL: none */
 	struct io_timer linger;
 	uint16_t first; /* chunk, when nchunks > 0 */
 	uint16_t last;
@@ -141,6 +158,7 @@ void timers_run(struct io *io); /* posts what is due at io->now_us */
 void stream_recv_done(struct stream *st, int res, int bid);
 void stream_send_done(struct stream *st, int res);
 size_t stream_send_begin(struct stream *st, const uint8_t **ret_data); /* when it is submitted */
+void stream_passed(struct stream *st, int fd); /* a descriptor has come: the stream's now */
 void stream_linger_over(struct stream *st);
 void stream_rearm(struct stream *st);
 void stream_spill(struct stream *st);
@@ -156,6 +174,8 @@ bool kernel_submit(struct io *io, struct io_req *r);
 bool kernel_cancel(struct io *io, struct io_req *r);
 void kernel_buffer(struct io *io, int bid); /* may be received into again */
 void kernel_close(struct io *io, int fd);
+/* A passing stream has received: tells stream_passed() of what came along. */
+void kernel_passed(struct io *io, struct stream *st);
 int kernel_adopt_fd(struct io *io, int fd);      /* makes a descriptor fit for requests */
 int kernel_connected(struct io_op *op, int res); /* frees priv.connect; the descriptor, or res */
 void kernel_drop_result(struct io_op *op); /* res of a connect or spawn that nobody will see */

@@ -38,6 +38,7 @@ enum {
 	IO_ACCEPT_QUEUE = 64,       /* accepted descriptors that may wait for their actor */
 	IO_ACCEPT_BACKOFF_MS = 100, /* pause of a listener that ran out of descriptors */
 	IO_STREAM_CHUNKS = 8, /* receive buffers that one stream may hold before it is throttled */
+	IO_STREAM_FDS = 16,   /* passed descriptors that may wait on one stream; more are closed */
 };
 
 /* Fails with ERR_NO_IO_URING where the kernel refuses io_uring. */
@@ -151,6 +152,14 @@ struct io_stream {
 /* Takes the descriptor.  -ENOMEM leaves it with the caller. */
 int io_stream_open(struct io *io, struct io_stream *s, const struct actor *owner, uint32_t msg_type,
 		   int fd) MUST_CHECK;
+
+/* The same for a peer that passes descriptors along with its bytes (SCM_RIGHTS).  They wait, in the
+ * order in which they came, from when the bytes that they came with can be read; what is left when
+ * the stream is closed is closed. */
+int io_stream_open_passing(struct io *io, struct io_stream *s, const struct actor *owner,
+			   uint32_t msg_type, int fd) MUST_CHECK;
+/* The oldest, which is the caller's now; -EAGAIN: none waits. */
+int io_stream_take_fd(struct io_stream *s);
 
 /* The oldest bytes received, contiguous; valid until consumed or until the handler returns.  0 when
  * nothing waits.  Once some are consumed there may be more: ask until 0. */

@@ -54,12 +54,11 @@ struct sim_fd *sim_fd_at(struct sim_io *io, int fd)
 	return &io->fds[at];
 }
 
-static void fd_close(struct sim_io *io, struct sim_fd *fd)
+void sim_fd_drop(struct sim_fd *what)
 {
-	const struct sim_fd was = *fd;
+	const struct sim_fd was = *what;
 
-	*fd = (struct sim_fd){ .kind = SIM_FD_FREE };
-	io->nopen--;
+	*what = (struct sim_fd){ .kind = SIM_FD_FREE };
 	switch (was.kind) {
 	case SIM_FD_SOCK:
 		sock_unref(was.sock);
@@ -73,6 +72,32 @@ static void fd_close(struct sim_io *io, struct sim_fd *fd)
 	case SIM_FD_FREE:
 		break;
 	}
+}
+
+static void fd_close(struct sim_io *io, struct sim_fd *fd)
+{
+	io->nopen--;
+	sim_fd_drop(fd);
+}
+
+void sim_pass(struct io *io, struct io_stream *s, int fd)
+{
+	struct sim_io *sio = sim_io_of(io);
+	struct sim_fd *from = sim_fd_at(sio, fd);
+	const uint64_t at = io_stream_appended(s);
+	SIM_HOST_SCOPE;
+
+	ASSERT(from);
+	sock_pass(sim_fd_at(sio, s->fd)->sock, at, *from);
+	*from = (struct sim_fd){ .kind = SIM_FD_FREE };
+	sio->nopen--;
+}
+
+/* They came with the bytes: see recv_fire(). */
+void kernel_passed(struct io *io, struct stream *st)
+{
+	(void)io;
+	(void)st;
 }
 
 void kernel_close(struct io *io, int fd)

@@ -87,8 +87,24 @@ static void prep_op(const struct io_op *op, struct io_uring_sqe *sqe)
 		unix_connect_sqe(op->priv.connect, sqe);
 }
 
+static void prep_recvmsg(const struct stream *st, struct io_uring_sqe *sqe)
+{
+	struct passing *p = st->passing;
+
+	p->iov = (struct iovec){ p->data, sizeof(p->data) };
+	p->msg = (struct msghdr){ .msg_iov = &p->iov,
+				  .msg_iovlen = 1,
+				  .msg_control = p->control.room,
+				  .msg_controllen = sizeof(p->control.room) };
+	io_uring_prep_recvmsg(sqe, st->s->fd, &p->msg, MSG_CMSG_CLOEXEC);
+}
+
 static void prep_recv(const struct stream *st, struct io_uring_sqe *sqe)
 {
+	if (st->passing) {
+		prep_recvmsg(st, sqe);
+		return;
+	}
 	io_uring_prep_recv_multishot(sqe, st->s->fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = RING_BUF_GROUP;
@@ -152,6 +168,26 @@ void kernel_buffer(struct io *io, int bid)
 
 	io_uring_buf_ring_add(u->bufs, pool_at(io, bid), IO_BUF_BYTES, (unsigned short)bid,
 			      io_uring_buf_ring_mask(IO_BUFS), (int)u->bufs_back++);
+}
+
+void kernel_passed(struct io *io, struct stream *st)
+{
+	struct msghdr *const m = &st->passing->msg;
+
+	(void)io;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		const size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			stream_passed(st, fd);
+		}
+	}
+	m->msg_controllen = 0; /* told once */
 }
 
 void kernel_close(struct io *io, int fd)

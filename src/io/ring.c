@@ -13,7 +13,7 @@
 
 static const uint8_t allowed_ops[] = {
 	IORING_OP_RECV,     IORING_OP_SEND,         IORING_OP_ACCEPT, IORING_OP_CONNECT,
-	IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_READ,
+	IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_READ,   IORING_OP_RECVMSG,
 };
 
 /* io_uring_queue_exit() gives the registered ring descriptor back; nothing else comes later. */

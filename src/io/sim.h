@@ -133,6 +133,10 @@ void sim_host_leave(const bool *was);
 #define SIM_HOST_SCOPE                                                                             \
 	__attribute__((cleanup(sim_host_leave), unused)) const bool sim_was_ = sim_host_enter()
 
+/* The descriptor goes along with the next byte that is appended to the stream (io_stream_out()):
+ * for an actor that plays the daemon's peer. */
+void sim_pass(struct io *io, struct io_stream *s, int fd);
+
 /* ---- connections of peers and programs ---- */
 
 struct sim_conn_ops {

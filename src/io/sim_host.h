@@ -26,13 +26,18 @@ enum {
 
 struct flight;
 
+struct sim_passed;
+
 /* One end of a connection. */
 struct sim_sock {
 	struct sim *sim;
-	struct list_node link;    /* sim.socks */
-	struct list_node waiting; /* sim_listener.pending, until accepted */
-	struct sim_sock *peer;    /* NULL once it has closed */
-	struct buf rx;            /* came from the peer, not yet read */
+	struct list_node link;     /* sim.socks */
+	struct list_node waiting;  /* sim_listener.pending, until accepted */
+	struct sim_sock *peer;     /* NULL once it has closed */
+	struct buf rx;             /* came from the peer, not yet read */
+	uint64_t taken;            /* bytes that were read of it so far */
+	struct sim_passed *passed; /* owned array: descriptors on their way, oldest first */
+	uint32_t npassed;
 	bool eof;
 	bool reset;            /* the peer went with bytes of ours unread */
 	uint32_t refs;         /* descriptors, the daemon's and of processes */
@@ -87,6 +92,12 @@ struct sim_fd {
 		struct sim_listener *listener;
 		struct sim_proc *proc;
 	};
+};
+
+/* A descriptor that comes with a byte of a connection. */
+struct sim_passed {
+	uint64_t at;
+	struct sim_fd what;
 };
 
 /* A daemon's side. */
@@ -151,6 +162,7 @@ void sim_fire_due(struct sim *s);
 
 /* ---- io_sim.c ---- */
 
+void sim_fd_drop(struct sim_fd *what);                 /* gives up what it refers to */
 int sim_fd_put(struct sim_io *io, struct sim_fd what); /* the lowest free number; -EMFILE */
 struct sim_fd *sim_fd_at(struct sim_io *io, int fd);   /* NULL: not an open one */
 struct flight *flight_make(struct sim_io *io, struct io_req *r, enum sim_effect e);
@@ -166,6 +178,7 @@ void listener_unref(struct sim_listener *l);
 void sock_unref(struct sim_sock *sock);
 struct sim_sock *sock_accept(struct sim_listener *l); /* NULL: none waits */
 int sock_pair(struct sim *s, struct sim_sock *ret[2]);
+void sock_pass(struct sim_sock *sock, uint64_t at, struct sim_fd what); /* to its peer */
 void sock_drop_all(struct sim *s);
 void net_ready(struct flight *f); /* answers it if it can be */
 bool net_fire(struct flight *f);  /* false: not yet */

@@ -57,6 +57,9 @@ void sock_unref(struct sim_sock *sock)
 	ASSERT(!sock->recv);
 	ASSERT(!sock->send);
 	ASSERT(list_empty(&sock->pollers));
+	for (uint32_t i = 0; i < sock->npassed; i++)
+		sim_fd_drop(&sock->passed[i].what);
+	free(sock->passed);
 	list_remove(&sock->link);
 	buf_fini(&sock->rx);
 	free(sock);
@@ -109,8 +112,51 @@ static void sock_took(struct sim_sock *sock, size_t len)
 	SIM_HOST_SCOPE;
 
 	buf_consume(&sock->rx, len);
+	sock->taken += len;
 	if (sock->peer)
 		sock_writable(sock->peer);
+}
+
+void sock_pass(struct sim_sock *sock, uint64_t at, struct sim_fd what)
+{
+	struct sim_sock *to = sock->peer;
+
+	if (!to) {
+		sim_fd_drop(&what);
+		return;
+	}
+	to->passed = realloc(to->passed, (to->npassed + 1) * sizeof(*to->passed));
+	ASSERT(to->passed);
+	to->passed[to->npassed++] = (struct sim_passed){ at, what };
+}
+
+/* A read ends before the byte that brings other descriptors. */
+static size_t up_to_passed(const struct sim_sock *sock, size_t n)
+{
+	for (uint32_t i = 0; i < sock->npassed; i++)
+		if (sock->passed[i].at > sock->taken && sock->passed[i].at - sock->taken < n)
+			return (size_t)(sock->passed[i].at - sock->taken);
+	return n;
+}
+
+/* Those of the byte that is read next; one who does not take any loses them. */
+static void passed_arrive(struct sim_io *io, struct sim_sock *sock, struct stream *st)
+{
+	uint32_t n = 0;
+
+	while (n < sock->npassed && sock->passed[n].at <= sock->taken) {
+		const int fd = st->passing ? sim_fd_put(io, sock->passed[n].what) : -EMFILE;
+
+		if (fd < 0)
+			sim_fd_drop(&sock->passed[n].what);
+		else
+			stream_passed(st, fd);
+		n++;
+	}
+	if (n == 0)
+		return;
+	sock->npassed -= n;
+	memmove(sock->passed, sock->passed + n, sock->npassed * sizeof(*sock->passed));
 }
 
 /* As many as fit, or fewer: a stream socket may always give less. */
@@ -351,6 +397,19 @@ static bool recv_fire(struct flight *f)
 	struct sim *s = sock->sim;
 	const size_t have = buf_len(&sock->rx);
 
+	struct stream *st = container_of(f->req, struct stream, recv);
+
+	if (have > 0 && st->passing) {
+		const size_t most = have < sizeof(st->passing->data) ? have
+								     : sizeof(st->passing->data);
+		const size_t n = up_to_passed(sock, some_of(s, most));
+
+		passed_arrive(f->io, sock, st);
+		memcpy(st->passing->data, buf_data(&sock->rx), n);
+		sock_took(sock, n);
+		flight_end(f, (int)n, NO_BUF, false);
+		return true;
+	}
 	if (have > 0) {
 		const int bid = buffer_take(f->io);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "io/core.h"
@@ -90,11 +91,20 @@ static void chunk_drop_first(struct stream *st)
 	pool_give(st->io, bid);
 }
 
+static void passed_drop(struct stream *st)
+{
+	for (uint32_t i = 0; st->passing && i < st->passing->nfds; i++)
+		kernel_close(st->io, st->passing->fds[i]);
+	if (st->passing)
+		st->passing->nfds = 0;
+}
+
 static void received_drop(struct stream *st)
 {
 	while (st->nchunks > 0)
 		chunk_drop_first(st);
 	buf_fini(&st->spill);
+	passed_drop(st);
 	st->received = 0;
 }
 
@@ -128,7 +138,7 @@ void stream_rearm(struct stream *st)
 	if (st->paused || st->full || st->closing || s->eof || s->error || req_busy(&st->recv) ||
 	    list_linked(&st->starved))
 		return;
-	if (st->io->pool.held == IO_BUFS)
+	if (st->io->pool.held == IO_BUFS && !st->passing)
 		list_append(&st->io->starved, &st->starved);
 	else
 		req_submit(st->io, &st->recv, REQ_RECV);
@@ -146,15 +156,57 @@ static void stream_fail(struct stream *st, int error)
 	stream_ended(st);
 }
 
+void stream_passed(struct stream *st, int fd)
+{
+	struct passing *p = st->passing;
+
+	if (st->closing || p->nfds == IO_STREAM_FDS)
+		kernel_close(st->io, fd);
+	else
+		p->fds[p->nfds++] = fd;
+}
+
+int io_stream_take_fd(struct io_stream *s)
+{
+	const struct stream *st = impl(s);
+	struct passing *p = st ? st->passing : NULL;
+
+	if (!p || p->nfds == 0)
+		return -EAGAIN;
+	const int fd = p->fds[0];
+
+	p->nfds--;
+	memmove(p->fds, p->fds + 1, p->nfds * sizeof(int));
+	return fd;
+}
+
+/* Into the spill buffer, as if copied out of a shared one. */
+static void passing_recv_done(struct stream *st, int res)
+{
+	const struct passing *p = st->passing;
+
+	if (res > 0 && buf_append(&st->spill, p->data, (size_t)res) < 0) {
+		stream_fail(st, -ENOMEM);
+		return;
+	}
+	st->received += (size_t)res;
+	stream_tell(st, received_res(st));
+	st->full = throttled(st);
+}
+
 void stream_recv_done(struct stream *st, int res, int bid)
 {
+	if (st->passing && res >= 0)
+		kernel_passed(st->io, st);
 	if (bid != NO_BUF && (res <= 0 || st->closing))
 		pool_give(st->io, bid);
 	if (st->closing) {
 		stream_finish_if_idle(st);
 		return;
 	}
-	if (res > 0) {
+	if (res > 0 && st->passing) {
+		passing_recv_done(st, res);
+	} else if (res > 0) {
 		ASSERT(bid != NO_BUF);
 		chunk_push(st, bid, res);
 		stream_tell(st, received_res(st));
@@ -345,8 +397,8 @@ void io_stream_notify_drained(struct io_stream *s, size_t low)
 
 /* ---- life ---- */
 
-int io_stream_open(struct io *io, struct io_stream *s, const struct actor *owner, uint32_t msg_type,
-		   int fd)
+static int stream_open(struct io *io, struct io_stream *s, const struct actor *owner,
+		       uint32_t msg_type, int fd, struct passing *passing)
 {
 	const int rc = kernel_adopt_fd(io, fd);
 
@@ -358,6 +410,7 @@ int io_stream_open(struct io *io, struct io_stream *s, const struct actor *owner
 		return -ENOMEM;
 	st->io = io;
 	st->s = s;
+	st->passing = passing;
 	st->linger.msg.type = TIMER_LINGER;
 	buf_init(&st->out, IO_STREAM_OUT_MAX);
 	buf_init(&st->sending, IO_STREAM_OUT_MAX);
@@ -373,6 +426,23 @@ int io_stream_open(struct io *io, struct io_stream *s, const struct actor *owner
 	return 0;
 }
 
+int io_stream_open(struct io *io, struct io_stream *s, const struct actor *owner, uint32_t msg_type,
+		   int fd)
+{
+	return stream_open(io, s, owner, msg_type, fd, NULL);
+}
+
+int io_stream_open_passing(struct io *io, struct io_stream *s, const struct actor *owner,
+			   uint32_t msg_type, int fd)
+{
+	struct passing *p = calloc(1, sizeof(*p));
+	const int rc = p ? stream_open(io, s, owner, msg_type, fd, p) : -ENOMEM;
+
+	if (rc < 0)
+		free(p);
+	return rc;
+}
+
 static void stream_finish_if_idle(struct stream *st)
 {
 	struct io *io = st->io;
@@ -383,6 +453,8 @@ static void stream_finish_if_idle(struct stream *st)
 	io_timer_cancel(io, &st->linger);
 	buf_fini(&st->out);
 	buf_fini(&st->sending);
+	passed_drop(st);
+	free(st->passing);
 	kernel_close(io, s->fd);
 	s->fd = -EBADF;
 	stream_tell(st, s->error);

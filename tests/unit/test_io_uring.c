@@ -330,3 +330,99 @@ Test(io_listener, out_of_descriptors_is_a_pause_and_no_spin)
 	PROBE_UNTIL(p, l.closed && list_empty(&p->actors.runnable));
 	probe_down(p);
 }
+
+/* ---- descriptors that are passed ---- */
+
+static void pass(int to, const char *byte, const int *fds, size_t n)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(IO_STREAM_FDS * sizeof(int))];
+	} control = { .room = "" };
+	struct iovec iov = { (void *)(uintptr_t)byte, 1 };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control.room,
+			    .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
+
+	control.head = (struct cmsghdr){ .cmsg_len = CMSG_LEN(n * sizeof(int)),
+					 .cmsg_level = SOL_SOCKET,
+					 .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
+	cr_assert_eq(sendmsg(to, &m, MSG_NOSIGNAL), 1);
+}
+
+static ino_t inode_of(int fd)
+{
+	struct stat st;
+
+	cr_assert_eq(fstat(fd, &st), 0);
+	return st.st_ino;
+}
+
+Test(io_stream, passed_descriptors_come_in_order_and_are_ours, .timeout = 60)
+{
+	struct probe *p = probe_up();
+	struct io_stream s;
+	int ends[2];
+	int pipes[2 * 3];
+	const uint8_t *data;
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	cr_assert_eq(io_stream_open_passing(p->io, &s, &p->actor, PROBE_A, ends[0]), 0);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(pipe2(pipes + 2 * i, O_CLOEXEC), 0);
+	cr_assert_eq(io_stream_take_fd(&s), -EAGAIN);
+	pass(ends[1], "a", pipes, 2);
+	pass(ends[1], "b", pipes + 2, 1);
+	pass(ends[1], "c", pipes + 3, 3);
+	PROBE_UNTIL(p, io_stream_unread(&s) == 3);
+	cr_assert_eq(io_stream_peek(&s, &data), 3);
+	cr_assert_eq(memcmp(data, "abc", 3), 0);
+	for (int i = 0; i < 4; i++) { /* two stay on the stream, which closes them */
+		const int fd = io_stream_take_fd(&s);
+
+		cr_assert_geq(fd, 0);
+		cr_assert_eq(inode_of(fd), inode_of(pipes[i]), "descriptor %d", i);
+		cr_assert_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+		close(fd);
+	}
+	for (int i = 0; i < 3; i++)
+		close(pipes[2 * i + 1]); /* the last writer of the third is what still waits */
+	io_stream_close(p->io, &s, 0);
+	PROBE_UNTIL(p, s.closed && list_empty(&p->actors.runnable));
+	cr_assert_eq(read(pipes[4], &(char){ 0 }, 1), 0, "somebody still holds the other end");
+	for (int i = 0; i < 3; i++)
+		close(pipes[2 * i]);
+	close(ends[1]);
+	probe_down(p);
+}
+
+Test(io_stream, more_descriptors_than_may_wait_are_closed, .timeout = 60)
+{
+	struct probe *p = probe_up();
+	struct io_stream s;
+	int ends[2];
+	int pipes[2];
+	int n = 0;
+	int fd;
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	cr_assert_eq(pipe2(pipes, O_CLOEXEC), 0);
+	cr_assert_eq(io_stream_open_passing(p->io, &s, &p->actor, PROBE_A, ends[0]), 0);
+	for (size_t i = 0; i < 2 * IO_STREAM_FDS; i++)
+		pass(ends[1], "x", &pipes[1], 1);
+	PROBE_UNTIL(p, io_stream_unread(&s) == 2UL * IO_STREAM_FDS);
+	while ((fd = io_stream_take_fd(&s)) >= 0) {
+		n++;
+		close(fd);
+	}
+	cr_assert_eq(n, IO_STREAM_FDS);
+	close(pipes[1]);
+	cr_assert_eq(read(pipes[0], &(char){ 0 }, 1), 0, "somebody still holds the other end");
+	io_stream_close(p->io, &s, 0);
+	PROBE_UNTIL(p, s.closed && list_empty(&p->actors.runnable));
+	close(pipes[0]);
+	close(ends[1]);
+	probe_down(p);
+}
