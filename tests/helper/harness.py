@@ -195,7 +195,8 @@ class Helper:
         found = {}
         for pid in children(self.main_pid()):
             name = read_file(f"/proc/{pid}/comm").strip()
-            if name.startswith("banger-") and read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()[0] != "Z":
+            state = read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1]
+            if name.startswith("banger-") and state not in ([], ["Z"]):  # gone, or dead and not reaped
                 found[name.removeprefix("banger-")] = pid
         return found
 
