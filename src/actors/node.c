@@ -80,6 +80,12 @@ static void op_over(struct node *n, struct op *op)
 	send_home(n, op);
 }
 
+/* What was done is done: a result that could not be remembered is still the answer. */
+static void op_forgotten(struct node *n, const struct op *op, const char *why)
+{
+	LOG_WARN(&n->actor.log, &op->id, "op.forgotten", K("why", why));
+}
+
 /* The answer is there.  A change is answered only once its result is durable. */
 static void op_answered(struct node *n, struct op *op)
 {
@@ -95,6 +101,7 @@ static void op_answered(struct node *n, struct op *op)
 			db_wait(n->env->db, &op->commit, 0);
 			return;
 		}
+		op_forgotten(n, op, "memory");
 	}
 	op_over(n, op);
 }
@@ -103,9 +110,8 @@ static void op_committed(struct node *n, struct msg *m)
 {
 	struct op *op = container_of(m, struct op, commit.msg);
 
-	/* What was done is done: a result that could not be remembered is still the answer. */
 	if (m->res < 0)
-		LOG_WARN(&n->actor.log, &op->id, "op.forgotten", K("why", op->commit.err.text));
+		op_forgotten(n, op, op->commit.err.text);
 	else
 		node_op_committed(n, op);
 	op_over(n, op);
