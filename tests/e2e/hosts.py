@@ -70,7 +70,7 @@ def qemu_is_missing(s):
 
 def an_image_that_is_none(s):
     whole, path = f"{s.top}/whole", f"{s.top}/image"
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", whole, "16M"], check=True, env={**os.environ, "PATH": "/usr/sbin:/sbin"})
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", whole, "16M"], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PATH": "/usr/sbin:/sbin"})
     with open(whole, "rb") as f:
         ext4 = f.read()
     for what in (b"", b"no image\n" * 1000, bytes(MIB), ext4[:MIB], ext4[:1024] + bytes(1024) + ext4[2048:],
