@@ -115,8 +115,8 @@ static int put_created(struct plan *p, struct err *e)
 	return vm->task && !vm->task->no_start ? STEP_DONE : vm_commit(vm, p);
 }
 
-/* It may be durable that the VM was made.  Before its files go, it is durable that they do. */
-static int take_back(struct plan *p, struct err *e)
+/* Before files go, it is durable that they do: it may be durable that the VM was made. */
+static int put_deleting(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 
@@ -129,23 +129,12 @@ static int take_back(struct plan *p, struct err *e)
 
 /* clang-format off */
 const struct step vm_create_steps[] = {
-	/* name      start        finish        undo         undone        ms               arg */
-	{ "intent",  put_intent,  vm_committed, drop_record, vm_committed, 0,                 0 },
-	{ "files",   make,        vm_worked,    unmake,      vm_worked,    FILES_DEADLINE_MS, 0 },
-	{ "record",  put_created, vm_committed, take_back,   vm_committed, 0,                 0 },
+	/* name      start        finish        undo          undone        ms               arg */
+	{ "intent",  put_intent,  vm_committed, drop_record,  vm_committed, 0,                 0 },
+	{ "files",   make,        vm_worked,    unmake,       vm_worked,    FILES_DEADLINE_MS, 0 },
+	{ "record",  put_created, vm_committed, put_deleting, vm_committed, 0,                 0 },
 };
 /* clang-format on */
-
-static int put_deleting(struct plan *p, struct err *e)
-{
-	struct vm *vm = vm_of(p);
-
-	if (!has_files(vm))
-		return STEP_DONE;
-	if (vm_put(vm, VM_DELETING) < 0)
-		return out_of_memory(e);
-	return vm_commit(vm, p);
-}
 
 static int deleting(struct plan *p, struct msg *m, struct err *e)
 {
