@@ -7,8 +7,9 @@
  * The node owns the struct and talks to it by message: MSG_TASK (one at a time, others wait in
  * order), MSG_OP (exec), MSG_CHUNK (bytes of an exec), MSG_CANCEL.  A stopped VM is its record and
  * little else; what a start needs lives in `run`, which exists from a task's begin until the VM
- * holds nothing. Files: vm.c (mailbox, tasks), vm_create.c, vm_start.c (the plans), vm_stop.c,
- * vm_exec.c (commands), guest_link.c (the agent's conversation).
+ * holds nothing. Files: vm.c (mailbox, tasks), vm_create.c, vm_start.c (the plans; their steps also
+ * in vm_channel.c and vm_vmm.c), vm_stop.c, vm_exec.c (commands), guest_link.c (the agent's
+ * conversation).
  */
 #pragma once
 
@@ -166,15 +167,19 @@ void vm_delete_begin(struct vm *vm);
 extern const struct step vm_start_steps[];
 extern const struct step vm_adopt_steps[];
 void vm_start_begin(struct vm *vm);
-void vm_unwind(struct vm *vm, enum vm_state end_state);      /* the start plan, backward */
+void vm_unwind(struct vm *vm, enum vm_state end_state); /* the start plan, backward */
+void vm_ready(struct vm *vm);                           /* the guest is up */
+bool vm_has_agent(const struct vm *vm);
+
+/* vm_channel.c */
+bool vm_closing_channel(const struct vm *vm, enum vmm_socket s);
+/* Of the serial console's socket, once a VMM serves it; false: there is none to connect to. */
+bool vm_console_path(const struct vm *vm, char out[ENV_PATH_MAX]);
+
+/* vm_vmm.c: how it ends, and finding it again */
 int vm_adopt(struct vm *vm, const struct vm_resources *res); /* -ESRCH: it is gone */
 void vm_exited(struct vm *vm);
 void vm_lost(struct vm *vm, int status); /* the VMM ended by itself; status as wait(2)'s, or -1 */
-bool vm_closing_channel(const struct vm *vm, enum vmm_socket s);
-void vm_ready(struct vm *vm); /* the guest is up */
-/* Of the serial console's socket, once a VMM serves it; false: there is none to connect to. */
-bool vm_console_path(const struct vm *vm, char out[ENV_PATH_MAX]);
-bool vm_has_agent(const struct vm *vm);
 int vmm_seek(struct env *env, vm_id id); /* a pidfd of its VMM, by its command line; -ESRCH: none */
 
 /* vm_stop.c */

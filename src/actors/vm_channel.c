@@ -1,0 +1,147 @@
+/* vm_channel.c - steps of a start: the sockets between the daemon and a VM's VMM.
+ *
+ * The daemon listens on them and is connected to them before the VMM starts and inherits the
+ * listening ends: no byte is lost, nothing is polled for, and a restarted daemon connects again by
+ * path.
+ */
+#include <errno.h>
+
+#include "actors/limits.h"
+#include "actors/vm_steps.h"
+
+/* clang-format off */
+static const struct {
+	const char *file;
+	uint32_t msg_type;
+} sockets[VMM_NSOCKETS] = {
+	[VMM_SOCKET_CONTROL] = { "control.sock", MSG_CONTROL },
+	[VMM_SOCKET_AGENT]   = { "agent.sock",   MSG_AGENT },
+	[VMM_SOCKET_CONSOLE] = { "console.sock", MSG_CONSOLE },
+};
+/* clang-format on */
+
+bool vm_has_socket(const struct vm *vm, enum vmm_socket s)
+{
+	if (!vm->driver->program)
+		return false;
+	switch (s) {
+	case VMM_SOCKET_CONTROL:
+		return vm->driver->has_control && !vm_is_probe(vm);
+	case VMM_SOCKET_AGENT:
+		return vm_has_agent(vm);
+	case VMM_SOCKET_CONSOLE:
+		return true;
+	case VMM_NSOCKETS:
+		break;
+	}
+	return false;
+}
+
+/* The probe says that it is up on its console, an operating system through its agent: its console
+ * is there for whoever wants to type. */
+static bool is_listened_to(const struct vm *vm, enum vmm_socket s)
+{
+	return vm_has_socket(vm, s) && (s != VMM_SOCKET_CONSOLE || vm_is_probe(vm));
+}
+
+bool vm_console_path(const struct vm *vm, char out[ENV_PATH_MAX])
+{
+	const bool alive = vm->run && vm->run->pidfd >= 0;
+
+	if (alive)
+		vm_runtime_path(vm, sockets[VMM_SOCKET_CONSOLE].file, out);
+	return alive;
+}
+
+static int channel_connect(struct plan *p)
+{
+	struct vm *vm = vm_of(p);
+	char path[ENV_PATH_MAX];
+
+	vm_runtime_path(vm, sockets[plan_step(p)->arg].file, path);
+	io_connect_unix(vm->env->io, &p->op, path);
+	return STEP_WAIT_OP;
+}
+
+int vm_channel_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+	char path[ENV_PATH_MAX];
+
+	if (!vm_has_socket(vm, s))
+		return STEP_DONE;
+	vm_runtime_path(vm, sockets[s].file, path);
+	const int fd = io_listen_unix(vm->env->io, path, e);
+	if (fd < 0)
+		return fd;
+	vm->run->listen_fd[s] = fd;
+	return is_listened_to(vm, s) ? channel_connect(p) : STEP_DONE;
+}
+
+int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+	struct io_stream *stream = &vm->run->stream[s];
+
+	if (m->res < 0)
+		return err_num(e, ERR_HOST_IO, m->res, "connect %s", sockets[s].file);
+	const int rc = io_stream_open(vm->env->io, stream, &vm->actor, sockets[s].msg_type, m->res);
+	if (rc < 0) {
+		io_close(vm->env->io, m->res);
+		return err_num(e, ERR_HOST_MEMORY, rc, "%s", sockets[s].file);
+	}
+	vm->run->stream_open[s] = true;
+	if (s == VMM_SOCKET_AGENT)
+		guest_link_open(&vm->run->link, stream);
+	if (s == VMM_SOCKET_CONTROL && vm->driver->greet(io_stream_out(stream)) == 0)
+		io_stream_flush(vm->env->io, stream);
+	return STEP_DONE;
+}
+
+int vm_channel_down(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+	const struct err gone = { .code = ERR_GUEST_GONE, .text = "the VM was stopped" };
+
+	(void)e;
+	if (run->listen_fd[s] >= 0) {
+		io_close(vm->env->io, run->listen_fd[s]);
+		run->listen_fd[s] = -EBADF;
+	}
+	if (s == VMM_SOCKET_AGENT) {
+		guest_link_close(&run->link, &gone);
+		vm_exec_refuse(vm, &gone);
+	}
+	if (!run->stream_open[s])
+		return STEP_DONE;
+	io_stream_close(vm->env->io, &run->stream[s], 0);
+	return STEP_WAIT; /* for its last message, see vm_stream_event() */
+}
+
+bool vm_closing_channel(const struct vm *vm, enum vmm_socket s)
+{
+	const struct plan *p = &vm->run->plan;
+
+	return plan_waits_undo(p, vm_channel_down) && plan_step(p)->arg == (int)s;
+}
+
+int vm_channel_again(struct plan *p, struct err *e)
+{
+	(void)e;
+	return vm_has_socket(vm_of(p), (enum vmm_socket)plan_step(p)->arg) ? channel_connect(p)
+									   : STEP_DONE;
+}
+
+/* A channel that cannot be had back is no reason to end a VM that runs. */
+int vm_channel_back(struct plan *p, struct msg *m, struct err *e)
+{
+	if (vm_channel_opened(p, m, e) < 0)
+		LOG_WARN(p->log, NULL, "adopt.channel", K("step", plan_step(p)->name),
+			 K("why", e->text));
+	*e = (struct err){ 0 };
+	return STEP_DONE;
+}

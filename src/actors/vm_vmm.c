@@ -1,0 +1,372 @@
+/* vm_vmm.c - steps of a start: the VMM and the limits that it is born with; its end, and finding it
+ * again after a restart.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "actors/catalog.h"
+#include "actors/files.h"
+#include "actors/limits.h"
+#include "actors/vm_steps.h"
+#include "base/cleanup.h"
+
+enum {
+	CHILD_FD_FIRST = 3, /* inherited listeners are numbered from here, in the sockets' order */
+};
+
+/* ---- cgroup: the limits that the VMM is born with ---- */
+
+static enum vmm_guest guest_of(const struct vm *vm)
+{
+	return vm_is_probe(vm) ? VMM_GUEST_PROBE : VMM_GUEST_LINUX;
+}
+
+static enum vmm_accel accel_of(const struct vm *vm)
+{
+	return vm_is_probe(vm) ? vm->env->probe_accel : vm->env->accel;
+}
+
+static int make_cgroup(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+
+	(void)cancelled;
+	run->cgroup_fd = cgroup_make(run->res.cgroup, run->vm->env->cgroup.controllers,
+				     &run->limits, &run->work_err);
+	return run->cgroup_fd < 0 ? run->cgroup_fd : 0;
+}
+
+static int remove_cgroup(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+
+	(void)cancelled;
+	return cgroup_remove(run->res.cgroup, &run->work_err);
+}
+
+int vm_cgroup_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	const struct vm_spec *spec = &vm->rec.spec;
+	const struct vmm_machine m = {
+		.guest = guest_of(vm),
+		.accel = accel_of(vm),
+		.vcpu = spec->vcpu,
+		.memory_bytes = spec->memory_bytes,
+	};
+
+	(void)e;
+	if (!vm->run->res.cgroup[0])
+		return STEP_DONE;
+	vm->run->limits = (struct cgroup_limits){
+		.memory_bytes = spec->memory_bytes + vm->driver->overhead(&m),
+		.vcpu = spec->vcpu,
+	};
+	return vm_work(p, IO_LANE_START, make_cgroup);
+}
+
+int vm_cgroup_down(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	(void)e;
+	close_fd(&vm->run->cgroup_fd);
+	return vm->run->res.cgroup[0] ? vm_work(p, IO_LANE_ANY, remove_cgroup) : STEP_DONE;
+}
+
+/* ---- vmm ---- */
+
+static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PATH_MAX],
+		      struct err *e)
+{
+	const struct vm_spec *spec = &vm->rec.spec;
+	const struct publish *ports = spec->publish.items;
+	const struct kernel_view *kernel = NULL;
+	int at = CHILD_FD_FIRST;
+
+	vm_state_path(vm, VM_FILE_DISK, paths[0]);
+	vm_state_path(vm, VM_FILE_CONSOLE, paths[1]);
+	*m = (struct vmm_machine){
+		.binary = vm->env->conf.qemu,
+		.id = vm->rec.id,
+		.home = vm->env->home,
+		.name = spec->name,
+		.guest = guest_of(vm),
+		.accel = accel_of(vm),
+		.vcpu = spec->vcpu,
+		.memory_bytes = spec->memory_bytes,
+		.disk_format = "qcow2",
+		.console_log = paths[1],
+		.tsc_khz = vm->env->tsc_khz,
+		.sandbox = true,
+		.npublish = spec->publish.n,
+	};
+	if (!m->binary[0])
+		return err_set(e, ERR_VMM_MISSING, "qemu-system-x86_64 is not installed");
+	if (vm_is_probe(vm)) {
+		(void)snprintf(paths[2], ENV_PATH_MAX, "%.900s/probe.elf",
+			       vm->env->conf.libexec_dir);
+		m->kernel = paths[2];
+	} else {
+		kernel = catalog_kernel(vm->env->catalog, spec->kernel);
+		if (!kernel)
+			return err_set(e, ERR_KERNEL_NOT_FOUND, "kernel \"%s\" is gone",
+				       spec->kernel);
+		m->kernel = kernel->path;
+		m->initrd = kernel->initrd[0] ? kernel->initrd : NULL;
+		m->disk = paths[0];
+	}
+	for (uint32_t i = 0; i < m->npublish; i++) {
+		m->publish[i].host = (uint16_t)ports[i].host;
+		m->publish[i].guest = (uint16_t)ports[i].guest;
+	}
+	for (int s = 0; s < VMM_NSOCKETS; s++)
+		m->socket_fd[s] = vm_has_socket(vm, (enum vmm_socket)s) ? at++ : -1;
+	return 0;
+}
+
+int vm_vmm_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+	struct io_spawn *sp = &run->spawn;
+	char paths[3][ENV_PATH_MAX];
+	struct vmm_machine m;
+
+	if (!vm->driver->program)
+		return STEP_DONE;
+	int rc = machine_of(vm, &m, paths, e);
+	strv_fini(&run->argv);
+	if (rc == 0)
+		rc = vm->driver->argv(&m, &run->argv, e);
+	if (rc < 0)
+		return rc;
+	*sp = (struct io_spawn){
+		.argv = &run->argv,
+		.cgroup_fd = run->cgroup_fd,
+		.new_session = true,
+		.pidfd = -EBADF,
+	};
+	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDOUT_FILENO };
+	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDERR_FILENO };
+	for (int s = 0; s < VMM_NSOCKETS; s++)
+		if (m.socket_fd[s] >= 0)
+			sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->listen_fd[s],
+								    m.socket_fd[s] };
+	(void)snprintf(vm->rec.accel, sizeof(vm->rec.accel), "%s", vmm_accel_name(m.accel));
+	run->shut_down = false;
+	run->res.console_at = files_bytes(paths[1]);
+	run->boot_us = io_now_us(vm->env->io);
+	io_spawn(vm->env->io, &p->op, sp);
+	return STEP_WAIT_OP;
+}
+
+static void vm_watch(struct vm *vm)
+{
+	io_poll(vm->env->io, &vm->run->exit, vm->run->pidfd, POLLIN);
+}
+
+/* From here on we own the pidfd: an exit becomes MSG_EXIT, whatever our state. */
+int vm_vmm_started(struct plan *p, struct msg *m, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+
+	strv_fini(&run->argv);
+	close_fd(&run->log_fd); /* the VMM has it, or there is none */
+	close_fd(&run->cgroup_fd);
+	if (m->res < 0) {
+		if (run->spawn.err.code)
+			*e = run->spawn.err;
+		return err_num(e, ERR_VMM_START, m->res, "%s", vm->env->conf.qemu);
+	}
+	run->pidfd = take_fd(&run->spawn.pidfd);
+	run->exited = false;
+	run->res.pid = (uint32_t)run->spawn.pid;
+	run->res.start_ticks = run->spawn.start_ticks;
+	vm_watch(vm);
+	for (int s = 0; s < VMM_NSOCKETS; s++) {
+		if (run->listen_fd[s] >= 0)
+			io_close(vm->env->io, run->listen_fd[s]);
+		run->listen_fd[s] = -EBADF;
+	}
+	/* Durable with whatever commit comes next: adoption finds it by its name until then. */
+	if (vm_put_resources(vm) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "store");
+	return STEP_DONE;
+}
+
+/* After a crash the record may not know the pid yet: the process is found by its name. */
+int vmm_seek(struct env *env, vm_id id)
+{
+	char word[VMM_WORD_BYTES];
+
+	vmm_process_word(id, env->home, word);
+	return io_find_process(env->io, word);
+}
+
+static int vmm_find_again(struct vm *vm)
+{
+	const int fd = vmm_seek(vm->env, vm->rec.id);
+
+	if (fd < 0)
+		return fd;
+	vm->run->pidfd = fd;
+	vm->run->exited = false;
+	vm_watch(vm);
+	return 0;
+}
+
+int vm_vmm_down(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+
+	if (!vm->driver->program)
+		return STEP_DONE;
+	int rc = run->pidfd >= 0 ? 0 : run->exited ? -ESRCH : vmm_find_again(vm);
+	if (rc == -ESRCH)
+		return STEP_DONE;
+	if (rc < 0)
+		return err_num(e, ERR_HOST_IO, rc, "look for the VMM");
+	rc = io_kill(vm->env->io, run->pidfd, SIGKILL);
+	if (rc < 0 && rc != -ESRCH)
+		return err_num(e, ERR_HOST_IO, rc, "kill the VMM");
+	return STEP_WAIT; /* for MSG_EXIT */
+}
+
+/* ---- the VMM's end ---- */
+
+/* What Linux says last; of this start only.  The guest could lie, about itself and to its owner. */
+static bool panic_text(const struct vm *vm, char *out, size_t size)
+{
+	char path[ENV_PATH_MAX];
+	char why[VMM_TAIL_BYTES];
+
+	vm_state_path(vm, VM_FILE_CONSOLE, path);
+	if (!vm_has_agent(vm) || !files_find_last(path, vm->run->res.console_at,
+						  "Kernel panic - not syncing: ", why, sizeof(why)))
+		return false;
+	(void)snprintf(out, size, "the guest's kernel panicked: %s", why);
+	return true;
+}
+
+/* Why it ended; ERR_NONE when the guest has powered off. */
+static enum err_code exit_text(const struct vm *vm, int status, char *out, size_t size)
+{
+	const bool known = status >= 0;
+	char path[ENV_PATH_MAX];
+	char tail[VMM_TAIL_BYTES];
+	char end[80];
+
+	if (panic_text(vm, out, size))
+		return ERR_GUEST_PANIC;
+	if (known ? WIFEXITED(status) && WEXITSTATUS(status) == 0 : vm->run->shut_down)
+		return ERR_NONE;
+	if (!known)
+		(void)snprintf(end, sizeof(end), "the VMM ended");
+	else if (WIFSIGNALED(status))
+		(void)snprintf(end, sizeof(end), "the VMM was killed by signal %d%s",
+			       WTERMSIG(status),
+			       vm->run->res.cgroup[0] && cgroup_ran_out(vm->run->res.cgroup)
+				       ? ": it had used up its memory.max"
+				       : "");
+	else
+		(void)snprintf(end, sizeof(end), "the VMM ended with status %d",
+			       WEXITSTATUS(status));
+	const size_t used = strlen(end) + strlen(": ");
+	vm_runtime_path(vm, VM_FILE_LOG, path);
+	files_last_line(path, tail, size - used < sizeof(tail) ? size - used : sizeof(tail));
+	(void)snprintf(out, size, "%s%s%.*s", end, tail[0] ? ": " : "", VMM_TAIL_BYTES, tail);
+	return vm->driver->explain ? vm->driver->explain(tail) : ERR_VMM_EXIT;
+}
+
+/* It ended by itself: the guest powered off, or something went wrong. */
+void vm_lost(struct vm *vm, int status)
+{
+	const bool failed = exit_text(vm, status, vm->rec.failure, sizeof(vm->rec.failure)) != 0;
+
+	vm_move(vm, VM_STOPPING);
+	vm_unwind(vm, failed ? VM_FAILED : VM_STOPPED);
+}
+
+/* It ended before the guest was up. */
+static void vm_stillborn(struct vm *vm, int status)
+{
+	char text[ERR_TEXT_MAX];
+	struct err e = { 0 };
+	const enum err_code code = exit_text(vm, status, text, sizeof(text));
+
+	if (code == ERR_NONE)
+		err_set(&e, ERR_VMM_EXIT, "the guest powered off before it was up");
+	else
+		err_set(&e, code, "%s", text);
+	plan_abort(&vm->run->plan, &e);
+}
+
+void vm_exited(struct vm *vm)
+{
+	struct vm_run *run = vm->run;
+	struct plan *p = &run->plan;
+	int status = -1;
+
+	/* Its last words, which have come before its end. */
+	vm_control_drain(vm);
+	/* Adopted ones are reaped by whoever inherited them, and keep their status for themselves.
+	 */
+	if (io_reap(vm->env->io, run->pidfd, &status) < 0)
+		status = -1;
+	io_close(vm->env->io, run->pidfd);
+	run->pidfd = -EBADF;
+	run->exited = true;
+	vm->rec.exit_status = status < 0            ? -1
+			      : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+						    : WEXITSTATUS(status);
+	LOG_INFO(&vm->actor.log, NULL, "vmm.exit", K("status", vm->rec.exit_status));
+	if (vm_powering_off(vm) || plan_waits_undo(p, vm_vmm_down))
+		plan_event(p, 0);
+	else if (p->phase == PLAN_DOING && p->steps == vm_start_steps)
+		vm_stillborn(vm, status);
+	else if (!plan_busy(p) && vm_runs(vm))
+		vm_lost(vm, status);
+}
+
+/* ---- adoption ---- */
+
+static int vmm_adopt(struct vm *vm, const struct vm_resources *res)
+{
+	char word[VMM_WORD_BYTES];
+
+	vmm_process_word(vm->rec.id, NULL, word);
+	const int fd = res->pid ? io_adopt(vm->env->io, (pid_t)res->pid, res->start_ticks, word)
+				: -ESRCH;
+	if (fd == -ESRCH)
+		return vmm_find_again(vm);
+	if (fd < 0)
+		return fd;
+	vm->run->pidfd = fd;
+	vm_watch(vm);
+	return 0;
+}
+
+int vm_adopt(struct vm *vm, const struct vm_resources *res)
+{
+	struct vm_run *run = vm_run_begin(vm);
+
+	if (!run)
+		return -ENOMEM;
+	run->res = *res;
+	run->ready = true;
+	run->end_state = VM_STOPPED;
+	const int rc = vm->driver->program ? vmm_adopt(vm, res) : 0;
+	if (rc < 0)
+		return rc;
+	vm_adopt_begin(vm);
+	return 0;
+}
