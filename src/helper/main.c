@@ -14,10 +14,10 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "helper/conf.h"
 #include "helper/fault.h"
 #include "helper/listener.h"
-#include "helper/notify.h"
 #include "helper/supervisor.h"
 
 enum {
@@ -91,13 +91,15 @@ static int signals_block(struct err *e)
 static int serve(const struct options *o, const struct helper_conf *conf, struct err *e)
 {
 	struct notify notify = { .fd = -EBADF };
+	struct notify_socket given = { .fd = -EBADF };
 	CLEANUP_FD int listener = -EBADF;
 	bool bound = false;
 	int rc;
 
 	if (geteuid() != 0)
 		return err_num(e, ERR_INTERNAL, EPERM, "must be root");
-	rc = notify_listener(&listener, e);
+	rc = notify_listener(&given, e);
+	listener = given.fd;
 	if (rc == 0 && listener >= 0) {
 		rc = listener_adopt(listener, conf, e);
 	} else if (rc == 0) {

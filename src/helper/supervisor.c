@@ -1,8 +1,9 @@
 /* supervisor.c
  *
- * #syscalls(supervisor) poll read clock_gettime?
+ * #syscalls(supervisor) poll read clock_gettime? sendto
  *
- * The clock is read in user space, but not where the kernel has no fast one: in many a VM.
+ * What it sends is for the service manager (base/notify.h).  The clock is read in user space, but
+ * not where the kernel has no fast one: in many a VM.
  */
 #include "helper/supervisor.h"
 

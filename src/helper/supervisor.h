@@ -6,8 +6,8 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/notify.h"
 #include "helper/conf.h"
-#include "helper/notify.h"
 
 /* Serves until SIGTERM or SIGINT, which the caller has blocked; what is under way is finished.
  * `listener` is the caller's. */

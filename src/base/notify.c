@@ -1,8 +1,4 @@
-/* notify.c
- *
- * #syscalls(supervisor) sendto
- */
-#include "helper/notify.h"
+#include "base/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,20 +22,22 @@ static uint64_t env_number(const char *name)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
-int notify_listener(int *ret_fd, struct err *e)
+int notify_listener(struct notify_socket *ret_socket, struct err *e)
 {
 	const bool ours = env_number("LISTEN_PID") == (uint64_t)getpid();
 	const uint64_t n = ours ? env_number("LISTEN_FDS") : 0;
+	const bool named = getenv("LISTEN_FDNAMES") != NULL;
 
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 	if (n > 1)
-		return err_set(e, ERR_HELPER_CONF,
-			       "LISTEN_FDS: %lu sockets handed over, one is wanted", n);
+		return err_set(e, ERR_HOST_IO, "LISTEN_FDS: %lu sockets handed over, one is wanted",
+			       n);
 	if (n == 1 && fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC) < 0)
-		return err_sys(e, ERR_HELPER_CONF, "LISTEN_FDS");
-	*ret_fd = n == 1 ? LISTEN_FD : -EBADF;
+		return err_sys(e, ERR_HOST_IO, "LISTEN_FDS");
+	*ret_socket = (struct notify_socket){ .fd = n == 1 ? LISTEN_FD : -EBADF,
+					      .lent = n == 1 && named };
 	return 0;
 }
 
@@ -68,11 +66,11 @@ int notify_open(struct notify *n, struct err *e)
 	if (env_number("WATCHDOG_PID") == (uint64_t)getpid())
 		n->watchdog_us = env_number("WATCHDOG_USEC");
 	if (path && address_of(path, &address, &len) < 0)
-		rc = err_set(e, ERR_HELPER_CONF, "NOTIFY_SOCKET: \"%s\" is no socket's name", path);
+		rc = err_set(e, ERR_HOST_IO, "NOTIFY_SOCKET: \"%s\" is no socket's name", path);
 	if (path && rc == 0) {
 		n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		if (n->fd < 0 || connect(n->fd, (struct sockaddr *)&address, len) < 0)
-			rc = err_sys(e, ERR_HELPER_CONF, "NOTIFY_SOCKET");
+			rc = err_sys(e, ERR_HOST_IO, "NOTIFY_SOCKET");
 	}
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_PID");
