@@ -269,7 +269,7 @@ static int hello(struct conn *c, struct err *e)
 int conn_open(struct conn *c, struct err *e)
 {
 	struct paths paths;
-	int rc = paths_session(&paths, e);
+	int rc = paths_find(false, &paths, e);
 
 	if (rc < 0)
 		return rc;

@@ -33,6 +33,7 @@ struct cursor {
 	int first_arg;                  /* index of the first word after the command's name */
 	const struct option_row *value; /* whose value the word at the cursor is; NULL */
 	const char *socket;
+	bool system, session; /* --system, --session */
 };
 
 static uint64_t allowed(const struct cursor *at)
@@ -108,6 +109,8 @@ static void read_word(struct cursor *at, const char *word)
 		at->lost = !at->tail;
 	} else if (word[0] == '-' && word[1]) {
 		at->value = wants_value(at, word);
+		at->system |= strcmp(word, "--system") == 0;
+		at->session |= strcmp(word, "--session") == 0;
 	} else if (!at->command) {
 		name_word(at, word);
 	} else if (at->helps) {
@@ -277,7 +280,9 @@ static void offer_live(const struct cursor *at, enum value_source source)
 	static const struct strv no_labels = { 0 };
 	CLEANUP_SESSION struct session s = SESSION_INIT;
 	CLEANUP_CALL struct call c = { 0 };
-	const struct options o = { .quiet = true, .socket = at->socket };
+	const struct options o = {
+		.quiet = true, .socket = at->socket, .system = at->system, .session = at->session
+	};
 	struct cursor to = *at;
 	struct err e = { 0 };
 

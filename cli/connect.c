@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -152,15 +153,69 @@ static int start_locked(const struct options *o, const struct paths *p,
 	return start(o, p, addr, ret_how, e);
 }
 
+/* ---- whose daemon ---- */
+
+static bool is_set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && value[0];
+}
+
+/* There is a daemon of the system, or systemd listens for it, and we may speak to it. */
+static bool system_serves_us(void)
+{
+	struct paths p = { 0 };
+
+	return !is_set("BANGER_RUNTIME_DIR") && paths_find(true, &p, NULL) == 0 &&
+	       access(p.socket, W_OK) == 0;
+}
+
+static int want_system(const struct options *o, bool *ret_system, struct err *e)
+{
+	const char *said = getenv("BANGER_SYSTEM");
+
+	if (o->system && o->session)
+		return err_set(e, ERR_BAD_REQUEST, "--system and --session exclude each other");
+	if (o->system || o->session || !is_set("BANGER_SYSTEM"))
+		*ret_system = o->system || (!o->session && system_serves_us());
+	else if (strcmp(said, "0") == 0 || strcmp(said, "1") == 0)
+		*ret_system = said[0] == '1';
+	else
+		return err_set(e, ERR_BAD_REQUEST, "BANGER_SYSTEM=%.40s is neither 1 nor 0", said);
+	return 0;
+}
+
+int connect_paths(const struct options *o, struct paths *ret_paths, bool *ret_system, struct err *e)
+{
+	const int rc = want_system(o, ret_system, e);
+
+	return rc < 0 ? rc : paths_find(*ret_system, ret_paths, e);
+}
+
+/* ---- either one ---- */
+
+static int refused_by_system(const struct sockaddr_un *addr, int rc, struct err *e)
+{
+	if (rc == -EACCES || rc == -EPERM)
+		return err_num(e, ERR_DAEMON_DOWN, rc,
+			       "the system's daemon serves its owner and root alone: %s",
+			       addr->sun_path);
+	return err_num(e, ERR_DAEMON_DOWN, rc,
+		       "the system's daemon (systemctl start bangerd.socket): connect to %s",
+		       addr->sun_path);
+}
+
 int connect_daemon(const struct options *o, bool may_start, struct connect_result *ret_how,
 		   struct err *e)
 {
 	struct paths p = { 0 };
 	struct sockaddr_un addr;
+	bool system = false;
 	int rc = 0;
 
 	if (!o->socket)
-		rc = paths_session(&p, e);
+		rc = connect_paths(o, &p, &system, e);
 	if (rc == 0)
 		rc = address_of(o->socket ? o->socket : p.socket, &addr, e);
 	if (rc < 0)
@@ -170,10 +225,14 @@ int connect_daemon(const struct options *o, bool may_start, struct connect_resul
 		*ret_how = (struct connect_result){ .fd = rc };
 		return 0;
 	}
+	if (system)
+		return refused_by_system(&addr, rc, e);
 	if (!o->socket && may_start && (rc == -ENOENT || rc == -ECONNREFUSED))
 		return start_locked(o, &p, &addr, ret_how, e);
 	return err_num(e, ERR_DAEMON_DOWN, rc, "connect to %s", addr.sun_path);
 }
+
+/* ---- why it did not start ---- */
 
 /* The log's lines since `at`, or the last LOG_READ bytes of them from a line's beginning. */
 static const char *lines_since(const char *path, off_t at, char *text)

@@ -21,7 +21,14 @@ struct connect_result {
 	char log[PATHS_FILE_MAX + 1]; /* ... in here */
 };
 
-/* To o->socket, else the session's.  Only that one is started when absent, and only if `start`. */
+/* Whose daemon, and where it keeps its things: what --system or --session says, else BANGER_SYSTEM;
+ * else the system's where this user may connect to one, unless BANGER_RUNTIME_DIR names another
+ * place.  So does `docker` with what is installed on a host. */
+int connect_paths(const struct options *o, struct paths *ret_paths, bool *ret_system,
+		  struct err *e) MUST_CHECK;
+
+/* To o->socket, else as connect_paths() has it.  Only a session's daemon is started when absent,
+ * and only if `start`: the system's is systemd's. */
 int connect_daemon(const struct options *o, bool start, struct connect_result *ret_how,
 		   struct err *e) MUST_CHECK;
 

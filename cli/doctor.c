@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "command.h"
+#include "connect.h"
 #include "human.h"
 #include "report.h"
 #include "session.h"
@@ -157,7 +158,7 @@ int doctor_run(const struct options *o)
 	struct err e = { 0 };
 
 	d = (struct doctor){ .o = o, .conf = &conf, .problems = &problems };
-	if (paths_session(&d.paths, &e) < 0) {
+	if (connect_paths(o, &d.paths, &d.system, &e) < 0) {
 		report_error(o, &e, NULL, NULL, NULL);
 		return STATUS_FAILED;
 	}

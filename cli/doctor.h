@@ -24,6 +24,7 @@ enum verdict {
 struct doctor {
 	const struct options *o;
 	struct paths paths;
+	bool system;                    /* the daemon is the system's, not this user's */
 	const struct info_result *info; /* NULL: no daemon runs; borrowed from a call */
 	struct err no_daemon;           /* why */
 	const struct conf *conf;        /* as a daemon would read it; borrowed */

@@ -29,6 +29,8 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(JSON,         0,  "json",        FLAG,     NULL,        json,           0, 0, "results on stdout and errors on stderr as JSON"),
 	ROW(QUIET,       'q', "quiet",       FLAG,     NULL,        quiet,          0, 0, "only what was asked for: ids instead of tables, no progress"),
 	ROW(SOCKET,       0,  "socket",      TEXT,     "PATH",      socket,         0, 0, "the daemon's socket; none is started then"),
+	ROW(SYSTEM,       0,  "system",      FLAG,     NULL,        system,         0, 0, "speak to the daemon of the system (also: BANGER_SYSTEM=1)"),
+	ROW(SESSION,      0,  "session",     FLAG,     NULL,        session,        0, 0, "speak to the daemon of your own session (also: BANGER_SYSTEM=0)"),
 	ROW(CONFIG,       0,  "config",      TEXT,     "FILE",      config,         0, 0, "settings to read instead of banger.conf's usual places; for a daemon that is started, too"),
 	ROW(OP_ID,        0,  "op-id",       OP_ID,    "ULID",      op_id,          0, 0, "idempotency key: sent twice, it is done once"),
 	ROW(NO_COLOR,     0,  "no-color",    FLAG,     NULL,        no_color,       0, 0, "no colour and no live display (also: NO_COLOR)"),

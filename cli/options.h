@@ -23,6 +23,7 @@ struct options {
 	bool json, quiet, help, version, no_color;
 	const char *format;
 	const char *socket;
+	bool system, session; /* whose daemon */
 	const char *config;
 	struct op_id op_id; /* zero unless given */
 	/* what to create */
@@ -82,6 +83,8 @@ enum option {
 	OPT_JSON,
 	OPT_QUIET,
 	OPT_SOCKET,
+	OPT_SYSTEM,
+	OPT_SESSION,
 	OPT_CONFIG,
 	OPT_OP_ID,
 	OPT_NO_COLOR,

@@ -1,4 +1,5 @@
-/* bangerd.c - main of the daemon: options, what the host is like, signals, the loop.
+/* bangerd.c - main of the daemon: options, what the host is like, signals, the service manager, the
+ * loop.
  *
  * The listening socket is inherited (LISTEN_FDS, sd_listen_fds(3)) from the command line that
  * started us or from systemd, else made here.  The daemon is crash-only: ending it, in whatever
@@ -19,18 +20,19 @@
 #include <unistd.h>
 
 #include "actors/config.h"
+#include "base/notify.h"
 #include "base/paths.h"
 #include "daemon.h"
 
 enum {
 	MALLOC_KEEP_BYTES = 1 << 20, /* larger blocks, and more free memory, are given back */
-	LISTEN_FD_FIRST = 3,         /* sd_listen_fds(3) */
 };
 
 struct options {
 	const char *runtime_dir;
 	const char *state_dir;
 	char *config; /* owned; absolute */
+	bool system;
 	bool debug;
 	bool no_sync;
 };
@@ -39,9 +41,10 @@ static const struct log_ctx log_main = { "bangerd" };
 
 static void usage(FILE *to)
 {
-	fputs("usage: bangerd [--runtime-dir DIR] [--state-dir DIR] [--config FILE]\n"
+	fputs("usage: bangerd [--system] [--runtime-dir DIR] [--state-dir DIR] [--config FILE]\n"
 	      "               [--debug] [--no-sync]\n"
-	      "The owner daemon of banger.  `banger` starts it by itself; see bangerd(8).\n",
+	      "The owner daemon of banger.  `banger` starts a session's by itself, systemd the\n"
+	      "system's; see bangerd(8).\n",
 	      to);
 }
 
@@ -52,6 +55,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "runtime-dir", required_argument, NULL, 'r' },
 		{ "state-dir", required_argument, NULL, 's' },
 		{ "config", required_argument, NULL, 'c' },
+		{ "system", no_argument, NULL, 'y' },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "no-sync", no_argument, NULL, 'n' },
 		{ "version", no_argument, NULL, 'V' },
@@ -77,6 +81,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return 1;
 			}
 			break;
+		case 'y':
+			o->system = true;
+			break;
 		case 'd':
 			o->debug = true;
 			break;
@@ -97,17 +104,6 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-static int inherited_socket(void)
-{
-	const char *pid = getenv("LISTEN_PID");
-	const char *fds = getenv("LISTEN_FDS");
-
-	if (!pid || !fds || strtol(pid, NULL, 10) != getpid() || strtol(fds, NULL, 10) != 1)
-		return -EBADF;
-	IGNORE(fcntl(LISTEN_FD_FIRST, F_SETFD, FD_CLOEXEC) < 0);
-	return LISTEN_FD_FIRST;
-}
-
 /* As many descriptors as we may have: a running VM takes a handful. */
 static void raise_nofile(void)
 {
@@ -119,21 +115,21 @@ static void raise_nofile(void)
 	}
 }
 
-/* ---- signals, as messages ---- */
+/* ---- whom we serve under: signals as messages, and what the service manager hears ---- */
 
-struct signals {
+struct service {
 	struct actor actor;
-	struct daemon *daemon;
+	struct daemon *daemon;       /* borrowed */
+	const struct notify *notify; /* borrowed */
 	int fd;
 	struct io_op poll;
+	struct io_timer watchdog; /* set where a sign of life is wanted */
 };
 
-static void signals_handle(struct actor *a, struct msg *m)
+static void read_signals(struct service *s)
 {
-	struct signals *s = container_of(a, struct signals, actor);
 	struct signalfd_siginfo info;
 
-	(void)m;
 	while (read(s->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
 			config_reload(&s->daemon->env, NULL);
@@ -146,7 +142,25 @@ static void signals_handle(struct actor *a, struct msg *m)
 	io_poll(s->daemon->env.io, &s->poll, s->fd, POLLIN);
 }
 
-static int signals_begin(struct signals *s, struct daemon *d)
+/* A turn of the loop that does not end is what the watchdog is for: this is a message like others.
+ */
+static void show_life(struct service *s)
+{
+	notify_say(s->notify, "WATCHDOG=1");
+	io_timer_set(s->daemon->env.io, &s->watchdog, s->notify->watchdog_us / 1000 / 2, 0);
+}
+
+static void service_handle(struct actor *a, struct msg *m)
+{
+	struct service *s = container_of(a, struct service, actor);
+
+	if (m == &s->watchdog.msg)
+		show_life(s);
+	else
+		read_signals(s);
+}
+
+static int service_begin(struct service *s, struct daemon *d, const struct notify *notify)
 {
 	sigset_t set;
 
@@ -156,24 +170,42 @@ static int signals_begin(struct signals *s, struct daemon *d)
 	sigaddset(&set, SIGHUP);
 	IGNORE(sigprocmask(SIG_BLOCK, &set, NULL) < 0);
 	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->fd < 0 || actor_init(&s->actor, &d->actors, signals_handle) < 0)
+	if (s->fd < 0 || actor_init(&s->actor, &d->actors, service_handle) < 0)
 		return -errno;
 	s->daemon = d;
+	s->notify = notify;
 	io_op_init(&s->poll, &s->actor, MSG_IO);
 	io_poll(d->env.io, &s->poll, s->fd, POLLIN);
+	io_timer_init(&s->watchdog, &s->actor, MSG_TIMER);
+	if (notify->watchdog_us > 0)
+		show_life(s);
 	return 0;
 }
 
 /* ---- the loop ---- */
 
-static int serve(struct daemon *d)
+/* Who waits for us to be gone hears once that we are going. */
+static void tell_stopping(const struct daemon *d, const struct notify *notify, bool *told)
 {
-	static struct signals signals; /* reachable to the end, which is the process's */
-	int rc = signals_begin(&signals, d);
+	if (*told || !d->env.stopping)
+		return;
+	notify_say(notify, "STOPPING=1");
+	*told = true;
+}
 
+static int serve(struct daemon *d, const struct notify *notify)
+{
+	static struct service service; /* reachable to the end, which is the process's */
+	bool told = false;
+	int rc = service_begin(&service, d, notify);
+
+	if (rc >= 0)
+		notify_say(notify, "READY=1");
 	log_hold(true);
-	while (rc >= 0 && (rc = daemon_turn(d)) > 0)
+	while (rc >= 0 && (rc = daemon_turn(d)) > 0) {
+		tell_stopping(d, notify, &told);
 		log_flush();
+	}
 	log_hold(false);
 	return rc;
 }
@@ -181,10 +213,11 @@ static int serve(struct daemon *d)
 static int conf_dirs(const struct options *o, struct conf *c, struct err *e)
 {
 	struct paths paths;
-	const int rc = paths_session(&paths, e);
+	const int rc = paths_find(o->system, &paths, e);
 
 	if (rc < 0)
 		return rc;
+	c->system = o->system;
 	(void)snprintf(c->runtime_dir, ENV_PATH_MAX, "%s",
 		       o->runtime_dir ? o->runtime_dir : paths.runtime);
 	(void)snprintf(c->state_dir, ENV_PATH_MAX, "%s", o->state_dir ? o->state_dir : paths.state);
@@ -219,25 +252,33 @@ static int run(const struct options *o, struct err *e)
 	static struct daemon *d;
 	const struct conf_input input = { .file = o->config,
 					  .libexec = BANGER_LIBEXEC_DIR,
-					  .environment = true };
+					  .environment = true,
+					  .system = o->system };
 	struct daemon_config dc = {
 		.conf = &conf, .input = &input, .problems = &problems, .no_sync = o->no_sync
 	};
+	struct notify_socket given = { .fd = -EBADF };
+	struct notify notify = { .fd = -EBADF };
 	char path[ENV_PATH_MAX + 16];
 
 	int rc = read_conf(o, &input, &conf, &problems, e);
 	if (rc < 0)
 		return rc;
 	IGNORE(vmm_tsc_khz(&dc.tsc_khz) < 0);
-	dc.listen_fd = inherited_socket();
-	rc = daemon_create(&dc, &d, e);
+	rc = notify_listener(&given, e);
+	dc.listen_fd = given.fd;
+	if (rc == 0)
+		rc = notify_open(&notify, e);
+	if (rc == 0)
+		rc = daemon_create(&dc, &d, e);
 	if (rc < 0)
 		return rc;
 	LOG_NOTICE(&log_main, NULL, "daemon.ready", K("version", BANGER_VERSION),
 		   K("vms", d->node->nvms), K("state", conf.state_dir));
-	rc = serve(d);
+	rc = serve(d, &notify);
 	daemon_socket_path(&conf, path);
-	IGNORE(unlink(path) < 0);
+	if (!given.lent)
+		IGNORE(unlink(path) < 0);
 	LOG_NOTICE(&log_main, NULL, "daemon.end", K("rc", rc));
 	return rc;
 }

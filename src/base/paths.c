@@ -24,17 +24,17 @@ struct place {
 	const char *ours;     /* environment: the directory itself */
 	const char *xdg;      /* environment: its parent */
 	const char *fallback; /* below the home directory; NULL: in /tmp by uid */
+	const char *system;   /* of the system's daemon, unless said */
 };
 
 static const struct place place_runtime = { "runtime", "BANGER_RUNTIME_DIR", "XDG_RUNTIME_DIR",
-					    NULL };
+					    NULL, "/run/banger" };
 static const struct place place_state = { "state", "BANGER_STATE_DIR", "XDG_STATE_HOME",
-					  ".local/state/banger" };
+					  ".local/state/banger", "/var/lib/banger" };
 static const struct place place_cache = { "cache", "BANGER_CACHE_DIR", "XDG_CACHE_HOME",
-					  ".cache/banger" };
-
+					  ".cache/banger", "/var/cache/banger" };
 static const struct place place_config = { "config", "BANGER_CONFIG_DIR", "XDG_CONFIG_HOME",
-					   ".config/banger" };
+					   ".config/banger", NULL };
 
 static PRINTF_LIKE(4, 5) int format(char *out, size_t size, struct err *e, const char *fmt, ...)
 {
@@ -66,7 +66,7 @@ static int home_below(const char *rest, char *out, size_t size, struct err *e)
 	return format(out, size, e, "%s/%s", pw.pw_dir, rest);
 }
 
-static int place_find(const struct place *p, char *out, size_t size, struct err *e)
+static int place_find(const struct place *p, bool system, char *out, size_t size, struct err *e)
 {
 	const char *ours = getenv(p->ours);
 	const char *xdg = getenv(p->xdg);
@@ -77,6 +77,8 @@ static int place_find(const struct place *p, char *out, size_t size, struct err 
 				       ours);
 		return format(out, size, e, "%s", ours);
 	}
+	if (system)
+		return format(out, size, e, "%s", p->system);
 	if (xdg && xdg[0] == '/')
 		return format(out, size, e, "%s/banger", xdg);
 	if (p->fallback)
@@ -84,15 +86,15 @@ static int place_find(const struct place *p, char *out, size_t size, struct err 
 	return format(out, size, e, "/tmp/banger-%s-%u", p->what, geteuid());
 }
 
-int paths_session(struct paths *ret_paths, struct err *e)
+int paths_find(bool system, struct paths *ret_paths, struct err *e)
 {
 	struct paths p = { 0 };
-	int rc = place_find(&place_runtime, p.runtime, sizeof(p.runtime), e);
+	int rc = place_find(&place_runtime, system, p.runtime, sizeof(p.runtime), e);
 
 	if (rc == 0)
-		rc = place_find(&place_state, p.state, sizeof(p.state), e);
+		rc = place_find(&place_state, system, p.state, sizeof(p.state), e);
 	if (rc == 0)
-		rc = place_find(&place_cache, p.cache, sizeof(p.cache), e);
+		rc = place_find(&place_cache, system, p.cache, sizeof(p.cache), e);
 	if (rc == 0)
 		rc = format(p.log, sizeof(p.log), e, "%s/bangerd.log", p.state);
 	if (rc == 0)
@@ -106,7 +108,7 @@ int paths_session(struct paths *ret_paths, struct err *e)
 int paths_config(char *ret_dir, size_t size, struct err *e)
 {
 	char dir[PATHS_DIR_MAX + 1];
-	const int rc = place_find(&place_config, dir, sizeof(dir), e);
+	const int rc = place_find(&place_config, false, dir, sizeof(dir), e);
 
 	return rc < 0 ? rc : format(ret_dir, size, e, "%s", dir);
 }

@@ -1,9 +1,14 @@
-/* paths.h - where a session's daemon keeps its things; CLI and daemon must agree on it.
+/* paths.h - where a daemon keeps its things; CLI and daemon must agree on it.
  *
- *   runtime  $BANGER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/banger, else /tmp/banger-runtime-UID
- *   state    $BANGER_STATE_DIR,   else $XDG_STATE_HOME/banger,  else ~/.local/state/banger
- *   cache    $BANGER_CACHE_DIR,   else $XDG_CACHE_HOME/banger,  else ~/.cache/banger
- *   config   $BANGER_CONFIG_DIR,  else $XDG_CONFIG_HOME/banger, else ~/.config/banger
+ *                                 a session's                                    the system's
+ *   runtime  $BANGER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/banger, else             /run/banger
+ *                                 /tmp/banger-runtime-UID
+ *   state    $BANGER_STATE_DIR,   else $XDG_STATE_HOME/banger,  else             /var/lib/banger
+ *                                 ~/.local/state/banger
+ *   cache    $BANGER_CACHE_DIR,   else $XDG_CACHE_HOME/banger,  else             /var/cache/banger
+ *                                 ~/.cache/banger
+ *   config   $BANGER_CONFIG_DIR,  else $XDG_CONFIG_HOME/banger, else             none of its own
+ *                                 ~/.config/banger
  *   socket   <runtime>/bangerd.sock        log   <state>/bangerd.log
  *
  * Relative XDG_* values are ignored, as the XDG base directory specification 0.8 demands; relative
@@ -11,6 +16,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/un.h>
 
@@ -32,9 +38,9 @@ struct paths {
 };
 
 /* Computes the paths; touches no file system.  ERR_HOST_IO names what is wrong. */
-int paths_session(struct paths *ret_paths, struct err *e) MUST_CHECK;
+int paths_find(bool system, struct paths *ret_paths, struct err *e) MUST_CHECK;
 
-/* The directory of the user's own banger.conf, likewise. */
+/* The directory of the user's own banger.conf, for a session, likewise. */
 int paths_config(char *ret_dir, size_t size, struct err *e) MUST_CHECK;
 
 /* Creates `dir` (absolute) and its missing parents with mode 0700, then checks the directory that

@@ -46,6 +46,7 @@ enum conf_key {
 	CONF_STOP,
 	CONF_QEMU,
 	CONF_LIBEXEC,
+	CONF_HELPER,
 	CONF_ACCEL,
 	CONF_LOG_LEVEL,
 	CONF_COLOR,
@@ -83,11 +84,12 @@ struct conf {
 	uint32_t boot_ms;         /* from the VMM's start to "up", where the request does not say */
 	uint32_t stop_ms;         /* from the request to power off to the kill, likewise */
 	char qemu[CONF_PATH_MAX]; /* "" when there is none */
-	char libexec_dir[CONF_PATH_MAX]; /* banger-imager, banger-init, banger-agent, probe.elf */
-	char accel[CONF_WORD_MAX];       /* "kvm" or "tcg" to decide, "" to measure */
-	char log_level[CONF_WORD_MAX];   /* a row of conf_log_levels */
-	char color[CONF_WORD_MAX];       /* of the command line: "never", "" */
-	char daemon[CONF_PATH_MAX];      /* of the command line: bangerd; "" to look for it */
+	char libexec_dir[CONF_PATH_MAX];   /* banger-imager, banger-init, banger-agent, probe.elf */
+	char helper_socket[CONF_PATH_MAX]; /* of the root helper; in system mode alone */
+	char accel[CONF_WORD_MAX];         /* "kvm" or "tcg" to decide, "" to measure */
+	char log_level[CONF_WORD_MAX];     /* a row of conf_log_levels */
+	char color[CONF_WORD_MAX];         /* of the command line: "never", "" */
+	char daemon[CONF_PATH_MAX];        /* of the command line: bangerd; "" to look for it */
 
 	/* ---- where they came from ---- */
 	struct conf_origin origins[CONF_NKEYS];
@@ -95,6 +97,7 @@ struct conf {
 	uint32_t nfiles;
 
 	/* ---- not keys: what the host is, what the command line said ---- */
+	bool system;                     /* the daemon of the system, with a root helper */
 	char runtime_dir[CONF_PATH_MAX]; /* sockets; gone after a reboot */
 	char state_dir[CONF_PATH_MAX];   /* records, disks, images, kernels */
 	uint32_t cpus;                   /* of the host */
@@ -165,6 +168,7 @@ struct conf_input {
 	const char *file;    /* said on the command line: read alone; NULL: where one looks */
 	const char *libexec; /* built in */
 	bool environment;
+	bool system; /* of what is usual, the file below /etc alone: it is no user's daemon */
 };
 
 /* The host's CPUs and memory, the defaults that follow, and what is built in. */

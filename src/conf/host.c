@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "proto/helper.h"
 
 enum {
 	CPUS_MAX = 4096,
@@ -33,6 +34,7 @@ static void built_in(struct conf *c, const char *libexec)
 	c->boot_ms = 120000;
 	c->stop_ms = 10000;
 	(void)snprintf(c->libexec_dir, sizeof(c->libexec_dir), "%s", libexec);
+	(void)snprintf(c->helper_socket, sizeof(c->helper_socket), "%s", HELPER_SOCKET);
 	(void)snprintf(c->log_level, sizeof(c->log_level), "info");
 }
 

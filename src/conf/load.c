@@ -47,7 +47,7 @@ static void read_environment(struct conf *c, struct conf_problems *p)
 /* ---- all of it ---- */
 
 /* Where one looks: a file that is not there is no problem. */
-static void read_usual_files(struct conf *c, struct conf_problems *p)
+static void read_usual_files(struct conf *c, bool system, struct conf_problems *p)
 {
 	char path[CONF_PATH_MAX];
 	char home[PATHS_DIR_MAX + 1];
@@ -55,6 +55,8 @@ static void read_usual_files(struct conf *c, struct conf_problems *p)
 
 	if (access(BANGER_SYSCONF_FILE, F_OK) == 0)
 		conf_read_file(c, BANGER_SYSCONF_FILE, p);
+	if (system)
+		return;
 	if (paths_config(home, sizeof(home), &e) < 0) {
 		conf_problem(p, "home directory", false, "%s", e.text);
 		return;
@@ -69,7 +71,7 @@ static void read_files(struct conf *c, const struct conf_input *in, struct conf_
 	const char *said = in->file ? in->file : in->environment ? getenv(VARIABLE_CONF) : NULL;
 
 	if (!said || !said[0])
-		read_usual_files(c, p);
+		read_usual_files(c, in->system, p);
 	else if (said[0] != '/')
 		conf_problem(p, VARIABLE_CONF, true, "\"%.80s\" is not an absolute path", said);
 	else

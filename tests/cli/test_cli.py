@@ -386,6 +386,24 @@ class Daemon(Case):
         self.run_cli("ping")
         self.assertEqual(os.stat(self.dir + "/run/bangerd.sock").st_mode & 0o777, 0o600)
 
+    def test_the_systems_is_never_started_by_us(self):
+        for args, more in (["--system"], {}), ([], {"BANGER_SYSTEM": "1"}):
+            status, _, err = self.run_cli(*args, "ping", env=dict(self.env, **more))
+            self.assertEqual(status, 1)
+            self.assertIn(f"systemctl start bangerd.socket): connect to {self.dir}/run/bangerd.sock", err)
+            self.assertEqual(self.lines("start"), [])
+        status, _, err = self.run_cli("--session", "ping", env=dict(self.env, BANGER_SYSTEM="1"))
+        self.assertEqual(status, 0, err)
+        self.assertEqual(self.run_cli("--system", "ping")[0], 0, "it speaks to whoever listens there")
+
+    def test_whose_daemon_is_said_once_and_clearly(self):
+        status, _, err = self.run_cli("--system", "--session", "ping")
+        self.assertEqual(status, 1)
+        self.assertIn("--system and --session exclude each other", err)
+        status, _, err = self.run_cli("ping", env=dict(self.env, BANGER_SYSTEM="yes"))
+        self.assertEqual(status, 1)
+        self.assertIn("BANGER_SYSTEM=yes is neither 1 nor 0", err)
+
     def test_open_directory_is_refused(self):
         os.mkdir(self.dir + "/run", 0o755)
         status, _, err = self.run_cli("ping")

@@ -45,7 +45,7 @@ Test(paths, follow_xdg)
 {
 	struct paths p;
 
-	cr_assert_eq(paths_session(&p, NULL), 0);
+	cr_assert_eq(paths_find(false, &p, NULL), 0);
 	cr_assert_str_eq(p.runtime, "/run/user/7/banger");
 	cr_assert_str_eq(p.state, "/x/state/banger");
 	cr_assert_str_eq(p.cache, "/x/cache/banger");
@@ -61,7 +61,7 @@ Test(paths, fall_back_to_home_and_tmp_when_xdg_is_unset_or_relative)
 	unsetenv("XDG_RUNTIME_DIR");
 	setenv("XDG_STATE_HOME", "relative", 1);
 	unsetenv("XDG_CACHE_HOME");
-	cr_assert_eq(paths_session(&p, NULL), 0);
+	cr_assert_eq(paths_find(false, &p, NULL), 0);
 	(void)snprintf(want, sizeof(want), "/tmp/banger-runtime-%u", geteuid());
 	cr_assert_str_eq(p.runtime, want);
 	cr_assert_str_eq(p.state, "/home/ann/.local/state/banger");
@@ -75,10 +75,25 @@ Test(paths, obey_our_own_variables_first)
 	setenv("BANGER_RUNTIME_DIR", "/r", 1);
 	setenv("BANGER_STATE_DIR", "/s", 1);
 	setenv("BANGER_CACHE_DIR", "/c", 1);
-	cr_assert_eq(paths_session(&p, NULL), 0);
+	cr_assert_eq(paths_find(false, &p, NULL), 0);
 	cr_assert_str_eq(p.runtime, "/r");
 	cr_assert_str_eq(p.log, "/s/bangerd.log");
 	cr_assert_str_eq(p.cache, "/c");
+}
+
+Test(paths, the_systems_are_fixed_but_for_our_own_variables)
+{
+	struct paths p;
+
+	cr_assert_eq(paths_find(true, &p, NULL), 0);
+	cr_assert_str_eq(p.runtime, "/run/banger");
+	cr_assert_str_eq(p.state, "/var/lib/banger");
+	cr_assert_str_eq(p.cache, "/var/cache/banger");
+	cr_assert_str_eq(p.socket, "/run/banger/bangerd.sock");
+	setenv("BANGER_RUNTIME_DIR", "/r", 1);
+	cr_assert_eq(paths_find(true, &p, NULL), 0);
+	cr_assert_str_eq(p.socket, "/r/bangerd.sock");
+	cr_assert_str_eq(p.state, "/var/lib/banger");
 }
 
 Test(paths, refuse_a_relative_override_by_name)
@@ -87,7 +102,7 @@ Test(paths, refuse_a_relative_override_by_name)
 	struct err e = { 0 };
 
 	setenv("BANGER_STATE_DIR", "here", 1);
-	cr_assert_lt(paths_session(&p, &e), 0);
+	cr_assert_lt(paths_find(false, &p, &e), 0);
 	cr_assert_not_null(strstr(e.text, "BANGER_STATE_DIR=here"), "%s", e.text);
 }
 
@@ -101,7 +116,7 @@ Test(paths, refuse_a_socket_path_that_no_socket_can_have)
 	longest[0] = '/';
 	longest[sizeof(longest) - 1] = '\0';
 	setenv("BANGER_RUNTIME_DIR", longest, 1);
-	cr_assert_eq(paths_session(&p, &e), -ENAMETOOLONG);
+	cr_assert_eq(paths_find(false, &p, &e), -ENAMETOOLONG);
 }
 
 Test(paths, ensure_dir_makes_it_and_its_parents_private)
