@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "helper/block/dm.h"
 #include "helper/filter.h"
 #include "helper/launch_child.h"
 #include "helper/launch_ns.h"
@@ -38,6 +39,7 @@ enum {
 struct launcher {
 	const struct helper_conf *conf; /* borrowed */
 	struct vmm_place place;
+	struct dm dm; /* owned */
 	char args[LAUNCH_ARGS_MAX];
 	char *argv[1 + LAUNCH_WORDS_MAX + 1]; /* into args and conf */
 };
@@ -79,6 +81,30 @@ static int program_open(const char *path, int *ret_fd, struct stat *ret_st, stru
 	if (rc == 0)
 		*ret_fd = take_fd(&fd);
 	return rc;
+}
+
+/* ---- its disk ---- */
+
+/* The VM's own, and ours, by what device-mapper says now; there is no name that a request could
+ * give. */
+static int snapshot_find(struct launcher *l, vm_id vm, dev_t *ret_dev, struct err *e)
+{
+	struct handle h;
+	struct dm_device found = { .dev = 0 };
+	int rc;
+
+	handle_of(vm, &h);
+	rc = dm_find(&l->dm, &h, &found, e);
+	if (rc == -ENXIO || (rc == 0 && (!found.active || !found.params[0] || !found.own_number)))
+		return err_set(e, ERR_HELPER_REFUSED,
+			       "snapshot: %s %s: create_dm_snapshot comes first", h.name,
+			       rc < 0 ? "is not there" : "is not whole");
+	if (rc < 0) {
+		err_ctx(e, "snapshot");
+		return rc;
+	}
+	*ret_dev = found.dev;
+	return 0;
 }
 
 /* ---- a VMM ---- */
@@ -157,7 +183,7 @@ static int await_exec(int report, int pidfd, struct err *e)
 }
 
 static int child_run(struct launcher *l, const struct launch_ask *ask, const int *fds, int program,
-		     struct launch_told *told, int *ret_pidfd)
+		     dev_t disk, struct launch_told *told, int *ret_pidfd)
 {
 	char id[VM_ID_CHARS + 1];
 	int ends[2] = { -EBADF, -EBADF };
@@ -169,6 +195,7 @@ static int child_run(struct launcher *l, const struct launch_ask *ask, const int
 		.uid = ask->uid,
 		.gid = ask->uid,
 		.program = program,
+		.disk = disk,
 		.log = fds[LAUNCH_FD_LOG],
 		.sockets = &fds[LAUNCH_FDS_FIXED],
 		.nsockets = ask->nsockets,
@@ -198,6 +225,7 @@ static int start(struct launcher *l, const struct launch_ask *ask, size_t len, c
 {
 	CLEANUP_FD int program = -EBADF;
 	struct stat st = { 0 };
+	dev_t disk = 0;
 	int rc = ask_check(l, ask, len, nfds, &told->err);
 
 	if (rc == 0)
@@ -206,8 +234,10 @@ static int start(struct launcher *l, const struct launch_ask *ask, size_t len, c
 		rc = program_open(l->conf->vmms[ask->vmm].binary, &program, &st, &told->err);
 	if (rc == 0 && lift(&program) < 0)
 		rc = err_sys(&told->err, ERR_HOST_FILES, "launch");
+	if (rc == 0 && ask->snapshot)
+		rc = snapshot_find(l, ask->vm, &disk, &told->err);
 	if (rc == 0)
-		rc = child_run(l, ask, fds, program, told, ret_pidfd);
+		rc = child_run(l, ask, fds, program, disk, told, ret_pidfd);
 	if (rc == 0) {
 		told->dev = st.st_dev;
 		told->ino = st.st_ino;
@@ -260,18 +290,16 @@ int launcher_serve(struct launcher *l, int link)
 static void nodes_find(struct vmm_place *p)
 {
 	static const char *const wanted[] = {
-		"null", "zero", "random", "urandom", "kvm", "net/tun"
+		"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/kvm", "/dev/net/tun",
 	};
 	static_assert(ARRAY_LEN(wanted) <= VMM_NODES_MAX, "room for all");
 
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
-		char path[32];
 		struct stat st;
 
-		(void)snprintf(path, sizeof(path), "/dev/%s", wanted[i]);
-		if (stat(path, &st) < 0 || !S_ISCHR(st.st_mode))
+		if (stat(wanted[i], &st) < 0 || !S_ISCHR(st.st_mode))
 			continue; /* a host without KVM */
-		p->nodes[p->nnodes].name = wanted[i];
+		p->nodes[p->nnodes].path = wanted[i];
 		p->nodes[p->nnodes++].dev = st.st_rdev;
 	}
 }
@@ -306,6 +334,7 @@ int launcher_open(const struct helper_conf *conf, struct launcher **ret, struct 
 	if (conf->nvmms == 0)
 		return 0;
 	l = (struct launcher){ .conf = conf, .place.ns = -EBADF };
+	dm_open(&l.dm);
 	nodes_find(&l.place);
 	links_find(&l.place);
 	rc = filter_vmm_calls(&l.place.calls, e);

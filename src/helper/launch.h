@@ -27,6 +27,9 @@ enum {
 /* Where it sees its jail's directory. */
 #define LAUNCH_DIR "/vm"
 
+/* Where the VM's snapshot is, and what leads there: a disk is /vm/disk, of whatever kind it is. */
+#define LAUNCH_DISK "/dev/disk"
+
 /* Descriptors of a START, in this order; then the sockets. */
 enum {
 	LAUNCH_FD_CGROUP,
@@ -48,6 +51,7 @@ struct launch_ask {
 	uint32_t nsockets;
 	uint32_t args_len; /* bytes that follow */
 	pid_t pid;         /* LOOK: of which process */
+	uint32_t snapshot; /* START: whether it has the VM's snapshot, as LAUNCH_DISK */
 };
 
 struct launch_told {

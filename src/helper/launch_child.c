@@ -44,19 +44,28 @@ static int namespace_enter(const struct vmm_child *c, struct err *e)
 	return 0;
 }
 
+static int node_make(const struct vmm_child *c, const char *name, mode_t kind, dev_t dev,
+		     struct err *e)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), ROOT "%s", name);
+	if (mknod(path, kind | 0600, dev) < 0 || lchown(path, c->uid, c->gid) < 0)
+		return err_sys(e, ERR_JAIL, "%s", name);
+	return 0;
+}
+
 static int nodes_make(const struct vmm_child *c, struct err *e)
 {
+	int rc = 0;
+
 	if (mkdir(ROOT "/dev", 0755) < 0 || mkdir(ROOT "/dev/net", 0755) < 0)
 		return err_sys(e, ERR_JAIL, "/dev");
-	for (int i = 0; i < c->place->nnodes; i++) {
-		char path[64];
-
-		(void)snprintf(path, sizeof(path), ROOT "/dev/%s", c->place->nodes[i].name);
-		if (mknod(path, S_IFCHR | 0600, c->place->nodes[i].dev) < 0 ||
-		    lchown(path, c->uid, c->gid) < 0)
-			return err_sys(e, ERR_JAIL, "/dev/%s", c->place->nodes[i].name);
-	}
-	return 0;
+	for (int i = 0; rc == 0 && i < c->place->nnodes; i++)
+		rc = node_make(c, c->place->nodes[i].path, S_IFCHR, c->place->nodes[i].dev, e);
+	if (rc == 0 && c->disk != 0)
+		rc = node_make(c, LAUNCH_DISK, S_IFBLK, c->disk, e);
+	return rc;
 }
 
 /* A copy of a mount of the namespace at a place in the new root. */

@@ -20,7 +20,7 @@ struct vmm_place {
 	int null;                /* owned: /dev/null */
 	struct sock_fprog calls; /* owned: what no VMM may call; deny.c */
 	struct {
-		const char *name; /* below /dev */
+		const char *path;
 		dev_t dev;
 	} nodes[VMM_NODES_MAX];
 	int nnodes;
@@ -39,6 +39,7 @@ struct vmm_child {
 	uid_t uid;
 	gid_t gid;
 	int program; /* O_PATH */
+	dev_t disk;  /* 0: none */
 	int log;
 	const int *sockets;
 	uint32_t nsockets;

@@ -116,7 +116,8 @@ static const struct field vmm_args_fields[] = {
 	PATH(initrd, "likewise: `/vm/initrd`"),
 	PATH(base, "likewise: `/vm/base`"),
 	PATH(disk, "`/vm/disk`, to be written: the slot's while the jail is there"),
-	PATH(console, "`/vm/console`, likewise"),
+	FIELD(struct helper_vmm_args, snapshot, FIELD_BOOL, false, 0, 0, "`/vm/disk` is instead the VM's block device of `create_dm_snapshot`"),
+	PATH(console, "`/vm/console`, as `disk`"),
 	FIELD(struct helper_vmm_args, memory_max, FIELD_U64, false, 0, 0, "bytes of its cgroup; 0: no limit"),
 	FIELD(struct helper_vmm_args, cpu_max, FIELD_U32, false, 0, HELPER_CPU_MAX, "percent of one processor; 0: no limit"),
 };

@@ -205,6 +205,7 @@ struct helper_vmm_args {
 	char initrd[HELPER_PATH_MAX + 1];
 	char base[HELPER_PATH_MAX + 1];    /* a disk to read */
 	char disk[HELPER_PATH_MAX + 1];    /* a disk to write: the slot's while the jail is there */
+	bool snapshot;                     /* instead of `disk`: the VM's of create_dm_snapshot */
 	char console[HELPER_PATH_MAX + 1]; /* a file to write, as disk */
 	uint64_t memory_max;               /* bytes; 0: no limit */
 	uint32_t cpu_max;                  /* percent of one processor; 0: no limit */

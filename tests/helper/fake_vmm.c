@@ -7,16 +7,23 @@
  *   list PATH     names in the directory
  *   bind PATH     makes a socket there and keeps it
  *   mode PATH     its mode and owner
+ *   open PATH     opens it to read and write, and closes it
+ *   poke PATH     writes "guest" over its first bytes
+ *   hold PATH     opens it likewise and keeps it open
+ *   tap NAME      attaches to the interface and keeps it
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -149,6 +156,37 @@ static void mode(const char *path)
 		say("%o %u\n", st.st_mode, st.st_uid);
 }
 
+static void open_once(const char *path)
+{
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	say("errno %d\n", fd < 0 ? errno : 0);
+	close(fd);
+}
+
+static void poke(const char *path)
+{
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+	const ssize_t n = fd < 0 ? -1 : pwrite(fd, "guest", strlen("guest"), 0);
+
+	say("errno %d\n", n < 0 || fsync(fd) < 0 ? errno : 0);
+	close(fd);
+}
+
+static void hold(const char *path)
+{
+	say("errno %d\n", open(path, O_RDWR | O_CLOEXEC) < 0 ? errno : 0);
+}
+
+static void attach(const char *name)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	say("errno %d\n", fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0 ? errno : 0);
+}
+
 static void obey(const char *line)
 {
 	static const struct {
@@ -156,7 +194,8 @@ static void obey(const char *line)
 		void (*run)(const char *path);
 	} words[] = {
 		{ "read ", show },        { "write ", append }, { "list ", list },
-		{ "bind ", make_socket }, { "mode ", mode },
+		{ "bind ", make_socket }, { "mode ", mode },    { "open ", open_once },
+		{ "poke ", poke },        { "hold ", hold },    { "tap ", attach },
 	};
 
 	if (strncmp(line, "try ", 4) == 0) {

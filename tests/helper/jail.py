@@ -2,6 +2,7 @@
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -107,6 +108,17 @@ def gone(pid):
     while os.path.exists(f"/proc/{pid}") and read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] not in ([], ["Z"]):
         assert time.monotonic() < until, f"{pid} lives"
         time.sleep(0.01)
+
+
+def probe_is_up(place, fd):
+    """Reads the probe guest's console, and closes it."""
+    with socket.socket(fileno=fd) as console:
+        console.settimeout(DEADLINE_S)
+        said = b""
+        while b"banger-probe: up" not in said:
+            more = console.recv(4096)
+            assert more, f"{said}: {read_file(f'{place.jails}/{VM}/vmm.log')}"
+            said += more
 
 
 def copy_of_fake(top, name="vmm"):

@@ -12,7 +12,7 @@ import threading
 import time
 
 from harness import DEADLINE_S, DIE, OWNER, VM, Refused, main, read_file, run
-from jail import (FAKE, ID, OTHER, PARTS, QEMU, RUN, SLOT, UID, UID_FIRST, Jail, copy_of_fake, gone, refused, stranger, told, tries)
+from jail import (FAKE, ID, OTHER, PARTS, QEMU, RUN, SLOT, UID, UID_FIRST, Jail, copy_of_fake, gone, probe_is_up, refused, stranger, told, tries)
 
 WHOLE = {**RUN, **PARTS, "agent_socket": True, "console_socket": True, "run": True, "args": b"-one\0two words\0"}
 POINTS_MAX = 100
@@ -113,13 +113,7 @@ def qemu_runs_a_guest(place):
              "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-kernel", "/vm/kernel",
              "-chardev", "socket,id=c,fd=3,server=on,wait=on", "-serial", "chardev:c"]
     pid, fds = place.launch(**ID, vmm="qemu", console_socket=True, kernel=PARTS["kernel"], args="\0".join(words).encode() + b"\0")
-    with socket.socket(fileno=fds[1]) as console:
-        console.settimeout(DEADLINE_S)
-        said = b""
-        while b"banger-probe: up" not in said:
-            more = console.recv(4096)
-            assert more, f"{said}: {read_file(f'{place.jails}/{VM}/vmm.log')}"
-            said += more
+    probe_is_up(place, fds[1])
     assert os.readlink(f"/proc/{pid}/exe").endswith("qemu-system-x86_64")
     os.close(fds[0])
     place.away()
@@ -187,6 +181,7 @@ def arguments_are_checked(place):
             ({"disk": "vms/.."}, "disk: "), ({"initrd": "./x"}, "initrd: "), ({"base": "x/"}, "base: "), ({"console": "."}, "console: ")):
         refused(place, "launch_vmm", {**RUN, **more}, *words)
     refused(place, "launch_vmm", {**RUN, "args": b"\0" * 300}, "args: ")
+    refused(place, "launch_vmm", {**RUN, "disk": PARTS["disk"], "snapshot": True}, "snapshot: there is a disk as well")
     refused(place, "launch_vmm", {**RUN, "vm": "../../../etc"}, "vm: ", code="request.bad")
     refused(place, "launch_vmm", {**RUN, "cpu_max": 100001}, "cpu_max: ", code="request.bad")
     for number in (1, 2, 9, 15, 18, 19):

@@ -516,6 +516,9 @@ static const struct helper_vmm_args helper_vmm = {
 	.base = "images/debian/disk", .disk = "vms/00000014d2jp/disk.qcow2", .console = "vms/00000014d2jp/console.log",
 	.memory_max = 1 << 30, .cpu_max = 200,
 };
+static const struct helper_vmm_args helper_vmm_snapshot = {
+	.vm = VM_WEB, .slot = 7, .vmm = "qemu", .control_socket = true, .kernel = "kernels/debian/vmlinuz", .snapshot = true,
+};
 static const struct helper_vmm_view helper_vmm_view = { .pid = 4021, .uid = 200007 };
 static const struct helper_jail_args helper_jail = { .vm = VM_WEB, .slot = 7 };
 static const struct helper_signal_args helper_signal = { .vm = VM_WEB, .slot = 7, .signal = 15 };
@@ -728,6 +731,9 @@ const struct sample samples[] = {
 	REQUEST("helper", "host_report.block", none_schema, NULL),
 	REPLY("helper", "host_report.block", helper_block_report_schema, &helper_block_report),
 	REQUEST("helper", "launch_vmm", helper_vmm_args_schema, &helper_vmm),
+	{ .file = "helper/request-launch_vmm-snapshot",
+	  .wire = { .type = WIRE_REQUEST, .id = 1, .name = "launch_vmm", .op_id = OP },
+	  .schema = &helper_vmm_args_schema, .body = &helper_vmm_snapshot },
 	{ .file = "helper/reply-launch_vmm", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 3 },
 	  .schema = &helper_vmm_view_schema, .body = &helper_vmm_view },
 	REQUEST("helper", "kill_vmm", helper_jail_args_schema, &helper_jail),

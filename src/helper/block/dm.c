@@ -30,6 +30,7 @@ enum {
 	CHUNK_SECTORS = 8,     /* 4 KiB, what a guest's file system writes at once */
 	NODE_BYTES = HELPER_HANDLE_MAX + 8,
 	BUSY_FIRST_MS = 2,
+	NUMBER_TRIES = 64, /* two VMs in half a million share one */
 	BUSY_PAUSE_MS = 100,
 };
 
@@ -101,18 +102,21 @@ static int ask(const struct dm *dm, unsigned long what, struct err *e)
 	return ioctl(dm->control, what, &request) < 0 ? -errno : 0;
 }
 
-/* A request that changes the host. */
-static int change(const struct dm *dm, unsigned long what, const char *name, const struct handle *h,
-		  struct err *e)
+/* What a request that changes the host has come to. */
+static int changed(const struct dm *dm, int rc, const char *name, const struct handle *h,
+		   struct err *e)
 {
-	int rc = fault_point(name, e);
-
-	if (rc < 0)
-		return rc;
-	rc = ask(dm, what, e);
 	if (rc < 0 && dm->control >= 0)
 		return err_num(e, ERR_BLOCK_FAILED, rc, "%s: %s", h->name, name);
 	return rc < 0 ? rc : fault_point(name, e);
+}
+
+static int change(const struct dm *dm, unsigned long what, const char *name, const struct handle *h,
+		  struct err *e)
+{
+	const int rc = fault_point(name, e);
+
+	return rc < 0 ? rc : changed(dm, ask(dm, what, e), name, h, e);
 }
 
 /* ---- what there is ---- */
@@ -182,6 +186,7 @@ int dm_find(struct dm *dm, const struct handle *h, struct dm_device *ret, struct
 	found.dev = (dev_t)request.head.dev;
 	found.opened = (uint32_t)request.head.open_count;
 	found.active = (request.head.flags & DM_ACTIVE_PRESENT_FLAG) != 0;
+	found.own_number = minor(found.dev) >= DM_NUMBER_FIRST;
 	if (found.active)
 		rc = table(dm, h, &found, e);
 	if (rc == 0)
@@ -217,13 +222,33 @@ int dm_list(struct dm *dm, dm_each *each, void *arg, bool *ret_partial, struct e
 
 /* ---- present ---- */
 
+/* Made of the VM's id, and the next ones where it is taken. */
+static uint32_t number_of(vm_id vm, uint32_t attempt)
+{
+	const uint64_t mixed = vm * 0x9e3779b97f4a7c15; /* 2^64 by the golden ratio */
+
+	return DM_NUMBER_FIRST +
+	       ((uint32_t)(mixed >> (64 - DM_NUMBER_BITS)) + attempt) % DM_NUMBER_FIRST;
+}
+
+static int create_once(const struct dm *dm, const struct handle *h, uint32_t number, struct err *e)
+{
+	begin(h, DM_PERSISTENT_DEV_FLAG);
+	(void)snprintf(request.head.uuid, sizeof(request.head.uuid), "%s", h->uuid);
+	request.head.dev = makedev(0, number);
+	return ask(dm, DM_DEV_CREATE, e);
+}
+
 int dm_create(struct dm *dm, const struct handle *h, dev_t *ret_dev, struct err *e)
 {
-	int rc;
+	int rc = fault_point("DM_DEV_CREATE", e);
 
-	begin(h, 0);
-	(void)snprintf(request.head.uuid, sizeof(request.head.uuid), "%s", h->uuid);
-	rc = change(dm, DM_DEV_CREATE, "DM_DEV_CREATE", h, e);
+	if (rc < 0)
+		return rc;
+	rc = -ENXIO; /* what a number that is taken is told as: dm_create() of the kernel's dm.c */
+	for (uint32_t i = 0; rc == -ENXIO && i < NUMBER_TRIES; i++)
+		rc = create_once(dm, h, number_of(h->vm, i), e);
+	rc = changed(dm, rc, "DM_DEV_CREATE", h, e);
 	if (rc == 0)
 		*ret_dev = (dev_t)request.head.dev;
 	return rc;

@@ -19,12 +19,18 @@ struct dm {
 enum {
 	DM_PATIENCE_MS = 5000, /* udev or a VMM's last close: it takes milliseconds */
 	DM_PARAMS_MAX = 63,    /* "MAJOR:MINOR MAJOR:MINOR P CHUNK" */
+
+	/* Minor numbers of our devices.  The kernel gives others the lowest that is free, so a node
+	 * that a VMM still has in its jail never becomes that of a device which is not ours. */
+	DM_NUMBER_BITS = 19,
+	DM_NUMBER_FIRST = 1 << DM_NUMBER_BITS,
 };
 
 struct dm_device {
 	dev_t dev;
 	uint32_t opened;                /* how often it is open */
 	bool active;                    /* it has a table */
+	bool own_number;                /* which nobody else's device gets: DM_NUMBER_FIRST */
 	char params[DM_PARAMS_MAX + 1]; /* of its snapshot target; "" where it has another */
 };
 

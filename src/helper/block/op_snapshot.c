@@ -142,7 +142,7 @@ static int find_or_make(struct dm *dm, const struct handle *h, const struct part
 	int rc = dm_find(dm, h, &found, e);
 
 	dm_params(base->loop.dev, cow->loop.dev, params);
-	if (rc == 0 && found.active && strcmp(found.params, params) == 0) {
+	if (rc == 0 && found.active && found.own_number && strcmp(found.params, params) == 0) {
 		*ret_dev = found.dev;
 		return 0;
 	}

@@ -36,6 +36,17 @@ static int give_back(const struct jail *j, int dir, const char *name, struct err
 	return 0;
 }
 
+int clear_file(const struct jail *j, int dir, const char *name, struct err *e)
+{
+	const int rc = give_back(j, dir, name, e);
+
+	if (rc < 0)
+		return rc;
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return err_sys(e, ERR_JAIL, "%s", name);
+	return 0;
+}
+
 static int tree_clear(const struct jail *j, int dir, int depth, struct err *e);
 
 static int dir_clear(const struct jail *j, int parent, const char *name, int depth, struct err *e)
@@ -68,12 +79,8 @@ static int entry_clear(const struct jail *j, int dir, const struct jail_entry *d
 		return 0;
 	if (d->type == DT_DIR)
 		return dir_clear(j, dir, d->name, depth, e);
-	const int rc = give_back(j, dir, d->name, e);
-	if (rc < 0)
-		return rc;
-	if (unlinkat(dir, d->name, 0) < 0 && errno != ENOENT)
-		return err_sys(e, ERR_JAIL, "%s", d->name);
-	return 1;
+	const int rc = clear_file(j, dir, d->name, e);
+	return rc < 0 ? rc : 1;
 }
 
 /* Again from the beginning until nothing is left to be removed.  Goes on where an entry stays, and

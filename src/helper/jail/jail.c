@@ -182,6 +182,7 @@ int vmm_validate(const struct helper_conf *conf, const void *args, struct op_tar
 		.sockets = { [JAIL_CONTROL] = a->control_socket,
 			     [JAIL_AGENT] = a->agent_socket,
 			     [JAIL_SERIAL] = a->console_socket },
+		.snapshot = a->snapshot,
 		.run = a->run,
 		.memory_max = a->memory_max,
 		.cpu_max = a->cpu_max,
@@ -193,6 +194,8 @@ int vmm_validate(const struct helper_conf *conf, const void *args, struct op_tar
 		rc = vmm_find(conf, a->vmm, &t.vmm, e);
 	if (rc == 0)
 		rc = args_check(&a->args, e);
+	if (rc == 0 && a->snapshot && a->disk[0])
+		rc = err_set(e, ERR_HELPER_REFUSED, "snapshot: there is a disk as well");
 	for (int i = 0; rc == 0 && i < JAIL_NFILES; i++) {
 		if (!files[i].path[0])
 			continue;

@@ -4,8 +4,8 @@
  *   STATE_DIR/jails/            root's own, 0711
  *     ID/                       what the VMM sees as /vm: root's own, 0711
  *       kernel initrd base      hard links of the owner's files, which all may read
- *       disk console.log        hard links, the slot's while the jail is there
- *       control.sock ...        made by us, inherited by the VMM, the owner's to connect to
+ *       disk console            hard links, the slot's while the jail is there; or disk ->
+ * /dev/disk control.sock ...        made by us, inherited by the VMM, the owner's to connect to
  *       vmm.log                 what it says; the owner's
  *       run/                    the slot's own, for a VMM that makes sockets itself
  *       vmm -> "PID DEV INO"    who was executed: by this it is known again
@@ -82,6 +82,9 @@ int stage_run(const struct jail *j, int dir, struct err *e) MUST_CHECK;
 int channel_make(const struct jail *j, int dir, enum jail_socket s, int *ret_listener,
 		 struct err *e) MUST_CHECK;
 int channel_connect(int dir, enum jail_socket s, int *ret_fd, struct err *e) MUST_CHECK;
+
+/* clear.c: a name of a jail is absent; a file that is the owner's is his again. */
+int clear_file(const struct jail *j, int dir, const char *name, struct err *e) MUST_CHECK;
 
 /* clear.c: the directory and the slot are absent; the owner has his files back. */
 int clear_jail(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;

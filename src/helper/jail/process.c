@@ -89,6 +89,7 @@ int process_start(const struct vmm_target *t, int dir, const int *fds, uint32_t 
 		.uid = t->jail.uid,
 		.nsockets = nfds - LAUNCH_FDS_FIXED,
 		.args_len = (uint32_t)t->args.len,
+		.snapshot = t->snapshot,
 	};
 	struct launch_told told = { .pid = 0 };
 	CLEANUP_FD int pidfd = -EBADF;

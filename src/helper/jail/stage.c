@@ -138,14 +138,23 @@ static int file_stage(const struct jail_env *env, const struct vmm_target *t, en
 	if (rc < 0)
 		return rc;
 	if (!same_file(dir, name, &st)) {
-		if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-			return err_sys(e, ERR_JAIL, "%s", name);
-		rc = jail_did(linkat(fd, "", dir, name, AT_EMPTY_PATH), name, e);
+		rc = clear_file(&t->jail, dir, name, e);
+		if (rc == 0)
+			rc = jail_did(linkat(fd, "", dir, name, AT_EMPTY_PATH), name, e);
 	}
 	if (rc == 0 && files[f].writable && st.st_uid != t->jail.uid)
 		rc = jail_did(fchownat(fd, "", t->jail.uid, t->jail.conf->owner_gid, AT_EMPTY_PATH),
 			      name, e);
 	return rc;
+}
+
+/* The zygote makes the node, where the VMM's root allows any. */
+static int snapshot_stage(const struct vmm_target *t, int dir, struct err *e)
+{
+	const char *const name = files[JAIL_DISK].name;
+	const int rc = clear_file(&t->jail, dir, name, e);
+
+	return rc < 0 ? rc : jail_did(symlinkat(LAUNCH_DISK, dir, name), name, e);
 }
 
 int stage_files(const struct jail_env *env, const struct vmm_target *t, int dir, struct err *e)
@@ -155,7 +164,7 @@ int stage_files(const struct jail_env *env, const struct vmm_target *t, int dir,
 	for (int f = 0; rc == 0 && f < JAIL_NFILES; f++)
 		if (t->files[f])
 			rc = file_stage(env, t, (enum jail_file)f, dir, e);
-	return rc;
+	return rc < 0 || !t->snapshot ? rc : snapshot_stage(t, dir, e);
 }
 
 /* ---- what the VMM writes itself ---- */

@@ -39,7 +39,8 @@ struct vmm_target {
 	uint32_t vmm;                   /* row of conf->vmms */
 	const char *files[JAIL_NFILES]; /* borrowed from the request; NULL: none */
 	bool sockets[JAIL_NSOCKETS];
-	bool run; /* it gets a directory of its own */
+	bool snapshot; /* its disk is the VM's in device-mapper */
+	bool run;      /* it gets a directory of its own */
 	uint64_t memory_max;
 	uint32_t cpu_max;
 	struct wire_span args; /* borrowed from the request: words, each with its NUL */
