@@ -3,8 +3,8 @@
  *   spawn (at most C waiting) -> "banger-probe: up" on the guest's serial port -> runs on
  *   all are up (or have failed) -> SIGKILL -> reaped
  *
- * Each VMM's serial port is a socket, as it is the daemon's; its end of file is the VMM's end.
- * SIGINT and SIGTERM end the run early, and still nothing is left behind.
+ * Each VMM's serial port is a socket, as a probe's is the daemon's; its end of file is the VMM's
+ * end. SIGINT and SIGTERM end the run early, and still nothing is left behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +32,7 @@ enum {
 	QUIET_MS_MAX = 60 * 1000, /* without any guest coming up: give up */
 	LINE_MAX_BYTES = 256,     /* of the serial port that are looked at */
 	EVENTS_MAX = 64,          /* of one epoll_wait() */
-	PATH_BYTES = 4096,
-	WORDS_MAX = 600, /* bytes of the VMMs' stderr that are shown */
+	WORDS_MAX = 600,          /* bytes of the VMMs' stderr that are shown */
 };
 
 struct guest {
@@ -47,7 +46,7 @@ struct guest {
 
 struct bare {
 	const struct bench_args *args;
-	struct strv argv;
+	struct launch launch;
 	struct guest *guests; /* owned, args->count of them */
 	struct samples ready;
 	int epoll;
@@ -80,9 +79,21 @@ static int serial_open(int *ret_ours, int *ret_theirs)
 	return 0;
 }
 
+/* The two ends of what is the VMM's standard output. */
+static int output_open(int *ret_ours, int *ret_theirs)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	*ret_ours = ends[0];
+	*ret_theirs = ends[1];
+	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
 /* In a session of its own, as the daemon's are: where CPUs are short, Linux shares them out by
  * session (sched(7), autogroup).  -errno as posix_spawnp() has it. */
-static int spawn(char *const *argv, int console, int words, pid_t *ret_pid)
+static int spawn(char *const *argv, int console, int number, int words, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -98,7 +109,7 @@ static int spawn(char *const *argv, int console, int words, pid_t *ret_pid)
 	if (rc == 0)
 		rc = posix_spawn_file_actions_adddup2(&files, words, STDERR_FILENO);
 	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(&files, console, LAUNCH_CONSOLE_FD);
+		rc = posix_spawn_file_actions_adddup2(&files, console, number);
 	if (rc == 0)
 		rc = posix_spawnattr_setsigmask(&attr, &none);
 	if (rc == 0)
@@ -114,17 +125,23 @@ static int guest_start(struct bare *b, uint32_t i, struct err *e)
 {
 	struct guest *g = &b->guests[i];
 	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
+	const bool own = b->launch.driver->channels == VMM_CHANNELS_OWN;
 	CLEANUP_FD int theirs = -EBADF;
-	int rc = serial_open(&g->serial, &theirs);
+	struct strv argv = { 0 };
+	int rc = own ? output_open(&g->serial, &theirs) : serial_open(&g->serial, &theirs);
 
 	if (rc < 0)
 		return err_num(e, ERR_HOST_FILES, rc, "socket of guest %u", i);
 	if (epoll_ctl(b->epoll, EPOLL_CTL_ADD, g->serial, &ev) < 0)
 		return err_sys(e, ERR_HOST_FILES, "epoll of guest %u", i);
-	g->spawned_ns = now_ns();
-	rc = spawn(b->argv.v, theirs, b->words, &g->pid);
+	rc = launch_argv(&b->launch, &argv, e);
 	if (rc < 0)
-		return err_num(e, ERR_VMM_START, rc, "spawn %s", b->argv.v[0]);
+		return rc;
+	g->spawned_ns = now_ns();
+	rc = spawn(argv.v, theirs, own ? STDOUT_FILENO : LAUNCH_CONSOLE_FD, b->words, &g->pid);
+	strv_fini(&argv);
+	if (rc < 0)
+		return err_num(e, ERR_VMM_START, rc, "spawn %s", b->launch.driver->program);
 	b->started++;
 	b->waiting++;
 	return 0;
@@ -238,7 +255,7 @@ static int report(struct bare *b, uint64_t wall_ns, uint64_t end_ns)
 
 	report_init(&r, "bare", b->args->json);
 	report_str(&r, "vmm", b->args->vmm);
-	report_str(&r, "accel", b->args->accel);
+	report_str(&r, "accel", b->launch.accel);
 	report_uint(&r, "n", b->args->count);
 	report_uint(&r, "concurrency", b->args->concurrency);
 	report_uint(&r, "failed", b->failed);
@@ -254,13 +271,10 @@ static int report(struct bare *b, uint64_t wall_ns, uint64_t end_ns)
 static int bare_init(struct bare *b, const struct bench_args *a, struct err *e)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = UINT32_MAX };
-	char probe[PATH_BYTES];
 	sigset_t ends;
-	int rc = launch_probe(a->probe, probe, sizeof(probe), e);
 
 	*b = (struct bare){ .args = a, .epoll = -EBADF, .signals = -EBADF, .words = -EBADF };
-	if (rc == 0)
-		rc = launch_argv(a->vmm, a->accel, probe, &b->argv, e);
+	const int rc = launch_init(&b->launch, a, e);
 	if (rc < 0)
 		return rc;
 	b->guests = calloc(a->count, sizeof(*b->guests));
@@ -289,7 +303,7 @@ static void bare_fini(struct bare *b)
 	close_fd(&b->words);
 	samples_fini(&b->ready);
 	free(b->guests);
-	strv_fini(&b->argv);
+	launch_fini(&b->launch);
 }
 
 int bench_bare(const struct bench_args *a, struct err *e)

@@ -34,7 +34,7 @@ struct bench_args {
 	uint32_t count;
 	uint32_t concurrency;
 	uint32_t connections;
-	const char *accel; /* "tcg" or "kvm" */
+	const char *accel; /* "tcg" or "kvm"; NULL: what suits the VMM */
 	const char *vmm;
 	const char *image;
 	const char *probe;  /* path of the probe guest, or NULL: beside our own program */

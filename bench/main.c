@@ -21,7 +21,7 @@
 
 static const struct bench_command commands[] = {
 	{ "bare", bench_bare, N | C | BIT(BENCH_OPT_ACCEL) | BIT(BENCH_OPT_VMM) | BIT(BENCH_OPT_PROBE),
-	  { .count = 200, .concurrency = 4, .accel = "tcg", .vmm = "qemu" },
+	  { .count = 200, .concurrency = 4, .accel = NULL, .vmm = "qemu" },
 	  "starts probe guests without a daemon: the yardstick for fleet" },
 	{ "echo", bench_echo, N | C,
 	  { .count = 20000, .concurrency = 1 },

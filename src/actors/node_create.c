@@ -56,7 +56,9 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	if (s->vmm[0] && !vmm_find(s->vmm))
+	const struct vmm_driver *driver = s->vmm[0] ? vmm_find(s->vmm) : &vmm_null;
+	if (!driver ||
+	    driver->channels == VMM_CHANNELS_OWN) /* the daemon starts none of those yet */
 		return err_set(e, ERR_BAD_REQUEST, "vmm: \"%s\" is unknown", s->vmm);
 	if (!s->vmm[0])
 		TEXT_SET(s->vmm, conf->vmm[0] ? conf->vmm : vmm_qemu.name);

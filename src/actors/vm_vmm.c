@@ -121,6 +121,7 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PA
 		m->kernel = kernel->path;
 		m->initrd = kernel->initrd[0] ? kernel->initrd : NULL;
 		m->disk = paths[0];
+		m->net = VMM_NET_USER;
 	}
 	for (uint32_t i = 0; i < m->npublish; i++) {
 		m->publish[i].host = (uint16_t)ports[i].host;

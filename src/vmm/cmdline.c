@@ -1,8 +1,7 @@
-/* cmdline.c - the guest's kernel command line: a table of words, each with when it is there.
+/* cmdline.c - the guest's kernel command line: words, each with when it is there.
  *
- * Facts: Documentation/admin-guide/kernel-parameters.txt of Linux.  reboot=t (triple fault) works
- * on any virtual machine; panic=-1 reboots at once, which ends a VM that may not reboot;
- * tsc_early_khz spares the kernel a calibration that a loaded host makes it fail, and then hang.
+ * Facts: Documentation/admin-guide/kernel-parameters.txt of Linux.  tsc_early_khz spares the kernel
+ * a calibration that a loaded host makes it fail, and then hang.
  * The addresses are those of QEMU's user network (docs/system/devices/net.rst).
  */
 #include <errno.h>
@@ -12,9 +11,9 @@
 
 #include "vmm/vmm.h"
 
-#define LINUX_WORDS "console=ttyS0 quiet loglevel=3 reboot=t panic=-1"
 #define USER_NET    "banger.ip=10.0.2.15/24 banger.gw=10.0.2.2 banger.dns=10.0.2.3"
-#define ROOT_DISK   "/dev/vda"
+#define FIRST_DISK  "/dev/vda"
+#define SECOND_DISK "/dev/vdb"
 
 struct line {
 	char *at;
@@ -45,25 +44,41 @@ static bool is_one_word(const char *name)
 	return name[0] != '\0';
 }
 
-static int linux_words(const struct vmm_machine *m, struct line *line, struct err *e)
+static void net_words(const struct vmm_machine *m, struct line *line)
+{
+	if (m->net == VMM_NET_USER)
+		add(line, " " USER_NET);
+	if (m->net != VMM_NET_TAP)
+		return;
+	add(line, " banger.ip=%s banger.gw=%s", m->address, m->gateway);
+	if (m->dns)
+		add(line, " banger.dns=%s", m->dns);
+}
+
+static int linux_words(const struct vmm_machine *m, const char *words, struct line *line,
+		       struct err *e)
 {
 	if (!is_one_word(m->name))
 		return err_set(e, ERR_VM_NAME, "the guest's name is not one word");
-	add(line, LINUX_WORDS);
+	add(line, "%s", words);
 	if (m->accel == VMM_ACCEL_TCG && m->tsc_khz)
 		add(line, " tsc_early_khz=%u", m->tsc_khz);
-	add(line, " banger.hostname=%s " USER_NET, m->name);
+	add(line, " banger.hostname=%s", m->name);
+	net_words(m, line);
 	if (m->disk)
-		add(line, " banger.root=" ROOT_DISK);
+		add(line, " banger.root=" FIRST_DISK);
+	if (m->base)
+		add(line, " banger.upper=" SECOND_DISK);
 	return 0;
 }
 
-int vmm_cmdline(const struct vmm_machine *m, char *out, size_t size, struct err *e)
+int vmm_cmdline(const struct vmm_machine *m, const char *words, char *out, size_t size,
+		struct err *e)
 {
 	struct line line = { .at = out, .left = size };
 
 	if (m->guest == VMM_GUEST_LINUX) {
-		const int rc = linux_words(m, &line, e);
+		const int rc = linux_words(m, words, &line, e);
 
 		if (rc < 0)
 			return rc;

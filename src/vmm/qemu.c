@@ -23,6 +23,10 @@
 #define MIB     (UINT64_C(1) << 20)
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
+/* reboot=t (triple fault) works on any virtual machine; panic=-1 reboots at once, which ends a VM
+ * that may not reboot. */
+#define LINUX_WORDS "console=ttyS0 quiet loglevel=3 reboot=t panic=-1"
+
 /* TCG keeps translated code, by itself up to a gigabyte of it; when it is full it begins anew. */
 #define TCG_CODE_MIB 256
 #define TEXT_OF(x)   TEXT_OF_(x)
@@ -195,9 +199,8 @@ static void add_disk(struct args *a, const struct vmm_machine *m)
 	option(a, "-device", "virtio-blk-device,drive=root");
 }
 
-/* Ports are published on the loopback address only.  The guest's hardware address derives from the
- * VM's id, as all its names do. */
-static void add_net(struct args *a, const struct vmm_machine *m)
+/* Ports are published on the loopback address only. */
+static void add_user_net(struct args *a, const struct vmm_machine *m)
 {
 	char forwards[VMM_PUBLISH_MAX * sizeof(",hostfwd=tcp:127.0.0.1:65535-:65535")];
 	size_t used = 0;
@@ -209,10 +212,21 @@ static void add_net(struct args *a, const struct vmm_machine *m)
 					 m->publish[i].guest);
 	ASSERT(used < sizeof(forwards));
 	optionf(a, "-netdev", "user,id=net%s", forwards);
-	optionf(a, "-device", "virtio-net-device,netdev=net,mac=02:%02x:%02x:%02x:%02x:%02x",
-		(unsigned int)(m->id >> 32) & 0xff, (unsigned int)(m->id >> 24) & 0xff,
-		(unsigned int)(m->id >> 16) & 0xff, (unsigned int)(m->id >> 8) & 0xff,
-		(unsigned int)m->id & 0xff);
+}
+
+/* The interface is there and the VMM's uid may open it, so no script is to be run. */
+static void add_net(struct args *a, const struct vmm_machine *m)
+{
+	char mac[VMM_MAC_BYTES];
+
+	if (m->net == VMM_NET_NONE)
+		return;
+	if (m->net == VMM_NET_USER)
+		add_user_net(a, m);
+	else
+		optionf(a, "-netdev", "tap,id=net,ifname=%s,script=no,downscript=no", m->tap);
+	vmm_mac(m->id, mac);
+	optionf(a, "-device", "virtio-net-device,netdev=net,mac=%s", mac);
 }
 
 /* ---- the driver ---- */
@@ -222,12 +236,7 @@ static int check(const struct vmm_machine *m, struct err *e)
 	if (m->npublish > VMM_PUBLISH_MAX)
 		return err_set(e, ERR_BAD_REQUEST, "%u ports to publish; at most %d", m->npublish,
 			       VMM_PUBLISH_MAX);
-	if (m->vcpu == 0)
-		return err_set(e, ERR_VM_SIZE, "no vcpu");
-	if (m->memory_bytes == 0 || m->memory_bytes % MIB != 0)
-		return err_set(e, ERR_VM_SIZE, "memory of %lu bytes is not a number of MiB",
-			       m->memory_bytes);
-	return 0;
+	return vmm_size_check(m, e);
 }
 
 /* Measured with Debian's QEMU 7.2 and kernel: docs/adr/0018-limits-by-cgroup.md. */
@@ -247,7 +256,7 @@ static int qemu_argv(const struct vmm_machine *m, struct strv *argv, struct err 
 
 	if (rc < 0)
 		return rc;
-	rc = vmm_cmdline(m, cmdline, sizeof(cmdline), e);
+	rc = vmm_cmdline(m, LINUX_WORDS, cmdline, sizeof(cmdline), e);
 	if (rc < 0)
 		return rc;
 	add_machine(&a, m);
@@ -275,6 +284,8 @@ const struct vmm_driver vmm_qemu = {
 	.name = "qemu",
 	.program = "qemu-system-x86_64",
 	.has_control = true,
+	.channels = VMM_CHANNELS_INHERITED,
+	.disk_format = "qcow2",
 	.overhead = overhead,
 	.argv = qemu_argv,
 	.greet = qmp_greet,

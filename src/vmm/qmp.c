@@ -28,7 +28,10 @@ static const char *const commands[] = {
 	[VMM_CALL_POWERDOWN] = "system_powerdown",
 	[VMM_CALL_QUIT] = "quit",
 	[VMM_CALL_STATUS] = "query-status",
+	[VMM_CALL_PAUSE] = "stop",
+	[VMM_CALL_RESUME] = "cont",
 };
+static_assert(ARRAY_LEN(commands) == VMM_NCALLS, "each call has its command");
 
 static int command(const char *name, uint32_t id, struct buf *out)
 {
@@ -52,15 +55,6 @@ int qmp_call(enum vmm_call call, uint32_t id, struct buf *out)
 	return command(commands[call], id, out);
 }
 
-/* QEMU's words go to logs and terminals: printable ASCII only. */
-static void text_set(struct vmm_answer *a, const char *text)
-{
-	(void)snprintf(a->text, sizeof(a->text), "%s", text ? text : "");
-	for (char *c = a->text; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-}
-
 static int take_event(const json_t *event, const json_t *object, struct vmm_answer *a,
 		      struct err *e)
 {
@@ -72,7 +66,7 @@ static int take_event(const json_t *event, const json_t *object, struct vmm_answ
 	if (strcmp(name, "SHUTDOWN") != 0)
 		return 0;
 	a->event = VMM_EVENT_SHUTDOWN;
-	text_set(a, json_string_value(json_object_get(data, "reason")));
+	vmm_answer_say(a, json_string_value(json_object_get(data, "reason")));
 	return 0;
 }
 
@@ -89,9 +83,9 @@ static int take_reply(const json_t *object, struct vmm_answer *a, struct err *e)
 	a->id = (uint32_t)number;
 	a->ok = !error;
 	if (error)
-		text_set(a, json_string_value(json_object_get(error, "desc")));
+		vmm_answer_say(a, json_string_value(json_object_get(error, "desc")));
 	else
-		text_set(a, json_string_value(json_object_get(result, "status")));
+		vmm_answer_say(a, json_string_value(json_object_get(result, "status")));
 	if (number != CAPABILITIES_ID)
 		return 0;
 	if (error)

@@ -5,6 +5,7 @@
 
 static const struct vmm_driver *const drivers[] = {
 	&vmm_qemu,
+	&vmm_firecracker,
 	&vmm_null,
 };
 
@@ -61,4 +62,32 @@ const struct vmm_driver *vmm_find(const char *name)
 		if (strcmp(drivers[i]->name, name) == 0)
 			return drivers[i];
 	return NULL;
+}
+
+int vmm_size_check(const struct vmm_machine *m, struct err *e)
+{
+	const uint64_t mib = UINT64_C(1) << 20;
+
+	if (m->vcpu == 0)
+		return err_set(e, ERR_VM_SIZE, "no vcpu");
+	if (m->memory_bytes == 0 || m->memory_bytes % mib != 0)
+		return err_set(e, ERR_VM_SIZE, "memory of %lu bytes is not a number of MiB",
+			       m->memory_bytes);
+	return 0;
+}
+
+void vmm_mac(vm_id id, char out[VMM_MAC_BYTES])
+{
+	(void)snprintf(out, VMM_MAC_BYTES, "02:%02x:%02x:%02x:%02x:%02x",
+		       (unsigned int)(id >> 32) & 0xff, (unsigned int)(id >> 24) & 0xff,
+		       (unsigned int)(id >> 16) & 0xff, (unsigned int)(id >> 8) & 0xff,
+		       (unsigned int)id & 0xff);
+}
+
+void vmm_answer_say(struct vmm_answer *a, const char *text)
+{
+	(void)snprintf(a->text, sizeof(a->text), "%s", text ? text : "");
+	for (char *c = a->text; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 }

@@ -1,8 +1,9 @@
 /* vmm.h - what a VMM wants to hear, behind one small interface.
  *
- * A driver is pure: it turns a machine's description into a command line, and a control socket's
- * bytes into answers.  It opens nothing and runs nothing; the VM actor does.  QEMU comes first,
- * Firecracker next to it; `null` exists for benchmarks and tests: a VM without a process.
+ * A driver is pure: it turns a machine's description into a command line (and a configuration file,
+ * where the VMM reads one), and a control socket's bytes into answers.  It opens nothing and runs
+ * nothing; the VM actor does.  Paths are as the VMM sees them: in a jail that is not how the daemon
+ * does.  `null` exists for benchmarks and tests: a VM without a process.
  */
 #pragma once
 
@@ -44,6 +45,8 @@ enum {
 	VMM_PUBLISH_MAX = 32,
 	VMM_CMDLINE_MAX = 2048, /* bytes with the NUL: COMMAND_LINE_SIZE of Linux on x86 */
 	VMM_ANSWER_MAX = 65536, /* bytes of one answer on the control channel */
+	VMM_CONFIG_MAX = 65536, /* bytes of a configuration file */
+	VMM_VERSION_MAX = 32,   /* bytes with the NUL */
 	VMM_WORD_BYTES = sizeof(VMM_PROCESS_PREFIX) + VM_ID_CHARS + 1 + VM_ID_CHARS,
 };
 
@@ -54,8 +57,27 @@ void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES]);
 /* The id in such a word of this home (NULL: of any or none) anywhere in the text, or 0. */
 vm_id vmm_process_find(const char *text, size_t len, const char *home);
 
+/* How the daemon and a VMM come to speak. */
+enum vmm_channels {
+	/* The VMM inherits listening sockets, see below. */
+	VMM_CHANNELS_INHERITED,
+	/* It listens itself, at machine.control and machine.vsock: there is somebody to connect to
+	 * some time after it was started.  The serial port is its stdin, which must be a FIFO or a
+	 * terminal to be heard, and its stdout.  The agent calls us: a guest's connection to port P
+	 * of the host arrives at the listener of the path machine.vsock + "_P". */
+	VMM_CHANNELS_OWN,
+};
+
+/* The guest's agent over vsock: it calls the host at this port when it comes up, and listens at it
+ * for later calls. */
+#define VMM_VSOCK_AGENT_PORT 1024
+
+/* What to say first on a connection to machine.vsock, to be put through to the agent.  The answer,
+ * "OK " and a number, comes in a line of its own before anything that the agent says. */
+#define VMM_VSOCK_CONNECT "CONNECT 1024\n"
+
 /* Unix sockets that the daemon listens on and is connected to before the VMM starts; the VMM
- * inherits the listening ends by number.
+ * inherits the listening ends by number (VMM_CHANNELS_INHERITED).
  *
  * QEMU waits for a connection on each of them (wait=on) before it runs the guest: one that is
  * already queued costs nothing, and then no byte can be lost.  On the console of an operating
@@ -69,6 +91,12 @@ enum vmm_socket {
 	VMM_SOCKET_AGENT,   /* the guest's agent channel */
 	VMM_SOCKET_CONSOLE, /* the serial port (also written to the console log by the VMM) */
 	VMM_NSOCKETS,
+};
+
+enum vmm_net {
+	VMM_NET_USER, /* the VMM's own user network */
+	VMM_NET_NONE,
+	VMM_NET_TAP, /* machine.tap, an interface of the host */
 };
 
 /* Everything that a driver needs to know of a machine.  Strings are borrowed. */
@@ -85,21 +113,35 @@ struct vmm_machine {
 	const char *initrd;      /* path or NULL */
 	const char *disk;        /* path of the VM's root disk or NULL */
 	const char *disk_format; /* "qcow2" or "raw" */
+	const char *base;        /* path of what `disk` is an upper layer of, read only, or NULL */
 	const char *console_log; /* path; the VMM appends */
 	uint32_t tsc_khz;        /* of the host; 0: not known */
 	bool sandbox;            /* the VMM's own seccomp sandbox */
 	const char *append;      /* more words for the guest's command line, or NULL */
+	enum vmm_net net;
+	const char *tap;     /* with VMM_NET_TAP; and what the guest is told: */
+	const char *address; /* IPv4 "ADDRESS/PREFIX" */
+	const char *gateway;
+	const char *dns; /* or NULL */
 	struct {
 		uint16_t host, guest;
 	} publish[VMM_PUBLISH_MAX];
 	uint32_t npublish;
 	int socket_fd[VMM_NSOCKETS]; /* numbers in the child of the inherited listeners; -1: none */
+	/* VMM_CHANNELS_OWN: paths. */
+	const char *control; /* where it shall listen */
+	const char *vsock;   /* likewise, for connections to its guest; NULL: the guest has none */
+	const char *config;  /* where it finds what the driver's config() has written */
+	const char *log;     /* there already; what it has to say goes there */
 };
 
 enum vmm_call {
 	VMM_CALL_POWERDOWN, /* asks the guest, as a power button would */
 	VMM_CALL_QUIT,      /* the VMM ends at once */
 	VMM_CALL_STATUS,    /* is the guest running? */
+	VMM_CALL_PAUSE,     /* its processors stand still, and its devices */
+	VMM_CALL_RESUME,
+	VMM_NCALLS,
 };
 
 enum vmm_event {
@@ -111,7 +153,7 @@ enum vmm_event {
 
 struct vmm_answer {
 	enum vmm_event event;
-	uint32_t id;    /* of a reply */
+	uint32_t id;    /* of a reply; 0 where the VMM answers in order and without ids */
 	bool ok;        /* of a reply */
 	char text[200]; /* the VMM's own words: a refusal, a status, why it shut down.  ASCII. */
 };
@@ -120,14 +162,26 @@ struct vmm_driver {
 	const char *name;    /* "qemu" */
 	const char *program; /* looked up in PATH when not configured; NULL: no process */
 	bool has_control;
+	enum vmm_channels channels;
+	bool kvm_only; /* it cannot emulate */
+	/* Of a VM's own disk where it has an image: "qcow2", over the image's; or "raw", an upper
+	 * layer that the guest joins with it. */
+	const char *disk_format;
+
+	/* What its --version has printed becomes a version; refused where that is none that we know
+	 * to work.  NULL: any does. */
+	int (*version)(const char *said, char ret_version[VMM_VERSION_MAX], struct err *e);
 
 	/* Bytes that the VMM may need beside the guest's memory, for a limit.  NULL without
 	 * program. */
 	uint64_t (*overhead)(const struct vmm_machine *m);
 	/* Appends the whole command line, argv[0] included. */
 	int (*argv)(const struct vmm_machine *m, struct strv *argv, struct err *e);
+	/* Appends what the file at m->config shall hold.  NULL: the command line says all. */
+	int (*config)(const struct vmm_machine *m, struct buf *out, struct err *e);
 	/* The rest are NULL unless has_control.  greet() appends what opens the conversation; calls
-	 * may follow without waiting.  The id of a call is not 0. */
+	 * may follow without waiting.  The id of a call is not 0.  -EOPNOTSUPP: it cannot be asked
+	 * for that. */
 	int (*greet)(struct buf *out);
 	int (*call)(enum vmm_call call, uint32_t id, struct buf *out);
 	/* Takes one answer off the front of `data`.  > 0: bytes it took; 0: more needed; -errno:
@@ -140,20 +194,32 @@ struct vmm_driver {
 };
 
 extern const struct vmm_driver vmm_qemu;
+extern const struct vmm_driver vmm_firecracker;
 extern const struct vmm_driver vmm_null;
 
 const struct vmm_driver *vmm_find(const char *name); /* NULL when unknown */
 
-/* The command line of this machine's guest, for drivers and tests.  Linux: console, what to do on
- * panic, tsc, identity (banger.hostname= .ip= .gw= .dns= .root=), then m->append; the probe gets
- * m->append alone.
+/* The command line of this machine's guest, for drivers and tests.  Linux: `words` (console, what
+ * to do on panic, what else the VMM's machine needs), tsc, identity (banger.hostname= .ip= .gw=
+ * .dns= .root= .upper=), then m->append; the probe gets m->append alone.
  *
  * How a guest ends its VM, observed with Debian's 6.1 kernel in QEMU's microvm with acpi=on:
  * reboot(RB_POWER_OFF) ends QEMU with status 0 and the reason "guest-shutdown" (ACPI's sleep
  * register); reboot(RB_AUTOBOOT) and a panic do so with "guest-reset", because of -no-reboot;
  * reboot(RB_HALT_SYSTEM) leaves it running for ever.  An init shall use RB_POWER_OFF.  The power
  * button of VMM_CALL_POWERDOWN is seen only by a guest that has loaded Linux's `button` module. */
-int vmm_cmdline(const struct vmm_machine *m, char *out, size_t size, struct err *e);
+int vmm_cmdline(const struct vmm_machine *m, const char *words, char *out, size_t size,
+		struct err *e);
+
+/* What every driver asks of a machine's size. */
+int vmm_size_check(const struct vmm_machine *m, struct err *e);
+
+/* The guest's hardware address, which derives from the VM's id as all its names do. */
+#define VMM_MAC_BYTES 18
+void vmm_mac(vm_id id, char out[VMM_MAC_BYTES]);
+
+/* Sets a->text: a VMM's words go to logs and terminals, so they become printable ASCII. */
+void vmm_answer_say(struct vmm_answer *a, const char *text);
 
 /* ---- which accelerator? ---- */
 

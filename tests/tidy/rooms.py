@@ -30,7 +30,7 @@ FOREIGN = {
     r"liburing(/.*)?\.h":         ["src/io/", "bench/"],  # bench: the yardstick for round trips
     r"msgpack(/.*)?\.h":          ["src/proto/"],
     r"lmdb\.h":                   ["src/store/"],
-    r"jansson\.h":               ["src/vmm/"],
+    r"(jansson|http_parser)\.h": ["src/vmm/"],
     r"ini\.h":                   ["src/conf/", "src/helper/"],
     r"(archive|archive_entry)\.h": ["src/image/"],
     r"(ext2fs|et|e2p)/.*\.h":     ["src/image/", "src/helper/"],

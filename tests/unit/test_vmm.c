@@ -28,6 +28,7 @@ static struct vmm_machine linux_machine(void)
 		.console_log = "/v/console.log",
 		.tsc_khz = 2445435,
 		.sandbox = true,
+		.net = VMM_NET_USER,
 		.publish = { { 2222, 22 }, { 8080, 80 } },
 		.npublish = 2,
 		.socket_fd = { 3, 4, 5 },
@@ -264,12 +265,12 @@ Test(cmdline, is_never_cut)
 	char line[VMM_CMDLINE_MAX];
 	struct err e = { 0 };
 
-	cr_assert_eq(vmm_cmdline(&m, line, sizeof(line), &e), 0);
+	cr_assert_eq(vmm_cmdline(&m, WORDS, line, sizeof(line), &e), 0);
 	const size_t len = strlen(line);
-	cr_expect_eq(vmm_cmdline(&m, line, len + 1, &e), 0);
-	cr_expect_eq(vmm_cmdline(&m, line, len, &e), -E2BIG);
+	cr_expect_eq(vmm_cmdline(&m, WORDS, line, len + 1, &e), 0);
+	cr_expect_eq(vmm_cmdline(&m, WORDS, line, len, &e), -E2BIG);
 	m.append = "more words";
-	cr_expect_eq(vmm_cmdline(&m, line, sizeof(line), &e), 0);
+	cr_expect_eq(vmm_cmdline(&m, WORDS, line, sizeof(line), &e), 0);
 	cr_expect_str_eq(line + len, " more words");
 }
 
@@ -282,7 +283,8 @@ Test(cmdline, lets_no_name_add_words)
 		char line[VMM_CMDLINE_MAX];
 
 		m.name = names[i];
-		cr_expect_eq(vmm_cmdline(&m, line, sizeof(line), NULL), -EINVAL, "%s", names[i]);
+		cr_expect_eq(vmm_cmdline(&m, WORDS, line, sizeof(line), NULL), -EINVAL, "%s",
+			     names[i]);
 	}
 }
 
