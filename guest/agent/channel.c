@@ -14,17 +14,16 @@
 
 static_assert(WIRE_CHUNK_MAX + FRAME_ROOM <= GUEST_FRAME_MAX, "what we send, the daemon takes");
 
-int channel_init(struct channel *c, int epoll, int fd, bool ends)
+void channel_init(struct channel *c, int epoll, bool ends)
 {
-	c->epoll = epoll;
-	c->ends = ends;
-	c->closed = false;
-	c->writable = true;
-	c->scanned = 0;
-	c->sync_at = 0;
-	c->scan = (struct sync_scan){ 0 };
+	*c = (struct channel){ .epoll = epoll, .ends = ends, .port.fd = -EBADF };
 	buf_init(&c->in, IN_BYTES_MAX);
 	buf_init(&c->out, OUT_BYTES_MAX);
+}
+
+int channel_attach(struct channel *c, int fd)
+{
+	channel_detach(c);
 	/* Whoever talked to an agent before us learns that it is no more. */
 	const int rc = buf_append(&c->out, GUEST_SYNC, GUEST_SYNC_BYTES);
 
@@ -32,12 +31,25 @@ int channel_init(struct channel *c, int epoll, int fd, bool ends)
 		close_fd(&fd);
 		return rc;
 	}
-	return watch_add(epoll, &c->port, fd, EPOLLIN | EPOLLOUT);
+	c->writable = true;
+	return watch_add(c->epoll, &c->port, fd, EPOLLIN | EPOLLOUT);
+}
+
+void channel_detach(struct channel *c)
+{
+	watch_close(c->epoll, &c->port);
+	buf_clear(&c->in);
+	buf_clear(&c->out);
+	c->closed = false;
+	c->writable = false;
+	c->scanned = 0;
+	c->sync_at = 0;
+	c->scan = (struct sync_scan){ 0 };
 }
 
 void channel_fini(struct channel *c)
 {
-	watch_close(c->epoll, &c->port);
+	channel_detach(c);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
 }

@@ -16,8 +16,8 @@
 #include "proto/sync.h"
 
 struct channel {
-	int epoll; /* borrowed */
-	struct watch port;
+	int epoll;         /* borrowed */
+	struct watch port; /* absent between two connections */
 	bool ends;     /* end of file is the end: a socket; a port only has no reader just now */
 	bool closed;   /* it has ended */
 	bool writable; /* no write has met EAGAIN since the last event */
@@ -35,8 +35,12 @@ enum channel_next {
 	CHANNEL_HELLO, /* a new conversation begins */
 };
 
-int channel_init(struct channel *c, int epoll, int fd, bool ends); /* takes fd, on failure too */
+void channel_init(struct channel *c, int epoll, bool ends);
 void channel_fini(struct channel *c);
+
+/* The way to the daemon from now on; what was under way on the one before is forgotten. */
+int channel_attach(struct channel *c, int fd); /* takes fd, on failure too */
+void channel_detach(struct channel *c);        /* there is none until the next */
 
 /* Reads what is there, as far as there is room; true when it got something. */
 bool channel_fill(struct channel *c);

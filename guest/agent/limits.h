@@ -18,7 +18,10 @@ enum {
 	CANCEL_GRACE_MS = 500, /* between SIGHUP and SIGKILL */
 	DRAIN_GRACE_MS = 200,  /* for output of what a command left behind, after its end */
 	FLUSH_GRACE_MS = 1000, /* for the answer to "poweroff" to leave */
-	PORT_WAIT_MS = 60000,  /* for the virtio-serial port to appear */
+	PORT_WAIT_MS = 60000,  /* for the way to the daemon to appear */
+
+	VSOCK_REDIAL_MS = 2000, /* between two attempts to reach the daemon */
+	VSOCK_BACKLOG = 4,      /* connections of the host that may wait */
 
 	SOCKET_LINKS_MAX = 65536, /* descriptors looked at to find the processes behind ports */
 

@@ -9,14 +9,19 @@
 
 #include "base/cleanup.h"
 #include "guest/agent/limits.h"
+#include "guest/agent/vsock.h"
 #include "guest/common/uevent.h"
 
 /* /dev/virtio-ports/NAME is udev's work; sysfs knows the names without it. */
 #define PORTS_DIR "/sys/class/virtio-ports"
 
+/* Bound devices of the console's driver: there before their ports, which the host announces. */
+#define CONSOLES_DIR "/sys/bus/virtio/drivers/virtio_console"
+
 struct search {
 	const char *name;
 	char device[64]; /* found: /dev/vport0p1 */
+	bool vsock;      /* found */
 };
 
 static bool port_is(const char *entry, const char *name)
@@ -37,9 +42,8 @@ static bool port_is(const char *entry, const char *name)
 	return strcmp(text, name) == 0;
 }
 
-static bool port_found(void *arg)
+static void port_search(struct search *s)
 {
-	struct search *s = arg;
 	DIR *dir = opendir(PORTS_DIR);
 	const struct dirent *d;
 
@@ -50,10 +54,32 @@ static bool port_found(void *arg)
 			(void)snprintf(s->device, sizeof(s->device), "/dev/%.50s", d->d_name);
 	if (dir)
 		closedir(dir);
-	return s->device[0] != '\0';
 }
 
-int port_open(const char *name, struct err *e)
+/* Devices are links called virtio0 and so on, beside files that every driver has. */
+static bool has_console(void)
+{
+	DIR *dir = opendir(CONSOLES_DIR);
+	const struct dirent *d;
+	bool has = false;
+
+	while (dir && !has && (d = readdir(dir)) != NULL)
+		has = strncmp(d->d_name, "virtio", strlen("virtio")) == 0;
+	if (dir)
+		closedir(dir);
+	return has;
+}
+
+static bool way_found(void *arg)
+{
+	struct search *s = arg;
+
+	port_search(s);
+	s->vsock = s->device[0] == '\0' && !has_console() && vsock_present();
+	return s->vsock || s->device[0] != '\0';
+}
+
+int port_wait(const char *name, int *ret_fd, struct err *e)
 {
 	struct search s = { .name = name };
 	CLEANUP_FD int uevent = uevent_open(e);
@@ -61,11 +87,16 @@ int port_open(const char *name, struct err *e)
 
 	if (uevent < 0)
 		return uevent;
-	rc = uevent_wait(uevent, port_found, &s, name, PORT_WAIT_MS, e);
+	rc = uevent_wait(uevent, way_found, &s, "a way to the daemon", PORT_WAIT_MS, e);
 	if (rc < 0)
 		return rc;
+	if (s.vsock)
+		return PORT_VSOCK;
 
 	const int fd = open(s.device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
-	return fd < 0 ? err_sys(e, ERR_GUEST_BOOT, "open %s", s.device) : fd;
+	if (fd < 0)
+		return err_sys(e, ERR_GUEST_BOOT, "open %s", s.device);
+	*ret_fd = fd;
+	return PORT_SERIAL;
 }

@@ -11,14 +11,14 @@
 #include "guest/agent/status.h"
 #include "guest/agent/watch.h"
 
-int session_init(struct session *s, int epoll, int fd, bool ends)
+void session_init(struct session *s, int epoll, bool ends)
 {
 	s->epoll = epoll;
 	s->open = false;
 	s->nexecs = 0;
 	s->power_off = false;
 	list_init(&s->execs);
-	return channel_init(&s->channel, epoll, fd, ends);
+	channel_init(&s->channel, epoll, ends);
 }
 
 void session_fini(struct session *s)
@@ -270,6 +270,18 @@ static void session_end(struct session *s)
 		if (!x->muted)
 			exec_mute(x, clock_ms());
 	}
+}
+
+int session_attach(struct session *s, int fd)
+{
+	session_end(s);
+	return channel_attach(&s->channel, fd);
+}
+
+void session_detach(struct session *s)
+{
+	session_end(s);
+	channel_detach(&s->channel);
 }
 
 /* What is said where no request can be blamed has the id 0. */

@@ -21,8 +21,13 @@ struct session {
 	int64_t flush_until_ms; /* then power off, whether or not the answer has left */
 };
 
-int session_init(struct session *s, int epoll, int fd, bool ends);
+/* `ends`: the way to the daemon can end; channel.closed then says so. */
+void session_init(struct session *s, int epoll, bool ends);
 void session_fini(struct session *s); /* kills what runs */
+
+/* Another way to the daemon, and so another conversation. */
+int session_attach(struct session *s, int fd); /* takes fd, on failure too */
+void session_detach(struct session *s);        /* the way has ended, and the conversation with it */
 
 /* Everything that can be done now.  The time in ms after which it must be called again even if
  * nothing happens: 0 at once, -1 never. */

@@ -25,12 +25,17 @@ int watch_add(int epoll, struct watch *w, int fd, uint32_t events)
 
 /* Taken off by hand: a child between fork and exec still holds the open file, and its events would
  * arrive for a struct that may be gone. */
-void watch_close(int epoll, struct watch *w)
+int watch_take(int epoll, struct watch *w)
 {
 	if (w->fd >= 0)
 		(void)epoll_ctl(epoll, EPOLL_CTL_DEL, w->fd, NULL);
-	close_fd(&w->fd);
 	w->ready = false;
+	return take_fd(&w->fd);
+}
+
+void watch_close(int epoll, struct watch *w)
+{
+	CLEANUP_FD int fd = watch_take(epoll, w);
 }
 
 int watch_wait(int epoll, int timeout_ms)

@@ -16,5 +16,6 @@ struct watch {
 
 int watch_add(int epoll, struct watch *w, int fd, uint32_t events); /* takes fd, on failure too */
 void watch_close(int epoll, struct watch *w);
-int watch_wait(int epoll, int timeout_ms); /* -1: for ever */
-int64_t clock_ms(void);                    /* monotonic */
+int watch_take(int epoll, struct watch *w); /* its descriptor, the caller's and no longer watched */
+int watch_wait(int epoll, int timeout_ms);  /* -1: for ever */
+int64_t clock_ms(void);                     /* monotonic */

@@ -20,7 +20,12 @@
 	"bangersync\r\n"
 #define GUEST_SYNC_BYTES 16
 #define GUEST_PORT_NAME  "banger.agent.0" /* of the virtio-serial port */
-#define GUEST_VSOCK_PORT 1023
+
+/* Ports of virtio-vsock, the host's where the guest dials and the guest's where the host does. */
+#define GUEST_VSOCK_HOST 2    /* the host's address */
+#define GUEST_VSOCK_PORT 1024 /* this conversation */
+#define GUEST_VSOCK_NET_PORT                                                                       \
+	1025 /* the guest's network: Ethernet frames, each after its length (4 bytes) */
 
 enum {
 	GUEST_FRAME_MAX = 128 *

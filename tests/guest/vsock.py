@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""banger-agent on vsock, whose kernel has a loopback: it dials, listens, and talks to whoever came last.
+
+Prints TAP.  77 where the kernel has no vsock; tests/kernel runs it in the test VM.
+"""
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+import traceback
+
+import msgpack
+
+AGENT = sys.argv[1]
+SYNC = b"\xff\xff\xff\xffbangersync\r\n"
+LOCAL = socket.VMADDR_CID_LOCAL if hasattr(socket, "VMADDR_CID_LOCAL") else 1
+DIAL, LISTEN = 6000, 6001
+DEADLINE_S = 30
+
+
+def listening(port=DIAL):
+    s = socket.socket(socket.AF_VSOCK)
+    s.settimeout(DEADLINE_S)
+    s.bind((socket.VMADDR_CID_ANY, port))
+    s.listen(4)
+    return s
+
+
+class Daemon:
+    """The daemon's end of a conversation, on a connection that is there."""
+    sessions = itertools.count(1)
+
+    def __init__(self, sock):
+        self.sock, self.inbuf = sock, b""
+        self.sock.settimeout(DEADLINE_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def more(self):
+        data = self.sock.recv(1 << 16)
+        if not data:
+            raise EOFError
+        self.inbuf += data
+
+    def send(self, **frame):
+        data = msgpack.packb(frame)
+        self.sock.sendall(len(data).to_bytes(4, "big") + data)
+
+    def frame(self):
+        while len(self.inbuf) < 4 or len(self.inbuf) < 4 + int.from_bytes(self.inbuf[:4], "big"):
+            self.more()
+        end = 4 + int.from_bytes(self.inbuf[:4], "big")
+        data, self.inbuf = self.inbuf[4:end], self.inbuf[end:]
+        return msgpack.unpackb(data)
+
+    def greet(self):
+        session = next(self.sessions)
+        self.sock.sendall(SYNC)
+        self.send(type="hello", version=1, version_min=1, name="test", session=session, frame_max=1 << 17)
+        while True:
+            while SYNC not in self.inbuf:
+                self.more()
+            self.inbuf = self.inbuf.split(SYNC, 1)[1]
+            if len(self.inbuf) == 0:
+                self.more()
+            if self.inbuf[:4] != SYNC[:4]:
+                hello = self.frame()
+                assert hello["type"] == "hello" and hello["session"] == session, hello
+                return self
+
+    def exec(self, *argv, ident=1):
+        """Its output."""
+        out = b""
+        self.send(type="request", id=ident, method="exec", args={"argv": list(argv)})
+        self.send(type="credit", id=ident, stream=1, bytes=1 << 20)
+        self.send(type="credit", id=ident, stream=2, bytes=1 << 20)
+        while (frame := self.frame())["type"] != "reply":
+            out += frame.get("bytes", b"")
+        assert "error" not in frame, frame
+        return out
+
+    def ended(self):
+        try:
+            while True:
+                self.more()
+        except (EOFError, ConnectionResetError):
+            return True
+
+
+def connected(port=LISTEN):
+    """To the agent, as soon as it listens."""
+    until = time.monotonic() + DEADLINE_S
+    while True:
+        s = socket.socket(socket.AF_VSOCK)
+        s.settimeout(DEADLINE_S)
+        try:
+            s.connect((LOCAL, port))
+            return Daemon(s)
+        except ConnectionResetError:
+            s.close()
+            assert time.monotonic() < until, "the agent does not listen"
+            time.sleep(0.05)
+
+
+class Agent:
+    def __enter__(self):
+        self.process = subprocess.Popen([AGENT, "--vsock", str(LOCAL), str(DIAL), str(LISTEN)])
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def it_dials_when_it_comes_up():
+    with listening() as host, Agent():
+        with Daemon(host.accept()[0]) as daemon:
+            assert daemon.greet().exec("echo", "hey") == b"hey\n"
+
+
+def it_dials_until_somebody_listens():
+    with Agent():
+        time.sleep(0.5)  # at least one attempt in vain
+        with listening() as host, Daemon(host.accept()[0]) as daemon:
+            assert daemon.greet().exec("echo", "hey") == b"hey\n"
+
+
+def a_daemon_that_comes_later_dials():
+    with Agent():
+        with connected() as daemon:
+            assert daemon.greet().exec("echo", "hey") == b"hey\n"
+
+
+def a_newer_connection_takes_the_place():
+    with listening() as host, Agent(), Daemon(host.accept()[0]) as old:
+        old.greet()
+        old.send(type="request", id=7, method="exec", args={"argv": ["sh", "-c", "echo $$; exec sleep 1000"]})
+        old.send(type="credit", id=7, stream=1, bytes=1 << 20)
+        pid = int(old.frame()["bytes"])
+        with connected() as new:
+            assert new.greet().exec("echo", "hey") == b"hey\n"
+            assert old.ended()
+            # What the conversation before had begun is over.
+            until = time.monotonic() + DEADLINE_S
+            while os.path.exists(f"/proc/{pid}"):
+                assert time.monotonic() < until, "the command of the old conversation still runs"
+                time.sleep(0.05)
+            assert new.exec("echo", "still") == b"still\n"
+
+
+def after_a_conversation_it_dials_again():
+    with listening() as host, Agent():
+        for _ in range(3):
+            with Daemon(host.accept()[0]) as daemon:
+                assert daemon.greet().exec("echo", "hey") == b"hey\n"
+
+
+def a_frame_cut_in_two_is_forgotten_with_its_connection():
+    with Agent():
+        with connected() as daemon:
+            daemon.greet()
+            daemon.sock.sendall((1000).to_bytes(4, "big") + b"\x85half")
+        with connected() as daemon:
+            assert daemon.greet().exec("echo", "hey") == b"hey\n"
+
+
+def bytes_come_through_in_bulk():
+    with Agent(), connected() as daemon:
+        daemon.greet()
+        daemon.send(type="request", id=3, method="exec", args={"argv": ["head", "-c", "8000000", "/dev/zero"]})
+        daemon.send(type="credit", id=3, stream=1, bytes=1 << 20)
+        daemon.send(type="credit", id=3, stream=2, bytes=1 << 20)
+        got = 0
+        while (frame := daemon.frame())["type"] != "reply":
+            n = len(frame.get("bytes", b""))
+            got += n
+            if n and frame["stream"] == 1:
+                daemon.send(type="credit", id=3, stream=1, bytes=n)
+        assert got == 8000000, got
+
+
+STORIES = [it_dials_when_it_comes_up, it_dials_until_somebody_listens, a_daemon_that_comes_later_dials,
+           a_newer_connection_takes_the_place, after_a_conversation_it_dials_again,
+           a_frame_cut_in_two_is_forgotten_with_its_connection, bytes_come_through_in_bulk]
+
+
+def main():
+    try:
+        listening().close()
+        with socket.socket(socket.AF_VSOCK) as s:
+            s.settimeout(5)
+            s.connect((LOCAL, 1))
+    except ConnectionResetError:
+        pass
+    except OSError as e:
+        print(f"vsock: {e}: no loopback in this kernel", file=sys.stderr)
+        return 77
+    print(f"1..{len(STORIES)}")
+    failed = 0
+    for n, story in enumerate(STORIES, 1):
+        try:
+            story()
+            print(f"ok {n} - {story.__name__}", flush=True)
+        except Exception:  # a story may fail in any way
+            failed += 1
+            print(f"not ok {n} - {story.__name__}", flush=True)
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", flush=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
