@@ -31,7 +31,7 @@
 #include "helper/worker.h"
 
 enum {
-	FDS_MAX = LAUNCH_FDS_FIXED + LAUNCH_SOCKETS_MAX,
+	FDS_MAX = LAUNCH_FDS_FIXED + LAUNCH_SOCKETS_MAX + LAUNCH_FDS_STDIO,
 	HIGH_FD = 64, /* what a child keeps until its exec lies above all that it arranges */
 	START_S = 10, /* for a child to come to its exec: it takes a millisecond */
 };
@@ -133,7 +133,8 @@ static int ask_check(const struct launcher *l, const struct launch_ask *ask, siz
 
 	if (ask->vmm >= conf->nvmms || ask->uid < conf->uid_first ||
 	    ask->uid - conf->uid_first >= conf->uid_count || ask->vm == 0 || ask->vm > VM_ID_MAX ||
-	    ask->nsockets > LAUNCH_SOCKETS_MAX || nfds != LAUNCH_FDS_FIXED + ask->nsockets ||
+	    ask->nsockets > LAUNCH_SOCKETS_MAX || ask->stdio > 1 ||
+	    nfds != LAUNCH_FDS_FIXED + ask->nsockets + LAUNCH_FDS_STDIO * ask->stdio ||
 	    ask->args_len != len || !whole)
 		return err_set(e, ERR_INTERNAL, "launch: no such thing is asked for");
 	return 0;
@@ -188,6 +189,7 @@ static int child_run(struct launcher *l, const struct launch_ask *ask, const int
 	char id[VM_ID_CHARS + 1];
 	int ends[2] = { -EBADF, -EBADF };
 	CLEANUP_FD int pidfd = -EBADF;
+	const int *const stdio = ask->stdio ? &fds[LAUNCH_FDS_FIXED + ask->nsockets] : NULL;
 	struct vmm_child c = {
 		.place = &l->place,
 		.vmm = &l->conf->vmms[ask->vmm],
@@ -196,7 +198,8 @@ static int child_run(struct launcher *l, const struct launch_ask *ask, const int
 		.gid = ask->uid,
 		.program = program,
 		.disk = disk,
-		.log = fds[LAUNCH_FD_LOG],
+		.standard = { stdio ? stdio[0] : l->place.null,
+			      stdio ? stdio[1] : fds[LAUNCH_FD_LOG], fds[LAUNCH_FD_LOG] },
 		.sockets = &fds[LAUNCH_FDS_FIXED],
 		.nsockets = ask->nsockets,
 		.argv = l->argv,

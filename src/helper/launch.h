@@ -18,8 +18,8 @@ enum {
 	LAUNCH_SOCKETS_MAX = 3, /* listening sockets that a VMM inherits */
 };
 
-/* Descriptors of the VMM: its sockets are numbered from here.  Standard input is /dev/null, output
- * and errors go to its log. */
+/* Descriptors of the VMM: its sockets are numbered from here.  Errors go to its log, and so does
+ * its output where its console is elsewhere; standard input is then /dev/null. */
 enum {
 	LAUNCH_FD_FIRST = 3,
 };
@@ -30,11 +30,13 @@ enum {
 /* Where the VM's snapshot is, and what leads there: a disk is /vm/disk, of whatever kind it is. */
 #define LAUNCH_DISK "/dev/disk"
 
-/* Descriptors of a START, in this order; then the sockets. */
+/* Descriptors of a START, in this order; then the sockets; then, with `stdio`, what it reads as its
+ * standard input, and where its output goes. */
 enum {
 	LAUNCH_FD_CGROUP,
 	LAUNCH_FD_LOG,
 	LAUNCH_FDS_FIXED,
+	LAUNCH_FDS_STDIO = 2,
 };
 
 enum launch_kind {
@@ -49,6 +51,7 @@ struct launch_ask {
 	vm_id vm;
 	uid_t uid;
 	uint32_t nsockets;
+	uint32_t stdio;    /* 0 or 1 */
 	uint32_t args_len; /* bytes that follow */
 	pid_t pid;         /* LOOK: of which process */
 	uint32_t snapshot; /* START: whether it has the VM's snapshot, as LAUNCH_DISK */

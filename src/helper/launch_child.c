@@ -140,9 +140,8 @@ static int descriptors_set(const struct vmm_child *c, struct err *e)
 	const int n = LAUNCH_FD_FIRST + (int)c->nsockets;
 
 	for (int i = 0; i < n; i++) {
-		const int from = i == STDIN_FILENO     ? c->place->null
-				 : i < LAUNCH_FD_FIRST ? c->log
-						       : c->sockets[i - LAUNCH_FD_FIRST];
+		const int from = i < LAUNCH_FD_FIRST ? c->standard[i]
+						     : c->sockets[i - LAUNCH_FD_FIRST];
 
 		parked[i] = fcntl(from, F_DUPFD_CLOEXEC, PARKED_FD);
 		if (parked[i] < 0)

@@ -38,9 +38,9 @@ struct vmm_child {
 	const char *id;
 	uid_t uid;
 	gid_t gid;
-	int program; /* O_PATH */
-	dev_t disk;  /* 0: none */
-	int log;
+	int program;                   /* O_PATH */
+	dev_t disk;                    /* 0: none */
+	int standard[LAUNCH_FD_FIRST]; /* input, output, errors */
 	const int *sockets;
 	uint32_t nsockets;
 	int report; /* towards the zygote: a struct err, or closed by the exec */

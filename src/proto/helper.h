@@ -27,7 +27,7 @@
 enum {
 	HELPER_FRAME_MAX = 128 * 1024, /* bytes of one map, either way */
 	HELPER_PENDING_MAX = 32,       /* requests under way on a connection; more are read later */
-	HELPER_FDS_MAX = 4,            /* descriptors of one reply */
+	HELPER_FDS_MAX = 6,            /* descriptors of one reply */
 	HELPER_IFNAME_MAX = 15,        /* IFNAMSIZ less its NUL */
 	HELPER_SLOT_MAX = 65535,       /* highest number of a slot */
 	HELPER_SLOTS_MAX = 64,         /* slots prepared or released by one request */
@@ -188,8 +188,10 @@ struct helper_socket_args {
 };
 extern const struct schema helper_socket_args_schema;
 
-/* The VMM sees its files as /vm/kernel, /vm/initrd, /vm/base, /vm/disk, /vm/console; its sockets
- * are descriptors 3 and on, in the order of the fields, listening, with one connection queued each.
+/* The VMM sees its files as /vm/kernel, /vm/initrd, /vm/config, /vm/base, /vm/disk, /vm/console;
+ * its sockets are descriptors 3 and on, in the order of the fields, listening, with one connection
+ * queued each.  Returned, in this order and as asked for: pidfd, control, agent, console (a socket,
+ * or what its standard input reads), the listener.
  */
 struct helper_vmm_args {
 	vm_id vm;
@@ -199,10 +201,13 @@ struct helper_vmm_args {
 	bool control_socket;
 	bool agent_socket;
 	bool console_socket;
-	bool run; /* it makes sockets itself, in /vm/run */
+	bool console_stdio; /* its output goes to `console`, its input is written by who asks */
+	bool run;           /* it makes sockets itself, in /vm/run */
+	char listener[HELPER_WORD_MAX + 1]; /* one in run/ that it may connect to */
 	/* Paths below the state directory; "": none. */
 	char kernel[HELPER_PATH_MAX + 1];
 	char initrd[HELPER_PATH_MAX + 1];
+	char config[HELPER_PATH_MAX + 1];
 	char base[HELPER_PATH_MAX + 1];    /* a disk to read */
 	char disk[HELPER_PATH_MAX + 1];    /* a disk to write: the slot's while the jail is there */
 	bool snapshot;                     /* instead of `disk`: the VM's of create_dm_snapshot */

@@ -119,6 +119,10 @@ static bool is_launch(const struct vmm_target *t)
 	for (int i = 0; i < JAIL_NFILES; i++)
 		if (t->files[i] && !is_beneath(t->files[i]))
 			return false;
+	if (t->listener && (!t->run || strchr(t->listener, '/') || t->listener[0] == '.'))
+		return false;
+	if ((t->snapshot && t->files[JAIL_DISK]) || (t->stdio && !t->files[JAIL_CONSOLE]))
+		return false;
 	return is_jail(&t->jail) && t->vmm < conf.nvmms &&
 	       (t->args.len == 0 || t->args.data[t->args.len - 1] == '\0');
 }

@@ -80,7 +80,7 @@ static const struct row rows[] = {
 	{ "ioctl LOOP_CONFIGURE", SYS_ioctl,           { -1, LOOP_CONFIGURE },   EVERYONE & ~BIT_OF(FILTER_BLOCK) },
 	{ "ioctl LOOP_CLR_FD",  SYS_ioctl,             { -1, LOOP_CLR_FD },      EVERYONE },
 	{ "ioctl BLKDISCARD",   SYS_ioctl,             { -1, BLKDISCARD },       EVERYONE },
-	{ "mknodat",            SYS_mknodat,           { -1 },                   EVERYONE & ~BIT_OF(FILTER_BLOCK) },
+	{ "mknodat",            SYS_mknodat,           { -1 },                   BUT_FILES },
 	{ "ioctl TUNSETIFF and more", SYS_ioctl,       { -1, (long)(1UL << 32 | TUNSETIFF) }, EVERYONE },
 	{ "close",              SYS_close,             { -1 },                   0 },
 	{ "recvmsg",            SYS_recvmsg,           { -1 },                   CHILDREN },

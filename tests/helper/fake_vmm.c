@@ -6,11 +6,15 @@
  *   write PATH    appends "guest\n" to it
  *   list PATH     names in the directory
  *   bind PATH     makes a socket there and keeps it
+ *   unlink PATH   removes it
  *   mode PATH     its mode and owner
  *   open PATH     opens it to read and write, and closes it
  *   poke PATH     writes "guest" over its first bytes
  *   hold PATH     opens it likewise and keeps it open
  *   tap NAME      attaches to the interface and keeps it
+ *   call PATH     connects to the socket there, says "guest" and hangs up
+ *   print WORD    to its standard output
+ *   hear NOTHING  what there is to be read from its standard input
  */
 #include <dirent.h>
 #include <errno.h>
@@ -156,6 +160,11 @@ static void mode(const char *path)
 		say("%o %u\n", st.st_mode, st.st_uid);
 }
 
+static void remove_file(const char *path)
+{
+	say("errno %d\n", unlink(path) < 0 ? errno : 0);
+}
+
 static void open_once(const char *path)
 {
 	const int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -187,15 +196,46 @@ static void attach(const char *name)
 	say("errno %d\n", fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0 ? errno : 0);
 }
 
+static void call(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	const int rc = connect(fd, (const struct sockaddr *)&a, sizeof(a));
+	say("errno %d\n", rc < 0 || write(fd, "guest", strlen("guest")) < 0 ? errno : 0);
+	close(fd);
+}
+
+static void print(const char *word)
+{
+	(void)printf("%s\n", word);
+	say("errno %d\n", fflush(stdout) == 0 ? 0 : errno);
+}
+
+static void hear(const char *nothing)
+{
+	char buf[256];
+	const ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
+
+	(void)nothing;
+	if (n < 0)
+		say("errno %d\n", errno);
+	else
+		say("%.*s\n", (int)n, buf);
+}
+
 static void obey(const char *line)
 {
 	static const struct {
 		const char *word;
 		void (*run)(const char *path);
 	} words[] = {
-		{ "read ", show },        { "write ", append }, { "list ", list },
-		{ "bind ", make_socket }, { "mode ", mode },    { "open ", open_once },
-		{ "poke ", poke },        { "hold ", hold },    { "tap ", attach },
+		{ "read ", show },          { "write ", append }, { "list ", list },
+		{ "bind ", make_socket },   { "mode ", mode },    { "open ", open_once },
+		{ "poke ", poke },          { "hold ", hold },    { "tap ", attach },
+		{ "unlink ", remove_file }, { "call ", call },    { "print ", print },
+		{ "hear ", hear },
 	};
 
 	if (strncmp(line, "try ", 4) == 0) {

@@ -17,7 +17,8 @@ UID = UID_FIRST + SLOT
 OTHER = "00000014d2jq"
 ID = {"vm": VM, "slot": SLOT}
 RUN = {**ID, "vmm": "fake", "control_socket": True}
-PARTS = {"kernel": "kernels/k/vmlinux", "base": "images/i/disk", "disk": f"vms/{VM}/disk", "console": f"vms/{VM}/console.log"}
+PARTS = {"kernel": "kernels/k/vmlinux", "base": "images/i/disk", "disk": f"vms/{VM}/disk",
+         "config": f"vms/{VM}/config.json", "console": f"vms/{VM}/console.log"}
 
 
 def cgroup2():
@@ -39,7 +40,7 @@ class Jail(Place):
         self.group = os.path.join(cgroup2(), os.path.basename(self.top))
         os.mkdir(self.state)
         for path, text, mode in ((PARTS["kernel"], "kernel\n", 0o644), (PARTS["base"], "base\n", 0o644), (PARTS["disk"], "disk\n", 0o600),
-                                 (PARTS["console"], "", 0o640)):
+                                 (PARTS["config"], "{}\n", 0o644), (PARTS["console"], "", 0o640)):
             self.put(path, text, mode)
         self.own_all()
         os.chmod(self.state, 0o700)

@@ -71,7 +71,7 @@ def block(place):
 
 def jails(place):
     """Every operation of `jail`, on files that are there and on what is not."""
-    whole = {**jail.RUN, **jail.PARTS, "agent_socket": True, "run": True}
+    whole = {**jail.RUN, **jail.PARTS, "agent_socket": True, "run": True, "console_stdio": True, "listener": "agent.sock"}
     for _ in range(2):
         _, fds = place.launch(**whole)
         jail.told(fds[1], "bind /vm/run/api.sock")

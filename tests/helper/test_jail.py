@@ -15,6 +15,7 @@ from harness import DEADLINE_S, DIE, OWNER, VM, Refused, main, read_file, run
 from jail import (FAKE, ID, OTHER, PARTS, QEMU, RUN, SLOT, UID, UID_FIRST, Jail, copy_of_fake, gone, probe_is_up, refused, stranger, told, tries)
 
 WHOLE = {**RUN, **PARTS, "agent_socket": True, "console_socket": True, "run": True, "args": b"-one\0two words\0"}
+STDIO = {**RUN, **PARTS, "console_stdio": True, "run": True, "listener": "vsock.sock_1024"}  # as Firecracker has it
 POINTS_MAX = 100
 RACES = 60
 
@@ -58,10 +59,10 @@ def it_sees_its_files_and_nothing_else(place):
     control = fds[1]
     assert sorted(told(control, "list /").split()) == ["dev", "vm"]
     assert set(told(control, "list /dev").split()) <= {"null", "zero", "random", "urandom", "kvm", "net"}
-    for name, text in (("kernel", "kernel"), ("base", "base"), ("disk", "disk")):
+    for name, text in (("kernel", "kernel"), ("base", "base"), ("disk", "disk"), ("config", "{}")):
         assert told(control, f"read /vm/{name}") == text
     assert told(control, "write /vm/disk") == told(control, "write /vm/console") == "errno 0"
-    for name in ("kernel", "base"):
+    for name in ("kernel", "base", "config"):
         assert told(control, f"write /vm/{name}") == f"errno {errno.EACCES}"
     assert tries(control, "create") == "EACCES" and tries(control, "create /") == "EROFS"
     log = read_file(f"{place.jails}/{VM}/vmm.log").split("\n")
@@ -118,6 +119,57 @@ def qemu_runs_a_guest(place):
     os.close(fds[0])
     place.away()
     gone(pid)
+
+
+def its_console_is_its_standard_input_and_output(place):
+    _, fds = place.launch(**STDIO)
+    assert len(fds) == 4, fds
+    control, typed = fds[1], fds[2]
+    assert told(control, "hear it") == f"errno {errno.EAGAIN}", "nobody has typed yet, and that is no end"
+    assert os.write(typed, b"typed\n") and told(control, "hear it") == "typed"
+    assert told(control, "print hello") == "errno 0"
+    assert read_file(f"{place.state}/{PARTS['console']}").endswith("hello\n")
+    assert read_file(f"{place.jails}/{VM}/vmm.log") == ""
+    closed(fds)
+    _, fds = place.launch(**STDIO)  # of a daemon that has begun anew
+    assert told(fds[1], "hear it") == f"errno {errno.EAGAIN}" and os.write(fds[2], b"again\n") and told(fds[1], "hear it") == "again"
+    closed(fds)
+    place.away()
+
+
+def it_connects_to_a_socket_that_listens_for_it(place):
+    path = "/vm/run/vsock.sock_1024"
+
+    def heard(listener):
+        with socket.socket(fileno=listener) as s:
+            s.settimeout(DEADLINE_S)
+            with s.accept()[0] as c:
+                return c.recv(100)
+
+    _, fds = place.launch(**STDIO)
+    st = os.stat(f"{place.jails}/{VM}/run")
+    assert (stat.S_IMODE(st.st_mode), st.st_uid) == (0o700, UID), "the slot's alone"
+    assert told(fds[1], f"call {path}") == "errno 0" and heard(fds.pop()) == b"guest"
+    assert told(fds[1], f"call {path}") == f"errno {errno.ECONNREFUSED}"
+    closed(fds)
+    _, fds = place.launch(**STDIO)  # of a daemon that has begun anew
+    assert told(fds[1], f"call {path}") == "errno 0" and heard(fds.pop()) == b"guest"
+    assert told(fds[1], f"unlink {path}") == told(fds[1], f"bind {path}") == "errno 0", "it may exchange it, for itself"
+    closed(fds)
+    _, fds = place.launch(**STDIO)
+    assert told(fds[1], f"call {path}") == "errno 0" and heard(fds.pop()) == b"guest"
+    closed(fds)
+    place.away()
+
+
+def its_log_is_its_own_to_open(place):
+    """Firecracker is told a log by path."""
+    _, fds = place.launch(**STDIO)
+    assert told(fds[1], "write /vm/vmm.log") == "errno 0"
+    st = os.stat(f"{place.jails}/{VM}/vmm.log")
+    assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) == (UID, OWNER, 0o640), "the owner reads it"
+    closed(fds)
+    place.away()
 
 
 # ---- twice ----
@@ -178,10 +230,15 @@ def arguments_are_checked(place):
     for more, *words in (
             ({"slot": 4096}, "slot: "), ({"vmm": "bash"}, "vmm: "), ({"vmm": "../fake"}, "vmm: "), ({"args": b"-no-nul"}, "args: "),
             ({"kernel": "/etc/passwd"}, "kernel: "), ({"kernel": "../../etc/passwd"}, "kernel: "), ({"kernel": "a//b"}, "kernel: "),
-            ({"disk": "vms/.."}, "disk: "), ({"initrd": "./x"}, "initrd: "), ({"base": "x/"}, "base: "), ({"console": "."}, "console: ")):
+            ({"disk": "vms/.."}, "disk: "), ({"initrd": "./x"}, "initrd: "), ({"config": "a/../b"}, "config: "), ({"base": "x/"}, "base: "), ({"console": "."}, "console: ")):
         refused(place, "launch_vmm", {**RUN, **more}, *words)
     refused(place, "launch_vmm", {**RUN, "args": b"\0" * 300}, "args: ")
     refused(place, "launch_vmm", {**RUN, "disk": PARTS["disk"], "snapshot": True}, "snapshot: there is a disk as well")
+    refused(place, "launch_vmm", {**RUN, "console_stdio": True}, "console_stdio: there is no console")
+    refused(place, "launch_vmm", {**STDIO, "console_socket": True}, "console_stdio: there is a console_socket")
+    refused(place, "launch_vmm", {**STDIO, "run": False}, "listener: there is no run")
+    for name in ("../x", "/x", ".x", "a/b", "A", "a b"):
+        refused(place, "launch_vmm", {**STDIO, "listener": name}, "listener: ")
     refused(place, "launch_vmm", {**RUN, "vm": "../../../etc"}, "vm: ", code="request.bad")
     refused(place, "launch_vmm", {**RUN, "cpu_max": 100001}, "cpu_max: ", code="request.bad")
     for number in (1, 2, 9, 15, 18, 19):
@@ -206,7 +263,7 @@ def files_are_checked(place):
     place.own_all()
     place.put("roots", "", 0o600)
     os.link(victim, f"{s}/hard")
-    for part in ("kernel", "initrd", "base", "disk", "console"):
+    for part in ("kernel", "initrd", "config", "base", "disk", "console"):
         for path in ("leaf", "parent/victim", "fifo", "none", "vms"):
             refused(place, "launch_vmm", {**RUN, part: path}, f"{part}: ")
     for part in ("disk", "console"):
@@ -544,10 +601,15 @@ def a_program_exchanged_after_the_check_is_not_executed():
 # ---- every effect fails, every effect is the worker's last ----
 
 def at_every_point(place, action, story):
+    for args in (WHOLE, STDIO):
+        at_every_point_of(place, action, lambda was, args=args: story(place, was, args))
+
+
+def at_every_point_of(place, action, story):
     was = place.report()
     for point in range(1, POINTS_MAX):
         place.faults.plan(point, action)
-        hit = story(place, was)
+        hit = story(was)
         place.faults.none()
         if not hit:
             break
@@ -556,9 +618,9 @@ def at_every_point(place, action, story):
     assert point > 10, f"launch_vmm has {point - 1} points only: they are not reached"
 
 
-def fails(place, was):
+def fails(place, was, args):
     try:
-        _, fds = place.launch(**WHOLE)
+        _, fds = place.launch(**args)
     except Refused as e:
         assert "Input/output error" in e.message, e
         assert place.report() == was, f"{e}: left {place.report()}"
@@ -579,16 +641,16 @@ def a_failing_effect_leaves_nothing(place):
     at_every_point(place, errno.EIO, fails)
 
 
-def dies(place, was):
+def dies(place, was, args):
     try:
-        _, fds = place.launch(**WHOLE)
+        _, fds = place.launch(**args)
     except Refused as e:
         assert e.code == "helper.worker" and "signal" in e.message, e
         place.faults.none()
         place.away()
         assert place.report() == was, f"{e}: left {place.report()}"
         check_files(place)
-        _, fds = place.launch(**WHOLE)
+        _, fds = place.launch(**args)
         closed(fds)
         place.away()
         return True
@@ -615,6 +677,9 @@ main([
     what_no_vmm_needs_is_denied,
     the_slots_files_are_the_owners_again,
     qemu_runs_a_guest,
+    its_console_is_its_standard_input_and_output,
+    it_connects_to_a_socket_that_listens_for_it,
+    its_log_is_its_own_to_open,
     a_vmm_is_launched_twice_and_cleared_twice,
     a_vmm_that_ended_is_launched_anew,
     a_vmm_outlives_the_helper,

@@ -7,7 +7,7 @@ import os
 import stat
 
 from block import DEVICE, MIB, NAME, SNAPSHOT, content, devices, loops, need_vm
-from harness import OWNER, TAP, VM, links, main, run
+from harness import OWNER, TAP, VM, Skipped, links, main, run
 from jail import ID, OTHER, RUN, SLOT, UID, Jail, probe_is_up, refused, told
 
 OTHER_ID = {"vm": OTHER, "slot": SLOT + 1}
@@ -166,6 +166,19 @@ def a_number_that_is_taken_is_passed_over(place):
     assert minor(DEVICE) == first, "the same VM, the same number"
 
 
+# ---- KVM ----
+
+def kvm_is_its_to_open(place):
+    if not os.path.exists("/dev/kvm"):
+        raise Skipped("no /dev/kvm here")
+    control, fds = launched(place)
+    mode, uid = told(control, "mode /dev/kvm").split()
+    assert int(mode, 8) == stat.S_IFCHR | 0o600 and int(uid) == UID, (mode, uid)
+    assert told(control, "open /dev/kvm") == "errno 0"
+    closed(fds)
+    place.away()
+
+
 # ---- tap ----
 
 def it_opens_its_own_tap_by_name(place):
@@ -223,6 +236,7 @@ main([
     only_the_vms_own_snapshot_is_given,
     a_number_is_never_that_of_others,
     a_number_that_is_taken_is_passed_over,
+    kvm_is_its_to_open,
     it_opens_its_own_tap_by_name,
     qemu_has_disk_and_tap,
 ], Vmm)

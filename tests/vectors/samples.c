@@ -516,6 +516,11 @@ static const struct helper_vmm_args helper_vmm = {
 	.base = "images/debian/disk", .disk = "vms/00000014d2jp/disk.qcow2", .console = "vms/00000014d2jp/console.log",
 	.memory_max = 1 << 30, .cpu_max = 200,
 };
+static const struct helper_vmm_args helper_vmm_stdio = {
+	.vm = VM_WEB, .slot = 7, .vmm = "firecracker", .args = { vmm_words, sizeof(vmm_words) }, .console_stdio = true, .run = true,
+	.listener = "vsock.sock_1024", .kernel = "kernels/debian/vmlinux", .config = "vms/00000014d2jp/config.json", .snapshot = true,
+	.console = "vms/00000014d2jp/console.log",
+};
 static const struct helper_vmm_args helper_vmm_snapshot = {
 	.vm = VM_WEB, .slot = 7, .vmm = "qemu", .control_socket = true, .kernel = "kernels/debian/vmlinuz", .snapshot = true,
 };
@@ -734,6 +739,9 @@ const struct sample samples[] = {
 	{ .file = "helper/request-launch_vmm-snapshot",
 	  .wire = { .type = WIRE_REQUEST, .id = 1, .name = "launch_vmm", .op_id = OP },
 	  .schema = &helper_vmm_args_schema, .body = &helper_vmm_snapshot },
+	{ .file = "helper/request-launch_vmm-stdio",
+	  .wire = { .type = WIRE_REQUEST, .id = 1, .name = "launch_vmm", .op_id = OP },
+	  .schema = &helper_vmm_args_schema, .body = &helper_vmm_stdio },
 	{ .file = "helper/reply-launch_vmm", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 3 },
 	  .schema = &helper_vmm_view_schema, .body = &helper_vmm_view },
 	REQUEST("helper", "kill_vmm", helper_jail_args_schema, &helper_jail),

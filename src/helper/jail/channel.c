@@ -23,6 +23,7 @@
 enum {
 	BACKLOG = 8,
 	SOCKET_UMASK = 0177, /* 0600 from its birth */
+	RUN_UMASK = 0111,    /* run/ itself is open to the slot alone */
 };
 
 static const char *const names[JAIL_NSOCKETS] = {
@@ -47,13 +48,13 @@ static struct sockaddr_un address_of(const char *name)
 }
 
 /* Addresses are relative to the jail: its path may be longer than an address may be. */
-static int bind_here(int fd, int dir, const char *name)
+static int bind_here(int fd, int dir, const char *name, mode_t mask)
 {
 	const struct sockaddr_un a = address_of(name);
 
 	if (fchdir(dir) < 0)
 		return -1;
-	const mode_t was = umask(SOCKET_UMASK);
+	const mode_t was = umask(mask);
 	const int rc = bind(fd, (const struct sockaddr *)&a, sizeof(a));
 	(void)umask(was);
 	return rc;
@@ -69,7 +70,7 @@ int channel_make(const struct jail *j, int dir, enum jail_socket s, int *ret_lis
 		return fd;
 	if (unlinkat(dir, names[s], 0) < 0 && errno != ENOENT)
 		return err_sys(e, ERR_JAIL, "%s", names[s]);
-	rc = jail_did(bind_here(fd, dir, names[s]), names[s], e);
+	rc = jail_did(bind_here(fd, dir, names[s], SOCKET_UMASK), names[s], e);
 	if (rc < 0)
 		return rc;
 	if (listen(fd, BACKLOG) < 0 ||
@@ -89,6 +90,31 @@ int channel_connect(int dir, enum jail_socket s, int *ret_fd, struct err *e)
 	if (fchdir(dir) < 0 || connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return err_sys(e, ERR_JAIL, "connect %s", names[s]);
 	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/* ---- a socket that the VMM connects to ---- */
+
+/* Where the VMM looks for it, in a directory of its own.  It may put something else there, for
+ * itself: who has asked for it holds the socket, not its name. */
+int channel_listen(int dir, const char *name, int *ret_listener, struct err *e)
+{
+	CLEANUP_FD int run = root_open_beneath(dir, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	CLEANUP_FD int fd = socket_new(name, e);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	if (run < 0)
+		return err_num(e, ERR_JAIL, run, "run");
+	if (unlinkat(run, name, 0) < 0 && errno != ENOENT)
+		return err_sys(e, ERR_JAIL, "listener: %s", name);
+	rc = jail_did(bind_here(fd, run, name, RUN_UMASK), "listener", e);
+	if (rc < 0)
+		return rc;
+	if (listen(fd, BACKLOG) < 0)
+		return err_sys(e, ERR_JAIL, "listener: %s", name);
+	*ret_listener = take_fd(&fd);
 	return 0;
 }
 

@@ -126,17 +126,25 @@ int signal_validate(const struct helper_conf *conf, const void *args, struct op_
 	return 0;
 }
 
+static int socket_name_check(const char *field, const char *name, struct err *e)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-.";
+
+	if (name[0] != '.' && name[strspn(name, letters)] == '\0')
+		return 0;
+	return err_set(e, ERR_HELPER_REFUSED, "%s: \"%s\" is no name of a-z, 0-9, _, - and .",
+		       field, name);
+}
+
 int socket_validate(const struct helper_conf *conf, const void *args, struct op_target *ret_target,
 		    struct err *e)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-.";
 	const struct helper_socket_args *const a = args;
 	struct socket_target t = { .name = a->socket };
 	int rc = jail_check(conf, a->vm, a->slot, &t.jail, e);
 
-	if (rc == 0 && (a->socket[0] == '.' || a->socket[strspn(a->socket, letters)] != '\0'))
-		rc = err_set(e, ERR_HELPER_REFUSED,
-			     "socket: \"%s\" is no name of a-z, 0-9, _, - and .", a->socket);
+	if (rc == 0)
+		rc = socket_name_check("socket", a->socket, e);
 	if (rc < 0)
 		return rc;
 	ret_target->vm = a->vm;
@@ -166,6 +174,24 @@ static int args_check(const struct wire_span *args, struct err *e)
 	return 0;
 }
 
+/* What goes together. */
+static int parts_check(const struct helper_vmm_args *a, struct err *e)
+{
+	const char *wrong = NULL;
+
+	if (a->snapshot && a->disk[0])
+		wrong = "snapshot: there is a disk as well";
+	else if (a->console_stdio && !a->console[0])
+		wrong = "console_stdio: there is no console to write to";
+	else if (a->console_stdio && a->console_socket)
+		wrong = "console_stdio: there is a console_socket as well";
+	else if (a->listener[0] && !a->run)
+		wrong = "listener: there is no run for it";
+	if (wrong)
+		return err_set(e, ERR_HELPER_REFUSED, "%s", wrong);
+	return socket_name_check("listener", a->listener, e);
+}
+
 int vmm_validate(const struct helper_conf *conf, const void *args, struct op_target *ret_target,
 		 struct err *e)
 {
@@ -174,16 +200,18 @@ int vmm_validate(const struct helper_conf *conf, const void *args, struct op_tar
 		const char *name;
 		const char *path;
 	} files[JAIL_NFILES] = {
-		[JAIL_KERNEL] = { "kernel", a->kernel },    [JAIL_INITRD] = { "initrd", a->initrd },
-		[JAIL_BASE] = { "base", a->base },          [JAIL_DISK] = { "disk", a->disk },
-		[JAIL_CONSOLE] = { "console", a->console },
+		[JAIL_KERNEL] = { "kernel", a->kernel }, [JAIL_INITRD] = { "initrd", a->initrd },
+		[JAIL_CONFIG] = { "config", a->config }, [JAIL_BASE] = { "base", a->base },
+		[JAIL_DISK] = { "disk", a->disk },       [JAIL_CONSOLE] = { "console", a->console },
 	};
 	struct vmm_target t = {
 		.sockets = { [JAIL_CONTROL] = a->control_socket,
 			     [JAIL_AGENT] = a->agent_socket,
 			     [JAIL_SERIAL] = a->console_socket },
 		.snapshot = a->snapshot,
+		.stdio = a->console_stdio,
 		.run = a->run,
+		.listener = a->listener[0] ? a->listener : NULL,
 		.memory_max = a->memory_max,
 		.cpu_max = a->cpu_max,
 		.args = a->args,
@@ -194,8 +222,8 @@ int vmm_validate(const struct helper_conf *conf, const void *args, struct op_tar
 		rc = vmm_find(conf, a->vmm, &t.vmm, e);
 	if (rc == 0)
 		rc = args_check(&a->args, e);
-	if (rc == 0 && a->snapshot && a->disk[0])
-		rc = err_set(e, ERR_HELPER_REFUSED, "snapshot: there is a disk as well");
+	if (rc == 0)
+		rc = parts_check(a, e);
 	for (int i = 0; rc == 0 && i < JAIL_NFILES; i++) {
 		if (!files[i].path[0])
 			continue;

@@ -3,10 +3,11 @@
  *
  *   STATE_DIR/jails/            root's own, 0711
  *     ID/                       what the VMM sees as /vm: root's own, 0711
- *       kernel initrd base      hard links of the owner's files, which all may read
+ *       kernel initrd base config  hard links of the owner's files, which all may read
  *       disk console            hard links, the slot's while the jail is there; or disk ->
  * /dev/disk control.sock ...        made by us, inherited by the VMM, the owner's to connect to
- *       vmm.log                 what it says; the owner's
+ *       vmm.log                 what it says; the slot's, for the owner to read
+ *       console.in              a FIFO, where its console is its standard input
  *       run/                    the slot's own, for a VMM that makes sockets itself
  *       vmm -> "PID DEV INO"    who was executed: by this it is known again
  *     slot-N -> ID              who has the slot, and so its uid
@@ -22,6 +23,8 @@
 #include "helper/op.h"
 
 #define JAIL_SLOT_PREFIX "slot-"
+#define JAIL_INPUT       "console.in"
+#define JAIL_OUTPUT      "console"
 
 enum {
 	JAIL_SLOT_NAME = sizeof(JAIL_SLOT_PREFIX "65535"),
@@ -77,6 +80,12 @@ int stage_files(const struct jail_env *env, const struct vmm_target *t, int dir,
 		struct err *e) MUST_CHECK;
 int stage_log(const struct jail *j, int dir, int *ret_log, struct err *e) MUST_CHECK;
 int stage_run(const struct jail *j, int dir, struct err *e) MUST_CHECK;
+int stage_input(int dir, int *ret_in, struct err *e) MUST_CHECK;
+/* What has been staged. */
+int stage_open(int dir, const char *name, int flags, int *ret_fd, struct err *e) MUST_CHECK;
+
+/* channel.c: a socket that listens in run/ for the VMM. */
+int channel_listen(int dir, const char *name, int *ret_listener, struct err *e) MUST_CHECK;
 
 /* channel.c: a socket that listens there, and one that is connected to it. */
 int channel_make(const struct jail *j, int dir, enum jail_socket s, int *ret_listener,

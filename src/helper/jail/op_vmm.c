@@ -1,5 +1,7 @@
 /* op_vmm.c - a VMM in its jail: up, found, signalled, ended, away. */
+#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,12 +11,17 @@
 
 /* ---- launch ---- */
 
-/* Descriptors of a launch: group and log, then the sockets. */
+enum {
+	ENDS_MAX = JAIL_NSOCKETS + 1, /* sockets, or what is read as a console; the listener */
+};
+static_assert(ENDS_MAX + 1 <= HELPER_FDS_MAX, "a reply holds them and a pidfd");
+
+/* Descriptors of a launch: group and log, the sockets, standard input and output. */
 struct parts {
 	int dir;
-	int fds[LAUNCH_FDS_FIXED + LAUNCH_SOCKETS_MAX];
+	int fds[LAUNCH_FDS_FIXED + LAUNCH_SOCKETS_MAX + LAUNCH_FDS_STDIO];
 	uint32_t nfds;
-	int ends[JAIL_NSOCKETS]; /* the daemon's */
+	int ends[ENDS_MAX]; /* the daemon's */
 	uint32_t nends;
 };
 
@@ -41,6 +48,27 @@ static int sockets_make(const struct vmm_target *t, struct parts *p, struct err 
 	return rc;
 }
 
+static int stdio_make(struct parts *p, struct err *e)
+{
+	int rc = stage_input(p->dir, &p->fds[p->nfds++], e);
+
+	if (rc == 0)
+		rc = stage_open(p->dir, JAIL_OUTPUT, O_WRONLY | O_APPEND, &p->fds[p->nfds++], e);
+	return rc;
+}
+
+/* The daemon's ends of what is no socket of the VMM's. */
+static int others_open(const struct vmm_target *t, struct parts *p, struct err *e)
+{
+	int rc = 0;
+
+	if (t->stdio)
+		rc = stage_open(p->dir, JAIL_INPUT, O_WRONLY | O_NONBLOCK, &p->ends[p->nends++], e);
+	if (rc == 0 && t->listener)
+		rc = channel_listen(p->dir, t->listener, &p->ends[p->nends++], e);
+	return rc;
+}
+
 static int stage(const struct jail_env *env, const struct vmm_target *t, struct parts *p,
 		 struct err *e)
 {
@@ -56,7 +84,9 @@ static int stage(const struct jail_env *env, const struct vmm_target *t, struct 
 		rc = stage_log(&t->jail, p->dir, &p->fds[LAUNCH_FD_LOG], e);
 	if (rc == 0)
 		rc = sockets_make(t, p, e);
-	return rc;
+	if (rc == 0 && t->stdio)
+		rc = stdio_make(p, e);
+	return rc < 0 ? rc : others_open(t, p, e);
 }
 
 static int launch(const struct jail_env *env, const struct vmm_target *t, struct parts *p,
@@ -76,7 +106,7 @@ static int join(const struct jail_env *env, const struct vmm_target *t, struct p
 	for (int s = 0; rc == 0 && s < JAIL_NSOCKETS; s++)
 		if (t->sockets[s])
 			rc = channel_connect(p->dir, (enum jail_socket)s, &p->ends[p->nends++], e);
-	return rc;
+	return rc < 0 ? rc : others_open(t, p, e);
 }
 
 int vmm_act(struct op_call *c, struct err *e)

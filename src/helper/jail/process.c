@@ -87,7 +87,8 @@ int process_start(const struct vmm_target *t, int dir, const int *fds, uint32_t 
 		.vmm = t->vmm,
 		.vm = t->jail.vm,
 		.uid = t->jail.uid,
-		.nsockets = nfds - LAUNCH_FDS_FIXED,
+		.nsockets = nfds - LAUNCH_FDS_FIXED - (t->stdio ? LAUNCH_FDS_STDIO : 0),
+		.stdio = t->stdio,
 		.args_len = (uint32_t)t->args.len,
 		.snapshot = t->snapshot,
 	};

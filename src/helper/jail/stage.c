@@ -1,7 +1,7 @@
 /* stage.c - a jail's directory: files of the owner by hard link, so that nothing is copied and no
  * mount is made.
  *
- * #syscalls symlinkat readlinkat mkdirat openat openat2 newfstatat linkat unlinkat fchownat
+ * #syscalls symlinkat readlinkat mkdirat mknodat openat openat2 newfstatat linkat unlinkat fchownat
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,16 +17,17 @@
 enum {
 	DIR_MODE = 0711, /* the VMM passes through, and reads what it is given */
 	RUN_MODE = 0700,
-	LOG_MODE = 0600,
+	LOG_MODE = 0640,
+	INPUT_MODE = S_IFIFO | 0600, /* a FIFO takes no capability */
 };
 
 static const struct {
 	const char *name; /* in the jail, and of the request's field */
 	bool writable;    /* becomes the slot's own; else all may read it already */
 } files[JAIL_NFILES] = {
-	[JAIL_KERNEL] = { "kernel", false },  [JAIL_INITRD] = { "initrd", false },
-	[JAIL_BASE] = { "base", false },      [JAIL_DISK] = { "disk", true },
-	[JAIL_CONSOLE] = { "console", true },
+	[JAIL_KERNEL] = { "kernel", false }, [JAIL_INITRD] = { "initrd", false },
+	[JAIL_CONFIG] = { "config", false }, [JAIL_BASE] = { "base", false },
+	[JAIL_DISK] = { "disk", true },      [JAIL_CONSOLE] = { "console", true },
 };
 
 /* ---- slot and directory ---- */
@@ -177,9 +178,31 @@ int stage_log(const struct jail *j, int dir, int *ret_log, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	if (fchownat(fd, "", j->conf->owner, j->conf->owner_gid, AT_EMPTY_PATH) < 0)
+	if (fchownat(fd, "", j->uid, j->conf->owner_gid, AT_EMPTY_PATH) < 0)
 		return err_sys(e, ERR_JAIL, "vmm.log");
 	*ret_log = take_fd(&fd);
+	return 0;
+}
+
+/* ---- a console that is standard input and output ---- */
+
+/* A FIFO, so that a daemon that begins anew can write to it again; what the VMM reads of it is open
+ * to be written as well, so that it never sees an end. */
+int stage_input(int dir, int *ret_in, struct err *e)
+{
+	const long made = mknodat(dir, JAIL_INPUT, INPUT_MODE, 0);
+	const int rc = made < 0 && errno == EEXIST ? 0 : jail_did(made, JAIL_INPUT, e);
+
+	return rc < 0 ? rc : stage_open(dir, JAIL_INPUT, O_RDWR | O_NONBLOCK, ret_in, e);
+}
+
+int stage_open(int dir, const char *name, int flags, int *ret_fd, struct err *e)
+{
+	const int fd = root_open_beneath(dir, name, (uint64_t)(unsigned)flags | O_NOFOLLOW);
+
+	if (fd < 0)
+		return err_num(e, ERR_JAIL, fd, "%s", name);
+	*ret_fd = fd;
 	return 0;
 }
 

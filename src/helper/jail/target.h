@@ -21,6 +21,7 @@ struct jail {
 enum jail_file {
 	JAIL_KERNEL,
 	JAIL_INITRD,
+	JAIL_CONFIG,
 	JAIL_BASE,
 	JAIL_DISK,
 	JAIL_CONSOLE,
@@ -39,8 +40,10 @@ struct vmm_target {
 	uint32_t vmm;                   /* row of conf->vmms */
 	const char *files[JAIL_NFILES]; /* borrowed from the request; NULL: none */
 	bool sockets[JAIL_NSOCKETS];
-	bool snapshot; /* its disk is the VM's in device-mapper */
-	bool run;      /* it gets a directory of its own */
+	bool snapshot;        /* its disk is the VM's in device-mapper */
+	bool stdio;           /* its console is its standard input and output */
+	bool run;             /* it gets a directory of its own */
+	const char *listener; /* borrowed from the request; NULL: none */
 	uint64_t memory_max;
 	uint32_t cpu_max;
 	struct wire_span args; /* borrowed from the request: words, each with its NUL */
