@@ -1,0 +1,110 @@
+"""The services of system mode under a real systemd: up by their sockets, watched, killed, stopped."""
+import json
+import os
+import signal
+import stat
+
+import banger_system
+from banger_system import DAEMON, HELPER, RUNTIME, STATE, as_user, ask, banger, drop_in, is_again, kill, main_pid, run, systemctl, unit
+from banger_session import wait_for
+
+
+def mode_of(path):
+    st = os.stat(path)
+    return stat.S_IMODE(st.st_mode), st.st_uid
+
+
+def the_owner_and_its_directories_are_there():
+    owner = int(run("id", "-u", "banger").stdout)
+    assert mode_of(RUNTIME) == mode_of(STATE) == (0o700, owner), (mode_of(RUNTIME), mode_of(STATE))
+    assert mode_of(f"{RUNTIME}/bangerd.sock") == (0o600, owner)
+    assert "kvm" in run("id", "-Gn", "banger").stdout.split()
+    assert main_pid(DAEMON) == main_pid(HELPER) == 0, "sockets are all that is up"
+
+
+def a_command_brings_the_daemon_up():
+    info = json.loads(banger("info", "--json").stdout)
+    assert info["pid"] == main_pid(DAEMON) and info["state_dir"] == STATE and info["runtime_dir"] == RUNTIME, info
+    assert unit("bangerd.service", "ActiveState", "SubState", "Result") == ["active", "running", "success"]
+    with open(f"/proc/{info['pid']}/status", encoding="ascii") as f:
+        status = dict(line.split(":", 1) for line in f)
+    assert status["NoNewPrivs"].strip() == "1" and int(status["CapBnd"], 16) == 0 and status["Seccomp"].strip() == "2", status
+    assert status["Uid"].split()[0] == run("id", "-u", "banger").stdout.strip()
+
+
+def a_question_brings_the_helper_up():
+    assert ask("host_report.net")["taps"] == []
+    assert unit("bangerd-root.service", "ActiveState", "Result") == ["active", "success"]
+    assert mode_of("/run/banger-root/bangerd-root.sock") == (0o600, mode_of(STATE)[1])
+    assert ask("host_report.jail")["jails"] == ask("host_report.block")["snapshots"] == []
+
+
+def the_owner_is_served_and_strangers_are_not():
+    assert as_user("banger", banger_system.BANGER, "ping").stdout.startswith("bangerd")
+    assert as_user("banger", banger_system.HELPERCTL, "host_report.net").returncode == 0
+    p = as_user("nobody", banger_system.BANGER, "--system", "ping", check=False)
+    assert p.returncode == 1 and "serves its owner and root alone" in p.stderr, p
+    p = as_user("nobody", banger_system.HELPERCTL, "host_report.net", check=False)
+    assert p.returncode != 0 and "ermission denied" in p.stderr, p
+
+
+def both_are_up_again_after_kill_9():
+    for name in DAEMON, HELPER:
+        before = main_pid(name)
+        kill(before)
+        is_again(name, before)
+        assert int(unit(f"{name}.service", "NRestarts")) >= 1
+    banger("ping")
+    ask("host_report.net")
+
+
+def the_watchdog_ends_what_hangs():
+    for name in DAEMON, HELPER:
+        drop_in(name, "[Service]\nWatchdogSec=2\n")
+        systemctl("restart", f"{name}.service")
+        before = main_pid(name)
+        kill(before, signal.SIGSTOP)
+        is_again(name, before)
+        assert "watchdog" in log_of(name), log_of(name)
+    banger("ping")
+
+
+def log_of(name):
+    return run("journalctl", "--no-pager", "-o", "cat", "-u", f"{name}.service").stdout.lower()
+
+
+def a_reload_takes_settings_and_stays():
+    before = main_pid(DAEMON)
+    conf = "/etc/banger/banger.conf"
+    with open(conf, "a", encoding="ascii") as f:
+        f.write("[defaults]\nvcpu = 3\n")
+    systemctl("reload", "bangerd.service")
+    wait_for(lambda: '"3"' in banger("config", "show", "--json").stdout, "the setting has not come")
+    assert main_pid(DAEMON) == before
+
+
+def stopped_is_stopped_and_the_next_command_starts_it():
+    systemctl("stop", "bangerd.service")
+    assert unit("bangerd.service", "ActiveState", "Result") == ["inactive", "success"]
+    assert os.path.exists(f"{RUNTIME}/bangerd.sock"), "the socket is systemd's"
+    banger("ping")
+    banger("daemon", "stop")
+    wait_for(lambda: unit("bangerd.service", "ActiveState") == "inactive", "it has been asked to end")
+    assert unit("bangerd.service", "Result") == "success"
+    banger("ping")
+
+
+def both_end_in_time_when_all_is_stopped():
+    systemctl("stop", "bangerd.socket", "bangerd-root.socket", "bangerd.service", "bangerd-root.service")
+    assert unit("bangerd-root.service", "ActiveState", "Result") == ["inactive", "success"]
+    assert not os.path.exists(f"{RUNTIME}/bangerd.sock")
+    p = banger("--system", "ping", check=False)
+    assert p.returncode == 1 and "systemctl start bangerd.socket" in p.stderr, p
+    systemctl("start", "bangerd.socket", "bangerd-root.socket")
+    banger("ping")
+
+
+banger_system.main([the_owner_and_its_directories_are_there, a_command_brings_the_daemon_up, a_question_brings_the_helper_up,
+                    the_owner_is_served_and_strangers_are_not, both_are_up_again_after_kill_9, the_watchdog_ends_what_hangs,
+                    a_reload_takes_settings_and_stays, stopped_is_stopped_and_the_next_command_starts_it,
+                    both_end_in_time_when_all_is_stopped])
