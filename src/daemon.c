@@ -9,6 +9,7 @@
 #include "actors/accel.h"
 #include "actors/catalog.h"
 #include "actors/config.h"
+#include "actors/files.h"
 #include "actors/limits.h"
 #include "base/lock.h"
 #include "base/paths.h"
@@ -57,6 +58,19 @@ static int open_store(struct daemon *d, bool no_sync, struct err *e)
 	return store_open(&sc, &d->store, e);
 }
 
+/* The root helper takes files from the state directory alone. */
+static int make_system(struct env *env, struct err *e)
+{
+	char from[ENV_PATH_MAX + 16];
+	char to[ENV_PATH_MAX + 16];
+
+	(void)snprintf(from, sizeof(from), "%.900s/" PROBE_FILE, env->conf.libexec_dir);
+	(void)snprintf(to, sizeof(to), "%.900s/" PROBE_FILE, env->conf.state_dir);
+	if (files_copy(from, to, e) < 0)
+		return err_errno(e);
+	return system_create(env, env->conf.helper_socket, e);
+}
+
 static int make_services(struct daemon *d, struct err *e)
 {
 	struct env *env = &d->env;
@@ -73,7 +87,10 @@ static int make_services(struct daemon *d, struct err *e)
 	rc = db_create(env->io, &d->actors, d->store, &env->db);
 	if (rc < 0)
 		return err_num(e, ERR_HOST_MEMORY, rc, "store");
-	rc = accel_create(env, e);
+	if (env->conf.system)
+		rc = make_system(env, e);
+	if (rc == 0)
+		rc = accel_create(env, e);
 	return rc < 0 ? rc : catalog_create(d->store, &env->conf, &env->catalog, e);
 }
 

@@ -22,6 +22,7 @@ enum {
 struct accel;
 struct config;
 struct catalog;
+struct system;
 
 struct env {
 	struct io *io;
@@ -31,6 +32,7 @@ struct env {
 	struct catalog *catalog;
 	struct conf conf; /* changes between two messages: read it when it is used */
 	struct config *config;
+	struct system *system;      /* the host by the root helper; NULL: session mode */
 	struct cgroup_root cgroup;  /* where VMs get their limits, as found at the start */
 	char home[VM_ID_CHARS + 1]; /* tells our state directory, and so our VMMs, from others' */
 	struct actor_id node;       /* the root supervisor */

@@ -14,6 +14,7 @@
 #include "vmm/vmm.h"
 
 enum {
+	COPY_BYTES = 4096,
 	OVERLAY_MAX = 16 << 20, /* bytes of an empty overlay's tables */
 	STAT_BLOCK_BYTES = 512, /* stat(2) */
 	TAIL_MAX = 4096,        /* bytes looked at for the last line, and for words */
@@ -130,6 +131,44 @@ int files_make_overlay(const char *path, const char *backing, uint64_t bytes, st
 	}
 	buf_fini(&head);
 	return rc < 0 ? rc : sync_parent(path, e);
+}
+
+int files_make_sparse(const char *path, uint64_t bytes, struct err *e)
+{
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || fdatasync(fd) < 0)
+		return err_sys(e, ERR_HOST_IO, "disk %s", path);
+	return sync_parent(path, e);
+}
+
+int files_make_shared(const char *path, unsigned mode, struct err *e)
+{
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+
+	if (fd < 0 || fchmod(fd, mode) < 0) /* the umask does not count */
+		return err_sys(e, ERR_HOST_IO, "%s", path);
+	return 0;
+}
+
+int files_copy(const char *from, const char *to, struct err *e)
+{
+	CLEANUP_FD int in = open(from, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FD int out = -EBADF;
+	uint8_t bytes[COPY_BYTES];
+	ssize_t n;
+	int rc = 0;
+
+	if (in < 0)
+		return err_sys(e, ERR_HOST_IO, "%s", from);
+	if (unlink(to) < 0 && errno != ENOENT) /* a VM may run what is there: it keeps that */
+		return err_sys(e, ERR_HOST_IO, "%s", to);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (out < 0 || fchmod(out, 0644) < 0)
+		return err_sys(e, ERR_HOST_IO, "%s", to);
+	while (rc == 0 && (n = read(in, bytes, sizeof(bytes))) != 0)
+		rc = n < 0 ? -errno : write_all(out, bytes, (size_t)n);
+	return rc < 0 ? err_num(e, ERR_HOST_IO, rc, "copy %s to %s", from, to) : 0;
 }
 
 /* Longer first: the header may only speak of what is there. */

@@ -22,6 +22,12 @@ int files_remove(const char *path, struct err *e);
 
 /* A qcow2 overlay over a raw image, durable when this returns. */
 int files_make_overlay(const char *path, const char *backing, uint64_t bytes, struct err *e);
+/* A file of that many bytes, of zeros that take no room. */
+int files_make_sparse(const char *path, uint64_t bytes, struct err *e);
+/* An empty file, unless there is one, of that very mode. */
+int files_make_shared(const char *path, unsigned mode, struct err *e);
+/* A copy that all may read, in the place of whatever was there. */
+int files_copy(const char *from, const char *to, struct err *e);
 /* Makes its disk larger, while no VMM has it; likewise. */
 int files_grow_overlay(const char *path, uint64_t bytes, struct err *e);
 

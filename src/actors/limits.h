@@ -46,10 +46,11 @@ enum {
 	FILES_DEADLINE_MS = 30000, /* making or removing a VM's files */
 	CONNECT_DEADLINE_MS = 5000,
 	SPAWN_DEADLINE_MS = 10000,
-	KILL_DEADLINE_MS = 10000, /* from SIGKILL to the exit */
-	RETRY_FIRST_MS = 1000,    /* an undo that failed is tried again after this, doubling ... */
-	LEASE_RETRY_MS = 5000,    /* a VM whose client has gone is looked at again */
-	RETRY_MAX_MS = 60000,     /* ... up to this */
+	HELPER_DEADLINE_MS = 30000, /* a question to the root helper, also behind others */
+	KILL_DEADLINE_MS = 10000,   /* from SIGKILL to the exit */
+	RETRY_FIRST_MS = 1000, /* an undo that failed is tried again after this, doubling ... */
+	LEASE_RETRY_MS = 5000, /* a VM whose client has gone is looked at again */
+	RETRY_MAX_MS = 60000,  /* ... up to this */
 
 	ACCEL_FRESH_MS =
 		10000,        /* a verdict on accelerators holds without another look at the host */

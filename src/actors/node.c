@@ -504,6 +504,7 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_ACCEL:
 	case MSG_DB_FLUSH:
 	case MSG_DB_DONE:
+	case MSG_HELPER:
 	case MSG_NTYPES:
 		ASSERT(!"no message for the node");
 	}

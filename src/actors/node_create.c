@@ -94,10 +94,16 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 					    : "there is no kernel yet%s",
 			       s->kernel);
 	TEXT_SET(s->kernel, kernel->name);
+	if (s->disk_bytes == 0 && n->env->system)
+		s->disk_bytes = image->bytes;
 	if (s->disk_bytes == 0)
 		s->disk_bytes = conf->disk_bytes > image->bytes ? conf->disk_bytes : image->bytes;
 	if (s->disk_bytes < image->bytes)
 		return err_set(e, ERR_VM_SIZE, "disk: the image needs %llu MiB",
+			       (unsigned long long)(image->bytes >> 20));
+	if (n->env->system && s->disk_bytes > image->bytes)
+		return err_set(e, ERR_VM_SIZE,
+			       "disk: in system mode it is as large as its image: %llu MiB",
 			       (unsigned long long)(image->bytes >> 20));
 	return 0;
 }
@@ -155,6 +161,8 @@ static int make_vm(struct node *n, struct op *op, uint32_t index, struct vm **re
 		rc = err_set(e, ERR_VM_EXISTS, "a VM called \"%s\" exists", rec.spec.name);
 	if (rc == 0)
 		rc = resolve_spec(n, &rec.spec, e);
+	if (rc == 0 && n->env->system && strcmp(rec.spec.vmm, vmm_null.name) != 0)
+		rc = system_take_slot(n->env->system, &rec, e);
 	if (rc == 0) {
 		rec.id = generate_id(n);
 		rec.state = VM_CREATING;
@@ -167,6 +175,8 @@ static int make_vm(struct node *n, struct op *op, uint32_t index, struct vm **re
 			err_num(e, ERR_HOST_MEMORY, rc, "vm");
 	}
 	if (rc < 0) {
+		if (rec.address[0])
+			system_give_slot(n->env->system, &rec);
 		schema_fini(&vm_record_schema, &rec);
 		return rc;
 	}

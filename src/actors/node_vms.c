@@ -542,6 +542,8 @@ static int load_vm(void *arg, const void *key, size_t key_len, const void *value
 		schema_fini(&vm_record_schema, &rec);
 		return rc;
 	}
+	if (vm_is_system(vm) && l->node->env->system)
+		system_keep_slot(l->node->env->system, &vm->rec);
 	rc = node_add_vm(l->node, vm);
 	if (rc < 0)
 		vm_destroy(vm);

@@ -56,6 +56,11 @@ struct vm *vm_of(struct plan *p)
 	return container_of(p, struct vm_run, plan)->vm;
 }
 
+bool vm_is_system(const struct vm *vm)
+{
+	return vm->rec.address[0] != '\0';
+}
+
 bool vm_runs(const struct vm *vm)
 {
 	return vm_state(vm) == VM_RUNNING;
@@ -77,8 +82,9 @@ void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MA
 	char id[VM_ID_CHARS + 1];
 
 	vm_id_text(vm->rec.id, id);
-	(void)snprintf(out, ENV_PATH_MAX, "%.900s/vm/%s%s%.64s", vm->env->conf.runtime_dir, id,
-		       *file ? "/" : "", file);
+	(void)snprintf(out, ENV_PATH_MAX, "%.900s/%s/%s%s%.64s",
+		       vm_is_system(vm) ? vm->env->conf.state_dir : vm->env->conf.runtime_dir,
+		       vm_is_system(vm) ? "jails" : "vm", id, *file ? "/" : "", file);
 }
 
 /* ---- the store ---- */
@@ -196,6 +202,8 @@ void vm_destroy(struct vm *vm)
 	ASSERT(list_empty(&vm->tasks));
 	ASSERT(list_empty(&vm->waiters));
 	io_timer_cancel(vm->env->io, &vm->retry);
+	if (vm_is_system(vm) && vm->env->system)
+		system_give_slot(vm->env->system, &vm->rec);
 	schema_fini(&vm_record_schema, &vm->rec);
 	actor_fini(&vm->actor);
 	free(vm);
@@ -371,6 +379,10 @@ static void kill_task(struct vm *vm, struct task *t)
 	if (signo == SIGKILL) {
 		vm_move(vm, VM_STOPPING);
 		vm_unwind(vm, VM_STOPPED);
+		return;
+	}
+	if (vm_is_system(vm)) {
+		vm_signal_begin(vm);
 		return;
 	}
 	const int rc = io_kill(vm->env->io, vm->run->pidfd, signo);
@@ -608,6 +620,11 @@ static void vm_handle(struct actor *a, struct msg *m)
 	case MSG_TIMER:
 		timer_fired(vm, m);
 		break;
+	case MSG_HELPER:
+		if (vm->run)
+			plan_deliver(&vm->run->plan, m);
+		helper_answer_free(container_of(m, struct helper_answer, msg));
+		break;
 	case MSG_NONE:
 	case MSG_OP_DONE:
 	case MSG_TASK_DONE:
@@ -642,6 +659,7 @@ void vm_view_fill(const struct vm *vm, struct vm_view *ret_view)
 	TEXT_SET(v->state, fsm_name(&vm->fsm));
 	TEXT_SET(v->vmm, vm->driver->name);
 	TEXT_SET(v->failure, vm->rec.failure);
+	TEXT_SET(v->address, vm->rec.address);
 	if (vm->driver->program) {
 		vm_state_path(vm, VM_FILE_CONSOLE, v->console_log);
 		if (vm_at_work(vm_state(vm)))

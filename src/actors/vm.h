@@ -8,8 +8,8 @@
  * order), MSG_OP (exec), MSG_CHUNK (bytes of an exec), MSG_CANCEL.  A stopped VM is its record and
  * little else; what a start needs lives in `run`, which exists from a task's begin until the VM
  * holds nothing. Files: vm.c (mailbox, tasks), vm_create.c, vm_start.c (the plans; their steps also
- * in vm_channel.c and vm_vmm.c), vm_stop.c, vm_exec.c (commands), guest_link.c (the agent's
- * conversation).
+ * in vm_channel.c, vm_vmm.c and vm_system.c), vm_stop.c, vm_exec.c (commands), guest_link.c (the
+ * agent's conversation).
  */
 #pragma once
 
@@ -17,10 +17,13 @@
 #include "actors/fsm.h"
 #include "actors/guest_link.h"
 #include "actors/limits.h"
+#include "actors/system.h"
 #include "actors/task.h"
 
 /* Files of a VM in its state directory. */
 #define VM_FILE_DISK    "disk.qcow2"
+#define VM_FILE_COW     "rootfs.cow" /* in system mode; the root helper knows it by this name */
+#define PROBE_FILE      "probe.elf"  /* of libexec; in system mode a copy in the state directory */
 #define VM_FILE_CONSOLE "console.log"
 #define VM_FILE_LOG     "vmm.log"
 
@@ -63,13 +66,15 @@ struct vm_run {
 	int log_fd;                  /* the VMM's stdout and stderr */
 	bool keep_log;               /* it tells why the VM failed */
 	int pidfd;
-	struct io_op exit;   /* poll on pidfd: MSG_EXIT */
-	bool exited;         /* ... has come */
-	bool shut_down;      /* the guest has ended itself, the VMM says */
-	bool ready;          /* the guest has said that it is up */
-	bool ready_line;     /* ... the probe, on its console */
-	struct err work_err; /* of a job on a worker thread; read after its answer */
-	char *work_backing;  /* owned: the image's file under the disk that a job makes, or NULL */
+	struct io_op exit;               /* poll on pidfd: MSG_EXIT */
+	bool exited;                     /* ... has come */
+	bool shut_down;                  /* the guest has ended itself, the VMM says */
+	bool ready;                      /* the guest has said that it is up */
+	bool ready_line;                 /* ... the probe, on its console */
+	bool missed;                     /* the VMM ended while no daemon ran */
+	char tap[HELPER_IFNAME_MAX + 1]; /* system mode: its network, while it starts */
+	struct err work_err;             /* of a job on a worker thread; read after its answer */
+	char *work_backing; /* owned: the image's file under the disk that a job makes, or NULL */
 	enum vm_state end_state; /* where unwinding leads */
 	enum vm_state before;    /* where a start leads that was given up before its intent */
 	bool intended;           /* the intent was put: the record is not what it was */
@@ -115,11 +120,13 @@ void vm_destroy(struct vm *vm);
 /* After a restart: adopts what runs, undoes what was half done.  `res` is NULL when it holds
  * nothing.  -errno: nothing was begun, and the daemon had better not start. */
 int vm_recover(struct vm *vm, const struct vm_resources *res) MUST_CHECK;
+void vm_missed(struct vm *vm); /* its VMM ended while no daemon ran */
 
 /* The node's look at its child. */
 void vm_view_fill(const struct vm *vm, struct vm_view *ret_view); /* borrows the spec's vectors */
 bool vm_runs(const struct vm *vm);
-bool vm_is_asked(const struct vm *vm); /* a task is at work, or waits */
+bool vm_is_system(const struct vm *vm); /* the root helper holds its disk, network and jail */
+bool vm_is_asked(const struct vm *vm);  /* a task is at work, or waits */
 static inline enum vm_state vm_state(const struct vm *vm)
 {
 	return (enum vm_state)vm->fsm.now;
@@ -137,8 +144,8 @@ void vm_task_done(struct vm *vm, const struct err *e); /* the task at hand is an
 void vm_next_task(struct vm *vm);
 void vm_out_of_memory(struct vm *vm); /* the task at hand cannot even begin */
 
-/* Paths: "<state>/vms/<id>", "<runtime>/vm/<id>", and files in them.  On any thread: what they are
- * made of never changes. */
+/* Paths: "<state>/vms/<id>", and "<runtime>/vm/<id>" or, in system mode, the jail; and files in
+ * them. On any thread: what they are made of never changes. */
 void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
 void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
 
@@ -164,9 +171,10 @@ void vm_create_undo(struct vm *vm); /* recovery of one that was being created */
 void vm_delete_begin(struct vm *vm);
 
 /* vm_start.c */
-extern const struct step vm_start_steps[];
-extern const struct step vm_adopt_steps[];
+bool vm_starts(const struct vm *vm); /* its plan is a start, on its way forward */
+bool vm_is_adopted_by(const struct vm *vm, const struct plan *p);
 void vm_start_begin(struct vm *vm);
+void vm_adopt_begin(struct vm *vm);
 void vm_unwind(struct vm *vm, enum vm_state end_state); /* the start plan, backward */
 void vm_ready(struct vm *vm);                           /* the guest is up */
 bool vm_has_agent(const struct vm *vm);
@@ -181,6 +189,10 @@ int vm_adopt(struct vm *vm, const struct vm_resources *res); /* -ESRCH: it is go
 void vm_exited(struct vm *vm);
 void vm_lost(struct vm *vm, int status); /* the VMM ended by itself; status as wait(2)'s, or -1 */
 int vmm_seek(struct env *env, vm_id id); /* a pidfd of its VMM, by its command line; -ESRCH: none */
+
+/* vm_system.c: a signal by the root helper */
+extern const struct step vm_signal_steps[];
+void vm_signal_begin(struct vm *vm);
 
 /* vm_stop.c */
 extern const struct step vm_stop_steps[];

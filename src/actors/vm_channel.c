@@ -79,17 +79,17 @@ int vm_channel_up(struct plan *p, struct err *e)
 	return is_listened_to(vm, s) ? channel_connect(p) : STEP_DONE;
 }
 
-int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
+int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e)
 {
-	struct vm *vm = vm_of(p);
-	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
 	struct io_stream *stream = &vm->run->stream[s];
 
-	if (m->res < 0)
-		return err_num(e, ERR_HOST_IO, m->res, "connect %s", sockets[s].file);
-	const int rc = io_stream_open(vm->env->io, stream, &vm->actor, sockets[s].msg_type, m->res);
+	if (!is_listened_to(vm, s)) {
+		io_close(vm->env->io, fd);
+		return STEP_DONE;
+	}
+	const int rc = io_stream_open(vm->env->io, stream, &vm->actor, sockets[s].msg_type, fd);
 	if (rc < 0) {
-		io_close(vm->env->io, m->res);
+		io_close(vm->env->io, fd);
 		return err_num(e, ERR_HOST_MEMORY, rc, "%s", sockets[s].file);
 	}
 	vm->run->stream_open[s] = true;
@@ -98,6 +98,15 @@ int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
 	if (s == VMM_SOCKET_CONTROL && vm->driver->greet(io_stream_out(stream)) == 0)
 		io_stream_flush(vm->env->io, stream);
 	return STEP_DONE;
+}
+
+int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
+{
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+
+	if (m->res < 0)
+		return err_num(e, ERR_HOST_IO, m->res, "connect %s", sockets[s].file);
+	return vm_channel_take(vm_of(p), s, m->res, e);
 }
 
 int vm_channel_down(struct plan *p, struct err *e)
@@ -132,8 +141,11 @@ bool vm_closing_channel(const struct vm *vm, enum vmm_socket s)
 int vm_channel_again(struct plan *p, struct err *e)
 {
 	(void)e;
-	return vm_has_socket(vm_of(p), (enum vmm_socket)plan_step(p)->arg) ? channel_connect(p)
-									   : STEP_DONE;
+	const struct vm *vm = vm_of(p);
+
+	return vm_has_socket(vm, (enum vmm_socket)plan_step(p)->arg) && !vm->run->missed
+		       ? channel_connect(p)
+		       : STEP_DONE;
 }
 
 /* A channel that cannot be had back is no reason to end a VM that runs. */

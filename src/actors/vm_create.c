@@ -18,6 +18,15 @@
 #include "actors/vm.h"
 #include "image/job.h"
 
+enum {
+	/* Documentation/admin-guide/device-mapper/snapshot.rst: a header, and 16 bytes of metadata
+	 * for each chunk, which is 4 KiB.  So a guest that writes all of its disk does not fill it.
+	 */
+	COW_HEAD_BYTES = 1 << 20,
+	COW_OVERHEAD = 250,
+	CONSOLE_MODE = 0640,
+};
+
 static bool has_files(const struct vm *vm)
 {
 	return vm->driver->program != NULL;
@@ -52,6 +61,23 @@ static int drop_record(struct plan *p, struct err *e)
 	return vm_commit(vm, p);
 }
 
+/* In system mode the root helper finds them there: where what differs from the image goes, and a
+ * console's log that the VMM may write and we may read. */
+static int make_jail_files(struct vm_run *run)
+{
+	const uint64_t disk = run->work_backing ? run->vm->rec.spec.disk_bytes : 0;
+	char path[ENV_PATH_MAX];
+	int rc = 0;
+
+	if (disk > 0) {
+		vm_state_path(run->vm, VM_FILE_COW, path);
+		rc = files_make_sparse(path, disk + disk / COW_OVERHEAD + COW_HEAD_BYTES,
+				       &run->work_err);
+	}
+	vm_state_path(run->vm, VM_FILE_CONSOLE, path);
+	return rc < 0 ? rc : files_make_shared(path, CONSOLE_MODE, &run->work_err);
+}
+
 /* On a worker. */
 static int make_files(void *arg, const bool *cancelled)
 {
@@ -60,6 +86,8 @@ static int make_files(void *arg, const bool *cancelled)
 
 	vm_state_path(run->vm, "", path);
 	const int rc = files_make_dir(path, &run->work_err);
+	if (rc == 0 && vm_is_system(run->vm))
+		return make_jail_files(run);
 	if (rc < 0 || !run->work_backing || *cancelled)
 		return rc;
 	vm_state_path(run->vm, VM_FILE_DISK, path);

@@ -68,6 +68,8 @@ void vm_retry(struct vm *vm)
 {
 	if (!vm_run_begin(vm))
 		retry_later(vm);
+	else if (vm_state(vm) == VM_RUNNING)
+		vm_adopt_begin(vm);
 	else if (vm_state(vm) == VM_DELETING)
 		vm_delete_begin(vm);
 	else if (vm_state(vm) == VM_FAILED)
@@ -197,6 +199,24 @@ static void start_undone(struct vm *vm, struct plan *p)
 	vm_next_task(vm);
 }
 
+/* What is not known to have ended is left alone: it is looked for again. */
+static void adopted(struct vm *vm, const struct plan *p)
+{
+	if (vm->run->exited) {
+		vm_lost(vm, -1);
+		return;
+	}
+	if (vm->run->missed) {
+		vm_missed(vm);
+		return;
+	}
+	if (p->completed)
+		vm->retry_ms = 0;
+	else if (vm->run->pidfd < 0)
+		retry_later(vm);
+	vm_next_task(vm);
+}
+
 static void plan_ended(struct plan *p, int rc)
 {
 	struct vm *vm = vm_of(p);
@@ -210,11 +230,11 @@ static void plan_ended(struct plan *p, int rc)
 		vm_set_ended(vm, p);
 	} else if (p->steps == vm_stop_steps) {
 		vm_unwind(vm, VM_STOPPED); /* also when it did not power off in time */
-	} else if (p->steps == vm_adopt_steps) {
-		if (vm->run->exited)
-			vm_lost(vm, -1);
-		else
-			vm_next_task(vm);
+	} else if (vm_is_adopted_by(vm, p)) {
+		adopted(vm, p);
+	} else if (p->steps == vm_signal_steps) {
+		vm_task_done(vm, &p->err);
+		vm_next_task(vm);
 	} else if (p->completed) {
 		started(vm);
 	} else {

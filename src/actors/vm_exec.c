@@ -26,7 +26,7 @@ static bool is_expected(const struct vm *vm)
 
 	switch (run->link.phase) {
 	case GUEST_AWAY:
-		return run->plan.steps == vm_adopt_steps && plan_busy(&run->plan);
+		return vm_is_adopted_by(vm, &run->plan) && plan_busy(&run->plan);
 	case GUEST_SEEKING:
 	case GUEST_GREETING:
 		return true;

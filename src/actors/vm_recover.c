@@ -11,7 +11,7 @@ static bool is_at_rest(const struct vm *vm, const struct vm_resources *res)
 	case VM_STOPPED:
 		return true;
 	case VM_FAILED: /* or an undo had failed: once more */
-		return !res->runtime && !res->process && !res->cgroup[0];
+		return !res->runtime && !res->process && !res->cgroup[0] && !res->helper;
 	case VM_CREATING:
 	case VM_STARTING:
 	case VM_RUNNING:
@@ -34,6 +34,13 @@ static void take_down(struct vm *vm, const struct vm_resources *res, enum vm_sta
 {
 	vm->run->res = *res;
 	vm_unwind(vm, end_state);
+}
+
+void vm_missed(struct vm *vm)
+{
+	note_failure(vm, "the VMM ended while no daemon ran");
+	vm_move(vm, VM_STOPPING);
+	vm_unwind(vm, VM_STOPPED);
 }
 
 int vm_recover(struct vm *vm, const struct vm_resources *res)
@@ -60,13 +67,12 @@ int vm_recover(struct vm *vm, const struct vm_resources *res)
 		break;
 	case VM_RUNNING:
 		rc = vm_adopt(vm, res);
-		if (rc == 0)
+		if (rc == 0 && !vm_is_system(vm))
 			LOG_INFO(&vm->actor.log, NULL, "vm.adopted", K("pid", res->pid));
 		if (rc != -ESRCH)
 			return rc; /* not known to have ended: it is not ours to take down */
-		note_failure(vm, "the VMM ended while no daemon ran");
-		vm_move(vm, VM_STOPPING);
-		take_down(vm, res, VM_STOPPED);
+		vm->run->res = *res;
+		vm_missed(vm);
 		break;
 	case VM_STOPPING:
 		take_down(vm, res, VM_STOPPED);

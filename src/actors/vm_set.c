@@ -40,6 +40,8 @@ static int grow(struct plan *p, struct err *e)
 		return STEP_DONE;
 	if (has == 0)
 		return err_set(e, ERR_VM_SIZE, "disk: image \"%s\" has none", vm->rec.spec.image);
+	if (vm_is_system(vm))
+		return err_set(e, ERR_VM_SIZE, "disk: in system mode it is as large as its image");
 	if (wanted < has)
 		return err_set(e, ERR_VM_SIZE, "disk: it has %llu MiB, and only grows",
 			       (unsigned long long)(has >> 20));

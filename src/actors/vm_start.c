@@ -1,11 +1,14 @@
 /* vm_start.c - take a VM to running, by a table whose undo entries also stop it and recover it.
  *
- *   accel -> admit -> intent -> runtime -> console, agent, control -> cgroup -> vmm -> boot ->
- * record
+ *   accel -> admit -> intent -> ... -> vmm -> boot -> record
+ *
+ *   in session mode   runtime -> console, agent, control -> cgroup -> vmm
+ *   in system mode    disk -> bridge -> tap -> nat -> vmm, with jail and sockets
  *
  * The intent is durable before the first host resource is taken.  Every resource is named after the
  * VM's id, so undoing a step that never ran is harmless and a crash is repaired by undoing the
- * whole table.  Steps that are about sockets and the VMM are in vm_channel.c and vm_vmm.c.
+ * whole table.  Steps that are about sockets and the VMM are in vm_channel.c and vm_vmm.c, those
+ * of system mode, which are the root helper's, in vm_system.c.
  */
 #include <assert.h>
 #include <errno.h>
@@ -77,9 +80,10 @@ static int put_starting(struct plan *p, struct err *e)
 	vm->run->intended = true;
 	*res = (struct vm_resources){ 0 };
 	res->files = vm->driver->program != NULL;
-	res->runtime = res->files;
+	res->helper = vm_is_system(vm);
+	res->runtime = res->files && !res->helper;
 	res->process = res->files;
-	if (res->process && vm->env->cgroup.path[0])
+	if (res->runtime && vm->env->cgroup.path[0])
 		cgroup_path(&vm->env->cgroup, vm->rec.id, vm->env->home, res->cgroup);
 	vm->rec.failure[0] = '\0';
 	if (vm_put(vm, VM_STARTING) < 0 || (res->files && vm_put_resources(vm) < 0))
@@ -146,20 +150,34 @@ static int make_runtime(void *arg, const bool *cancelled)
 	return run->log_fd < 0 ? run->log_fd : 0;
 }
 
-static int remove_runtime(void *arg, const bool *cancelled)
+/* Of a VM that failed, what its VMM has said stays. */
+static int keep_log(void *arg, const bool *cancelled)
 {
 	struct vm_run *run = arg;
 	char path[ENV_PATH_MAX];
 	char kept[ENV_PATH_MAX];
 
 	(void)cancelled;
-	if (run->keep_log) {
-		vm_runtime_path(run->vm, VM_FILE_LOG, path);
-		vm_state_path(run->vm, VM_FILE_LOG, kept);
-		files_keep_end(path, kept, VMM_LOG_KEEP_BYTES);
-	}
+	vm_runtime_path(run->vm, VM_FILE_LOG, path);
+	vm_state_path(run->vm, VM_FILE_LOG, kept);
+	files_keep_end(path, kept, VMM_LOG_KEEP_BYTES);
+	return 0;
+}
+
+static int remove_runtime(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+	char path[ENV_PATH_MAX];
+
+	if (run->keep_log)
+		IGNORE(keep_log(run, cancelled) < 0);
 	vm_runtime_path(run->vm, "", path);
 	return files_remove(path, &run->work_err);
+}
+
+static bool log_is_wanted(const struct vm *vm)
+{
+	return vm_end_of(vm) == VM_FAILED || vm->rec.failure[0];
 }
 
 static int runtime_up(struct plan *p, struct err *e)
@@ -174,8 +192,15 @@ static int runtime_down(struct plan *p, struct err *e)
 
 	(void)e;
 	close_fd(&vm->run->log_fd);
-	vm->run->keep_log = vm_end_of(vm) == VM_FAILED || vm->rec.failure[0];
+	vm->run->keep_log = log_is_wanted(vm);
 	return vm->driver->program ? vm_work(p, IO_LANE_ANY, remove_runtime) : STEP_DONE;
+}
+
+/* In system mode the directory is the jail, which the root helper makes and clears away. */
+static int log_down(struct plan *p, struct err *e)
+{
+	(void)e;
+	return log_is_wanted(vm_of(p)) ? vm_work(p, IO_LANE_ANY, keep_log) : STEP_DONE;
 }
 
 /* ---- boot and record ---- */
@@ -220,33 +245,92 @@ static int put_running(struct plan *p, struct err *e)
 }
 
 /* clang-format off */
-const struct step vm_start_steps[] = {
+#define BEGIN_STEPS                                                                                                      \
+	{ "accel",    accel,         NULL,              unaccel,         NULL,         0,                   0 },             \
+	{ "admit",    admit,         NULL,              unadmit,         NULL,         0,                   0 },             \
+	{ "intent",   put_starting,  vm_committed,      put_ended,       vm_committed, 0,                   0 }
+#define END_STEPS                                                                                                        \
+	{ "boot",     boot_wait,     NULL,              NULL,            NULL,         0,                   0 },             \
+	{ "record",   put_running,   vm_committed,      NULL,            NULL,         0,                   0 }
+
+static const struct step session_steps[] = {
 	/* name       start          finish             undo             undone        ms                   arg */
-	{ "accel",    accel,         NULL,              unaccel,         NULL,         0,                   0 },
-	{ "admit",    admit,         NULL,              unadmit,         NULL,         0,                   0 },
-	{ "intent",   put_starting,  vm_committed,      put_ended,       vm_committed, 0,                   0 },
+	BEGIN_STEPS,
 	{ "runtime",  runtime_up,    vm_worked,         runtime_down,    vm_worked,    FILES_DEADLINE_MS,   0 },
 	{ "console",  vm_channel_up, vm_channel_opened, vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONSOLE },
 	{ "agent",    vm_channel_up, vm_channel_opened, vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control",  vm_channel_up, vm_channel_opened, vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
 	{ "cgroup",   vm_cgroup_up,  vm_worked,         vm_cgroup_down,  vm_worked,    FILES_DEADLINE_MS,   0 },
 	{ "vmm",      vm_vmm_up,     vm_vmm_started,    vm_vmm_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
-	{ "boot",     boot_wait,     NULL,              NULL,            NULL,         0,                   0 },
-	{ "record",   put_running,   vm_committed,      NULL,            NULL,         0,                   0 },
+	END_STEPS,
 };
 
-const struct step vm_adopt_steps[] = {
+/* The jail, the limits and the sockets come with the VMM. */
+static const struct step system_steps[] = {
+	BEGIN_STEPS,
+	{ "disk",     vm_disk_up,    vm_helped,         vm_disk_down,    vm_helped,    HELPER_DEADLINE_MS,  0 },
+	{ "bridge",   vm_bridge_up,  vm_helped,         NULL,            NULL,         HELPER_DEADLINE_MS,  0 },
+	{ "tap",      vm_tap_up,     vm_tap_made,       vm_tap_down,     vm_helped,    HELPER_DEADLINE_MS,  0 },
+	{ "nat",      vm_nat_up,     vm_helped,         vm_nat_down,     vm_helped,    HELPER_DEADLINE_MS,  0 },
+	{ "jail",     NULL,          NULL,              vm_jail_down,    vm_helped,    HELPER_DEADLINE_MS,  0 },
+	{ "log",      NULL,          NULL,              log_down,        vm_worked,    FILES_DEADLINE_MS,   0 },
+	{ "console",  NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONSOLE },
+	{ "agent",    NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
+	{ "control",  NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "vmm",      vm_vmm_up,     vm_launched,       vm_jail_kill,    vm_jail_killed, HELPER_DEADLINE_MS, 0 },
+	END_STEPS,
+};
+
+static const struct step session_adopt_steps[] = {
 	/* name      start             finish           undo  undone ms                   arg */
 	{ "agent",   vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
 };
+
+static const struct step system_adopt_steps[] = {
+	{ "vmm",     vm_find,          vm_found,        NULL, NULL,  HELPER_DEADLINE_MS,  0 },
+	{ "agent",   vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
+	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+};
 /* clang-format on */
+
+struct table {
+	const struct step *steps;
+	uint32_t n;
+};
+
+static struct table start_table(const struct vm *vm)
+{
+	return vm_is_system(vm) ? (struct table){ system_steps, ARRAY_LEN(system_steps) }
+				: (struct table){ session_steps, ARRAY_LEN(session_steps) };
+}
+
+static struct table adopt_table(const struct vm *vm)
+{
+	return vm_is_system(vm)
+		       ? (struct table){ system_adopt_steps, ARRAY_LEN(system_adopt_steps) }
+		       : (struct table){ session_adopt_steps, ARRAY_LEN(session_adopt_steps) };
+}
+
+bool vm_starts(const struct vm *vm)
+{
+	const struct plan *p = &vm->run->plan;
+
+	return p->phase == PLAN_DOING && p->steps == start_table(vm).steps;
+}
+
+bool vm_is_adopted_by(const struct vm *vm, const struct plan *p)
+{
+	return p->steps == adopt_table(vm).steps;
+}
 
 static_assert((int)CGROUP_PATH_MAX == (int)RECORD_CGROUP_MAX, "it is recorded as it is");
 static_assert(VMM_NSOCKETS + 2 <= IO_SPAWN_FDS, "the sockets and the log are inherited");
 
 void vm_start_begin(struct vm *vm)
 {
+	const struct table t = start_table(vm);
+
 	if (!vm_run_begin(vm)) {
 		vm_out_of_memory(vm);
 		return;
@@ -260,23 +344,25 @@ void vm_start_begin(struct vm *vm)
 	buf_clear(&vm->run->console);
 	buf_clear(&vm->run->control);
 	vm_move(vm, VM_STARTING);
-	plan_begin(&vm->run->plan, vm_start_steps, ARRAY_LEN(vm_start_steps),
-		   vm->task ? &vm->task->op->id : NULL);
+	plan_begin(&vm->run->plan, t.steps, t.n, vm->task ? &vm->task->op->id : NULL);
 }
 
 void vm_unwind(struct vm *vm, enum vm_state end_state)
 {
+	const struct table t = start_table(vm);
+
 	if (!vm_run_begin(vm))
 		return; /* recovery without memory: the next start of the daemon tries again */
 	if (vm_state(vm) == VM_FAILED)
 		vm_move(vm, VM_STOPPING);
 	vm->run->end_state = end_state;
 	vm->run->intended = true;
-	plan_unwind(&vm->run->plan, vm_start_steps, ARRAY_LEN(vm_start_steps),
-		    vm->task ? &vm->task->op->id : NULL);
+	plan_unwind(&vm->run->plan, t.steps, t.n, vm->task ? &vm->task->op->id : NULL);
 }
 
 void vm_adopt_begin(struct vm *vm)
 {
-	plan_begin(&vm->run->plan, vm_adopt_steps, ARRAY_LEN(vm_adopt_steps), NULL);
+	const struct table t = adopt_table(vm);
+
+	plan_begin(&vm->run->plan, t.steps, t.n, NULL);
 }

@@ -1,6 +1,6 @@
 /* vm_steps.h - between the files of the start plan: what its table (vm_start.c) is made of.
  *
- * A step's functions are where the resource is: vm_channel.c, vm_vmm.c.
+ * A step's functions are where the resource is: vm_channel.c, vm_vmm.c, vm_system.c.
  */
 #pragma once
 
@@ -10,12 +10,32 @@ bool vm_is_probe(const struct vm *vm);
 bool vm_has_socket(const struct vm *vm, enum vmm_socket s);
 /* Where a backward run leads: what failed makes it failed, unless somebody wanted it. */
 enum vm_state vm_end_of(const struct vm *vm);
-void vm_adopt_begin(struct vm *vm);
 
 /* vm_channel.c: the step's arg is an enum vmm_socket */
 step_fn vm_channel_up, vm_channel_down, vm_channel_again;
 step_answer_fn vm_channel_opened, vm_channel_back;
 
+/* Takes a connected socket, or closes it. */
+int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e);
+
 /* vm_vmm.c */
 step_fn vm_cgroup_up, vm_cgroup_down, vm_vmm_up, vm_vmm_down;
 step_answer_fn vm_vmm_started;
+void vm_watch(struct vm *vm); /* its end becomes MSG_EXIT */
+
+/* Files that the VMM is given, by their paths on the host. */
+struct vm_files {
+	const char *kernel;
+	const char *initrd; /* or NULL */
+	const char *console;
+};
+
+/* vm_system.c */
+step_fn vm_disk_up, vm_disk_down, vm_bridge_up, vm_tap_up, vm_tap_down, vm_nat_up, vm_nat_down;
+step_fn vm_jail_down, vm_find;
+step_answer_fn vm_helped, vm_tap_made, vm_found;
+/* In the place of a process of our own; the command line is in run->argv. */
+int vm_launch(struct plan *p, const struct vmm_machine *m, const struct vm_files *files,
+	      struct err *e);
+step_fn vm_jail_kill;
+step_answer_fn vm_launched, vm_jail_killed;

@@ -82,16 +82,78 @@ int vm_cgroup_down(struct plan *p, struct err *e)
 
 /* ---- vmm ---- */
 
-static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PATH_MAX],
-		      struct err *e)
+/* What a machine is made of, by its paths on the host. */
+struct parts {
+	struct vm_files files;
+	char disk[ENV_PATH_MAX];
+	char console[ENV_PATH_MAX];
+	char probe[ENV_PATH_MAX];
+	char address[sizeof("255.255.255.255/32")]; /* of the guest, in system mode */
+};
+
+static int parts_find(const struct vm *vm, struct parts *parts, struct err *e)
+{
+	const struct env *env = vm->env;
+	const struct kernel_view *kernel;
+
+	vm_state_path(vm, VM_FILE_DISK, parts->disk);
+	vm_state_path(vm, VM_FILE_CONSOLE, parts->console);
+	parts->files = (struct vm_files){ .console = parts->console };
+	if (vm_is_probe(vm)) {
+		(void)snprintf(parts->probe, sizeof(parts->probe), "%.900s/" PROBE_FILE,
+			       env->system ? env->conf.state_dir : env->conf.libexec_dir);
+		parts->files.kernel = parts->probe;
+		return 0;
+	}
+	kernel = catalog_kernel(env->catalog, vm->rec.spec.kernel);
+	if (!kernel)
+		return err_set(e, ERR_KERNEL_NOT_FOUND, "kernel \"%s\" is gone",
+			       vm->rec.spec.kernel);
+	parts->files.kernel = kernel->path;
+	parts->files.initrd = kernel->initrd[0] ? kernel->initrd : NULL;
+	return 0;
+}
+
+/* Paths as the VMM sees them, and its network. */
+static void as_ours(const struct vm *vm, const struct parts *parts, struct vmm_machine *m)
+{
+	m->kernel = parts->files.kernel;
+	m->initrd = parts->files.initrd;
+	m->console_log = parts->console;
+	m->net = VMM_NET_USER;
+	if (vm_is_probe(vm))
+		return;
+	m->disk = parts->disk;
+	m->disk_format = "qcow2";
+}
+
+/* proto/helper.h says where a jail has its files. */
+static void as_jailed(const struct vm *vm, struct parts *parts, struct vmm_machine *m)
+{
+	const struct system *s = vm->env->system;
+
+	m->kernel = "/vm/kernel";
+	m->initrd = parts->files.initrd ? "/vm/initrd" : NULL;
+	m->console_log = "/vm/console";
+	if (vm_is_probe(vm))
+		return;
+	m->disk = "/vm/disk";
+	m->disk_format = "raw";
+	m->net = VMM_NET_TAP;
+	m->tap = vm->run->tap;
+	(void)snprintf(parts->address, sizeof(parts->address), "%s/%u", vm->rec.address,
+		       s->bridge.prefix);
+	m->address = parts->address;
+	m->gateway = s->bridge.address;
+	m->dns = s->dns[0] ? s->dns : NULL;
+}
+
+static int machine_of(struct vm *vm, struct vmm_machine *m, struct parts *parts, struct err *e)
 {
 	const struct vm_spec *spec = &vm->rec.spec;
 	const struct publish *ports = spec->publish.items;
-	const struct kernel_view *kernel = NULL;
 	int at = CHILD_FD_FIRST;
 
-	vm_state_path(vm, VM_FILE_DISK, paths[0]);
-	vm_state_path(vm, VM_FILE_CONSOLE, paths[1]);
 	*m = (struct vmm_machine){
 		.binary = vm->env->conf.qemu,
 		.id = vm->rec.id,
@@ -101,28 +163,19 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PA
 		.accel = accel_of(vm),
 		.vcpu = spec->vcpu,
 		.memory_bytes = spec->memory_bytes,
-		.disk_format = "qcow2",
-		.console_log = paths[1],
 		.tsc_khz = vm->env->tsc_khz,
 		.sandbox = true,
 		.npublish = spec->publish.n,
 	};
 	if (!m->binary[0])
 		return err_set(e, ERR_VMM_MISSING, "qemu-system-x86_64 is not installed");
-	if (vm_is_probe(vm)) {
-		(void)snprintf(paths[2], ENV_PATH_MAX, "%.900s/probe.elf",
-			       vm->env->conf.libexec_dir);
-		m->kernel = paths[2];
-	} else {
-		kernel = catalog_kernel(vm->env->catalog, spec->kernel);
-		if (!kernel)
-			return err_set(e, ERR_KERNEL_NOT_FOUND, "kernel \"%s\" is gone",
-				       spec->kernel);
-		m->kernel = kernel->path;
-		m->initrd = kernel->initrd[0] ? kernel->initrd : NULL;
-		m->disk = paths[0];
-		m->net = VMM_NET_USER;
-	}
+	const int rc = parts_find(vm, parts, e);
+	if (rc < 0)
+		return rc;
+	if (vm_is_system(vm))
+		as_jailed(vm, parts, m);
+	else
+		as_ours(vm, parts, m);
 	for (uint32_t i = 0; i < m->npublish; i++) {
 		m->publish[i].host = (uint16_t)ports[i].host;
 		m->publish[i].guest = (uint16_t)ports[i].guest;
@@ -132,22 +185,11 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, char paths[3][ENV_PA
 	return 0;
 }
 
-int vm_vmm_up(struct plan *p, struct err *e)
+static int spawn(struct plan *p, const struct vmm_machine *m)
 {
-	struct vm *vm = vm_of(p);
-	struct vm_run *run = vm->run;
+	struct vm_run *run = vm_of(p)->run;
 	struct io_spawn *sp = &run->spawn;
-	char paths[3][ENV_PATH_MAX];
-	struct vmm_machine m;
 
-	if (!vm->driver->program)
-		return STEP_DONE;
-	int rc = machine_of(vm, &m, paths, e);
-	strv_fini(&run->argv);
-	if (rc == 0)
-		rc = vm->driver->argv(&m, &run->argv, e);
-	if (rc < 0)
-		return rc;
 	*sp = (struct io_spawn){
 		.argv = &run->argv,
 		.cgroup_fd = run->cgroup_fd,
@@ -157,18 +199,36 @@ int vm_vmm_up(struct plan *p, struct err *e)
 	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDOUT_FILENO };
 	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDERR_FILENO };
 	for (int s = 0; s < VMM_NSOCKETS; s++)
-		if (m.socket_fd[s] >= 0)
+		if (m->socket_fd[s] >= 0)
 			sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->listen_fd[s],
-								    m.socket_fd[s] };
-	(void)snprintf(vm->rec.accel, sizeof(vm->rec.accel), "%s", vmm_accel_name(m.accel));
-	run->shut_down = false;
-	run->res.console_at = files_bytes(paths[1]);
-	run->boot_us = io_now_us(vm->env->io);
-	io_spawn(vm->env->io, &p->op, sp);
+								    m->socket_fd[s] };
+	io_spawn(p->io, &p->op, sp);
 	return STEP_WAIT_OP;
 }
 
-static void vm_watch(struct vm *vm)
+int vm_vmm_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_run *run = vm->run;
+	struct vmm_machine m;
+	struct parts parts;
+
+	if (!vm->driver->program)
+		return STEP_DONE;
+	int rc = machine_of(vm, &m, &parts, e);
+	strv_fini(&run->argv);
+	if (rc == 0)
+		rc = vm->driver->argv(&m, &run->argv, e);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(vm->rec.accel, sizeof(vm->rec.accel), "%s", vmm_accel_name(m.accel));
+	run->shut_down = false;
+	run->res.console_at = files_bytes(parts.console);
+	run->boot_us = io_now_us(vm->env->io);
+	return vm_is_system(vm) ? vm_launch(p, &m, &parts.files, e) : spawn(p, &m);
+}
+
+void vm_watch(struct vm *vm)
 {
 	io_poll(vm->env->io, &vm->run->exit, vm->run->pidfd, POLLIN);
 }
@@ -330,9 +390,10 @@ void vm_exited(struct vm *vm)
 			      : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 						    : WEXITSTATUS(status);
 	LOG_INFO(&vm->actor.log, NULL, "vmm.exit", K("status", vm->rec.exit_status));
-	if (vm_powering_off(vm) || plan_waits_undo(p, vm_vmm_down))
+	if (vm_powering_off(vm) || plan_waits_undo(p, vm_vmm_down) ||
+	    plan_waits_undo(p, vm_jail_kill))
 		plan_event(p, 0);
-	else if (p->phase == PLAN_DOING && p->steps == vm_start_steps)
+	else if (vm_starts(vm))
 		vm_stillborn(vm, status);
 	else if (!plan_busy(p) && vm_runs(vm))
 		vm_lost(vm, status);
@@ -365,7 +426,7 @@ int vm_adopt(struct vm *vm, const struct vm_resources *res)
 	run->res = *res;
 	run->ready = true;
 	run->end_state = VM_STOPPED;
-	const int rc = vm->driver->program ? vmm_adopt(vm, res) : 0;
+	const int rc = vm->driver->program && !vm_is_system(vm) ? vmm_adopt(vm, res) : 0;
 	if (rc < 0)
 		return rc;
 	vm_adopt_begin(vm);

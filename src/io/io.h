@@ -284,7 +284,8 @@ struct io_usage {
 	uint64_t write_bytes;
 };
 
-/* For worker threads: it blocks.  -ESRCH when the process with that start time has gone. */
+/* For worker threads: it blocks.  -ESRCH when the process with that start time (0: any) has gone.
+ */
 int io_usage(struct io *io, pid_t pid, uint64_t start_ticks, struct io_usage *ret_usage);
 
 /* Calls fn for each process of ours (of our user, but not this one) whose command line contains

@@ -484,7 +484,7 @@ int io_usage(struct io *io, pid_t pid, uint64_t start_ticks, struct io_usage *re
 	struct sim_io *sio = sim_io_of(io);
 	const struct sim_proc *p = sim_find(sio->sim, pid);
 
-	if (!p || p->start_ticks != start_ticks)
+	if (!p || (start_ticks != 0 && p->start_ticks != start_ticks))
 		return -ESRCH;
 	*ret_usage = (struct io_usage){
 		.sampled_us = sio->sim->now_us,

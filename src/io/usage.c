@@ -81,7 +81,7 @@ int io_usage(struct io *io, pid_t pid, uint64_t start_ticks, struct io_usage *re
 	const int rc = process_start_ticks(pid, &ticks);
 	if (rc < 0)
 		return rc;
-	if (ticks != start_ticks)
+	if (start_ticks != 0 && ticks != start_ticks)
 		return -ESRCH;
 	*ret_usage = u;
 	return 0;

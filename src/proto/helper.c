@@ -144,6 +144,7 @@ static const struct field bridge_view_fields[] = {
 	FIELD(struct helper_bridge_view, bridge,  FIELD_STR, true, 1, 0, "its interface"),
 	FIELD(struct helper_bridge_view, address, FIELD_STR, true, 1, 0, "of the host on it"),
 	FIELD(struct helper_bridge_view, prefix,  FIELD_U32, true, 1, 32, "bits of its subnet"),
+	FIELD(struct helper_bridge_view, slots,   FIELD_U32, true, 1, HELPER_SLOT_MAX + 1, "slots that have a uid: 0 to this less 1"),
 };
 const struct schema helper_bridge_view_schema = SCHEMA_OPEN("helper_bridge_view", struct helper_bridge_view, bridge_view_fields);
 

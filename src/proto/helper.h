@@ -223,6 +223,7 @@ struct helper_bridge_view {
 	char bridge[HELPER_IFNAME_MAX + 1];
 	char address[16]; /* of the host on it */
 	uint32_t prefix;
+	uint32_t slots; /* that have a uid: 0 .. slots-1 */
 };
 extern const struct schema helper_bridge_view_schema;
 

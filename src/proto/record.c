@@ -11,6 +11,8 @@ static const struct field vm_record_fields[] = {
 	FIELD(struct vm_record, created_by,    FIELD_OP_ID, false, 0, 0, "operation that made it"),
 	FIELD(struct vm_record, created_index, FIELD_U32,   false, 0, UINT32_MAX, ""),
 	FIELD(struct vm_record, lease,         FIELD_BOOL,  false, 0, 0, ""),
+	FIELD(struct vm_record, slot,          FIELD_U32,   false, 0, UINT16_MAX, ""),
+	FIELD(struct vm_record, address,       FIELD_STR,   false, 0, 0, ""),
 	FIELD(struct vm_record, created_ms,    FIELD_U64,   false, 0, UINT64_MAX, ""),
 	FIELD(struct vm_record, started_ms,    FIELD_U64,   false, 0, UINT64_MAX, ""),
 	FIELD(struct vm_record, boot_id,       FIELD_STR,   false, 0, 0, ""),
@@ -27,6 +29,7 @@ static const struct field vm_resources_fields[] = {
 	FIELD(struct vm_resources, pid,         FIELD_U32,  false, 0, INT32_MAX, ""),
 	FIELD(struct vm_resources, start_ticks, FIELD_U64,  false, 0, UINT64_MAX, ""),
 	FIELD(struct vm_resources, console_at,  FIELD_U64,  false, 0, UINT64_MAX, ""),
+	FIELD(struct vm_resources, helper,      FIELD_BOOL, false, 0, 0, ""),
 	FIELD(struct vm_resources, cgroup,      FIELD_STR,  false, 0, 0, ""),
 };
 

@@ -22,6 +22,10 @@ struct vm_record {
 	struct vm_spec spec;     /* as resolved: defaults filled in */
 	struct op_id created_by; /* the operation that made it, and which of its VMs it is */
 	uint32_t created_index;
+	/* System mode: its slot of the root helper's and its address, from creation to deletion; ""
+	 * in session mode. */
+	uint32_t slot;
+	char address[16];
 	bool lease; /* dies with the connection that made it */
 	uint64_t created_ms;
 	uint64_t started_ms;
@@ -37,12 +41,13 @@ extern const struct schema vm_record_schema;
  */
 struct vm_resources {
 	uint32_t version;
-	bool files;                         /* state directory with disk and logs */
-	bool runtime;                       /* runtime directory with sockets */
-	bool process;                       /* a VMM was, or was about to be, started */
-	uint32_t pid;                       /* 0 until known */
-	uint64_t start_ticks;               /* with pid: tells a reused one */
-	uint64_t console_at;                /* bytes of the console's log before this start */
+	bool files;           /* state directory with disk and logs */
+	bool runtime;         /* runtime directory with sockets */
+	bool process;         /* a VMM was, or was about to be, started */
+	uint32_t pid;         /* 0 until known */
+	uint64_t start_ticks; /* with pid: tells a reused one */
+	uint64_t console_at;  /* bytes of the console's log before this start */
+	bool helper;          /* what the root helper took for it: disk, tap, NAT, jail */
 	char cgroup[RECORD_CGROUP_MAX + 1]; /* path of the group with its limits; "": none */
 };
 extern const struct schema vm_resources_schema;

@@ -446,9 +446,9 @@ static const struct guest_status guest_status = {
 };
 
 static const struct helper_bridge_args helper_bridge = { .bridge = "br-fc" };
-static const struct helper_bridge_view helper_bridge_view = { .bridge = "br-fc",
-							      .address = "10.97.0.1",
-							      .prefix = 16 };
+static const struct helper_bridge_view helper_bridge_view = {
+	.bridge = "br-fc", .address = "10.97.0.1", .prefix = 16, .slots = 4096
+};
 /* clang-format off */
 static const struct helper_tap_args helper_tap = { .bridge = "br-fc", .slot = 7, .vm = VM_WEB, .descriptor = true, };
 static const struct helper_tap_args helper_tap_gone = { .bridge = "br-fc", .slot = 0 };

@@ -76,6 +76,7 @@ int bridge_act(struct op_call *c, struct err *e)
 	(void)snprintf(view->bridge, sizeof(view->bridge), "%s", b->name);
 	(void)inet_ntop(AF_INET, &b->address, view->address, sizeof(view->address));
 	view->prefix = b->prefix;
+	view->slots = c->target.bridge.conf->uid_count;
 	return 0;
 }
 
