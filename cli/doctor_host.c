@@ -228,7 +228,8 @@ static void check_limits(const struct doctor *d, struct finding *f)
 	if (!d->info)
 		find(f, WARN, ask_daemon, "not known while no daemon runs");
 	else if (strncmp(d->info->limits, "none", strlen("none")) == 0)
-		find(f, WARN, advice, "VMs run without limits of their own: %s", d->info->limits);
+		find(f, WARN, advice, "VMs run without limits of their own: %s",
+		     d->info->limits + (strncmp(d->info->limits, "none: ", 6) == 0 ? 6 : 0));
 	else
 		find(f, PASS, "", "%s", d->info->limits);
 }
@@ -249,6 +250,20 @@ static void check_daemon(const struct doctor *d, struct finding *f)
 	else
 		find(f, FAIL, "See its log; `banger daemon stop` and try again.", "%s",
 		     d->no_daemon.text);
+}
+
+static void check_helper(const struct doctor *d, struct finding *f)
+{
+	if (!d->info)
+		find(f, PASS, "", "not known while no daemon runs");
+	else if (!d->info->helper[0])
+		find(f, PASS, "", "not asked: VMs of a session need no root");
+	else if (d->info->helper_up)
+		find(f, PASS, "", "%s", d->info->helper);
+	else
+		find(f, FAIL,
+		     "`systemctl status bangerd-root.service bangerd-root.socket` says more.",
+		     "no VM can be made: %s", d->info->helper);
 }
 
 static void check_accel(const struct doctor *d, struct finding *f)
@@ -356,6 +371,7 @@ const struct check doctor_checks[] = {
 	{ "limits", check_limits },
 	{ "bangerd", check_daemon_program },
 	{ "daemon", check_daemon },
+	{ "root helper", check_helper },
 	{ "acceleration", check_accel },
 	{ "images", check_images },
 	{ "kernels", check_kernels },

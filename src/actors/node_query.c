@@ -49,7 +49,13 @@ void node_info(struct node *n, struct op *op)
 		TEXT_SET(r->accel, vmm_accel_name(env->accel));
 	TEXT_SET(r->probe_accel, vmm_accel_name(env->probe_accel));
 	TEXT_SET(r->accel_reason, env->accel_reason);
-	TEXT_SET(r->limits, env->cgroup.text);
+	if (env->system) {
+		TEXT_SET(r->limits, "by the root helper, in each VM's jail");
+		system_describe(env->system, r->helper, sizeof(r->helper));
+		r->helper_up = env->system->known;
+	} else {
+		TEXT_SET(r->limits, env->cgroup.text);
+	}
 	catalog_images(env->catalog, &r->images);
 	catalog_kernels(env->catalog, &r->kernels);
 	list_for_each (l, &n->vms)

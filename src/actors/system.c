@@ -156,7 +156,7 @@ void system_describe(const struct system *s, char *out, size_t size)
 		(void)snprintf(out, size, "bridge %s %s/%u, %u slots", s->bridge.bridge,
 			       s->bridge.address, s->bridge.prefix, s->nslots);
 	else
-		(void)snprintf(out, size, "no root helper: %s",
+		(void)snprintf(out, size, "%s",
 			       s->why.code ? s->why.text : "it has not answered yet");
 }
 

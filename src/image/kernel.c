@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -209,6 +210,12 @@ static int source_learn(struct kernel *k, const char *path, struct err *e)
 	return rc;
 }
 
+/* A VMM in a jail reads it under a uid of its own; there is nothing secret in it. */
+static int let_all_read(const char *path, struct err *e)
+{
+	return chmod(path, 0644) < 0 ? fault_sys(e, "chmod %s", path) : 0;
+}
+
 /* A bzImage that cannot be taken apart is kept as it came: QEMU can boot that too. */
 static int kernel_write(struct kernel *k, struct err *e)
 {
@@ -239,6 +246,8 @@ static int kernel_write(struct kernel *k, struct err *e)
 	rc = job_path(k->job, IMAGE_FILE_KERNEL, &path, e);
 	if (rc == 0)
 		rc = copy_out(path, out, len, e);
+	if (rc == 0)
+		rc = let_all_read(path, e);
 	if (rc < 0)
 		return rc;
 	report_result(IMAGE_RESULT_BYTES, "%zu", len);
@@ -261,7 +270,7 @@ static int initrd_make(struct kernel *k, const char *source, struct err *e)
 			return rc;
 		rc = copy_sparse(&src, path, 0, e);
 		source_close(&src);
-		return rc;
+		return rc < 0 ? rc : let_all_read(path, e);
 	}
 	rc = modules_order(&k->modules, modules_wanted, modules_nwanted, e);
 	if (rc < 0)
@@ -272,7 +281,7 @@ static int initrd_make(struct kernel *k, const char *source, struct err *e)
 		rc = package_walk(source, "modules", keep, k, e);
 	if (rc == 0)
 		rc = initrd_write(path, job->init, job->agent, &k->modules, e);
-	return rc;
+	return rc < 0 ? rc : let_all_read(path, e);
 }
 
 static int kernel_make(struct kernel *k, const char *source, struct err *e)

@@ -434,6 +434,8 @@ static const struct field info_result_fields[] = {
 	FIELD(struct info_result, kernel,          FIELD_STR,  false, 0, 0, "default of a new VM; absent: the image's, else the newest"),
 	FIELD(struct info_result, leaks,           FIELD_U64,  false, 0, 0, "undo steps that failed and are being retried"),
 	FIELD(struct info_result, limits,          FIELD_TEXT, false, 0, 0, "cgroup limits: what is enforced"),
+	FIELD(struct info_result, helper,          FIELD_TEXT, false, 0, 0, "what the root helper has given, or why it has not; absent in session mode"),
+	FIELD(struct info_result, helper_up,       FIELD_BOOL, false, 0, 0, "it has"),
 };
 const struct schema info_result_schema = SCHEMA_OPEN("info_result", struct info_result, info_result_fields);
 

@@ -582,6 +582,8 @@ struct info_result {
 	char kernel[OBJECT_NAME_MAX + 1]; /* "": the image's, else the newest */
 	uint64_t leaks;                   /* undo steps that failed and are being retried */
 	char limits[160];                 /* cgroup limits: what is enforced */
+	char helper[160]; /* system mode: what the root helper has given; "": session mode */
+	bool helper_up;   /* ... it has */
 };
 extern const struct schema info_result_schema;
 

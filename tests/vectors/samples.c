@@ -358,6 +358,8 @@ static const struct info_result info = {
 	.kernel = "cloud-6.1",
 	.leaks = 1,
 	.limits = "memory, pids",
+	.helper = "bridge br-fc 10.97.0.1/16, 4096 slots",
+	.helper_up = true,
 };
 
 static char conf_file[] = "/etc/banger/banger.conf";
