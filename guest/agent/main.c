@@ -4,8 +4,9 @@
  *                                         has: the virtio-serial port banger.agent.0, else vsock
  *   banger-agent --fd N                   on an open socket, until its end
  *   banger-agent --vsock CID DIAL LISTEN  as on a machine with vsock, at other addresses
+ *   banger-agent --net TAP N              no agent: frames between a tap and an open socket
  *
- * The latter two are for tests, and never power off.  One thread, one epoll set; nothing but
+ * All but the first are for tests, and never power off.  One thread, one epoll set; nothing but
  * start-up waits.
  */
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guest/agent/net.h"
 #include "guest/agent/port.h"
 #include "guest/agent/power.h"
 #include "guest/agent/session.h"
@@ -25,6 +27,7 @@
 #include "proto/guest.h"
 
 static struct session session; /* large, and there is one */
+static struct net_child network;
 
 /* The agent is how a guest that is short of memory can be looked at. */
 static void oom_score_lower(void)
@@ -71,6 +74,19 @@ static bool goes_on(bool is_test)
 	return true;
 }
 
+static int sooner(int a_ms, int b_ms)
+{
+	return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
+/* All that can be done now; how long until there is more, at most until_ms. */
+static int turn(int until_ms)
+{
+	const int network_ms = net_child_turn(&network, clock_ms());
+
+	return sooner(sooner(session_turn(&session), network_ms), until_ms);
+}
+
 /* One way, until its end. */
 static int serve_fd(int epoll, int fd, bool is_test, struct err *e)
 {
@@ -81,17 +97,12 @@ static int serve_fd(int epoll, int fd, bool is_test, struct err *e)
 	if (rc < 0)
 		(void)err_num(e, ERR_GUEST_BOOT, rc, "port");
 	while (rc >= 0 && !session.channel.closed && goes_on(is_test)) {
-		rc = watch_wait(epoll, session_turn(&session));
+		rc = watch_wait(epoll, turn(-1));
 		if (rc < 0)
 			(void)err_num(e, ERR_INTERNAL, rc, "epoll");
 	}
 	session_fini(&session);
 	return rc < 0 ? rc : 0;
-}
-
-static int sooner(int a_ms, int b_ms)
-{
-	return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
 }
 
 /* What there is to do about connections; how long until there is more. */
@@ -120,9 +131,7 @@ static int serve_vsock(int epoll, const struct vsock_ends *ends, bool is_test, s
 		return rc;
 	session_init(&session, epoll, true);
 	while (rc >= 0 && goes_on(is_test)) {
-		const int timeout_ms = vsock_turn(&v);
-
-		rc = watch_wait(epoll, sooner(session_turn(&session), timeout_ms));
+		rc = watch_wait(epoll, turn(vsock_turn(&v)));
 		if (rc < 0)
 			(void)err_num(e, ERR_INTERNAL, rc, "epoll");
 	}
@@ -142,6 +151,7 @@ static int serve_machine(int epoll, struct err *e)
 	const int way = port_wait(GUEST_PORT_NAME, &fd, e);
 
 	oom_score_lower();
+	net_child_init(&network, epoll, net_child_wanted("/proc/cmdline"));
 	if (way == PORT_VSOCK)
 		return serve_vsock(epoll, &ends, false, e);
 	return way < 0 ? way : serve_fd(epoll, fd, false, e);
@@ -152,6 +162,7 @@ static int serve(int epoll, int argc, char **argv, struct err *e)
 	struct vsock_ends ends = { 0 };
 	int fd;
 
+	net_child_init(&network, epoll, false);
 	if (argc == 1)
 		return serve_machine(epoll, e);
 	if (argc == 3 && strcmp(argv[1], "--fd") == 0) {
@@ -165,8 +176,12 @@ static int serve(int epoll, int argc, char **argv, struct err *e)
 			return -EINVAL;
 		return serve_vsock(epoll, &ends, true, e);
 	}
+	if (argc == 4 && strcmp(argv[1], "--net") == 0) {
+		fd = socket_take(argv[3], e);
+		return fd < 0 ? fd : net_run(argv[2], fd, e);
+	}
 	return err_set(e, ERR_BAD_REQUEST,
-		       "usage: banger-agent [--fd N | --vsock CID DIAL LISTEN]");
+		       "usage: banger-agent [--fd N | --vsock CID DIAL LISTEN | --net TAP N]");
 }
 
 int main(int argc, char **argv)

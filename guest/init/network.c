@@ -1,6 +1,8 @@
 #include "guest/init/network.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <string.h>
@@ -57,6 +59,30 @@ static int address_set(int sock, const char *name, const struct options *o, stru
 	return 0;
 }
 
+static int mtu_set(int sock, const char *name, uint32_t mtu, struct err *e)
+{
+	struct ifreq r = request(name);
+
+	r.ifr_mtu = (int)mtu;
+	return ioctl(sock, SIOCSIFMTU, &r) < 0
+		       ? err_sys(e, ERR_GUEST_BOOT, "%s: SIOCSIFMTU %u", name, mtu)
+		       : 0;
+}
+
+/* It stays when we close it, with its address and routes; the agent takes it up (agent/net.h). */
+static int tap_make(const char *name, struct err *e)
+{
+	CLEANUP_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	struct ifreq r = request(name);
+
+	if (fd < 0)
+		return err_sys(e, ERR_GUEST_BOOT, "open /dev/net/tun");
+	r.ifr_flags = IFF_TAP | IFF_NO_PI;
+	if (ioctl(fd, TUNSETIFF, &r) < 0 || ioctl(fd, TUNSETPERSIST, 1) < 0)
+		return err_sys(e, ERR_GUEST_BOOT, "tap %s", name);
+	return 0;
+}
+
 static int gateway_add(int sock, struct in_addr via, struct err *e)
 {
 	const struct sockaddr_in gateway = inet(via);
@@ -87,7 +113,12 @@ int network_up(const struct options *o, int uevent_fd, struct err *e)
 	rc = interface_up(sock, LOOPBACK, e);
 	if (rc < 0 || o->address.s_addr == INADDR_ANY)
 		return rc;
-	rc = uevent_wait(uevent_fd, ethernet_found, NULL, ETHERNET, ETHERNET_WAIT_MS, e);
+	if (o->net_vsock)
+		rc = tap_make(ETHERNET, e);
+	if (rc == 0)
+		rc = uevent_wait(uevent_fd, ethernet_found, NULL, ETHERNET, ETHERNET_WAIT_MS, e);
+	if (rc == 0 && o->mtu)
+		rc = mtu_set(sock, ETHERNET, o->mtu, e);
 	if (rc == 0)
 		rc = address_set(sock, ETHERNET, o, e);
 	if (rc == 0)

@@ -22,11 +22,43 @@ static int hostname_set(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
-static int root_set(struct options *o, const char *value, struct err *e)
+static int device_set(const char *key, char to[OPTION_PATH_MAX + 1], const char *value,
+		      struct err *e)
 {
 	if (strlen(value) > OPTION_PATH_MAX || value[0] != '/')
-		return err_set(e, ERR_GUEST_BOOT, "banger.root: %s: not a device's path", value);
-	memcpy(o->root, value, strlen(value) + 1);
+		return err_set(e, ERR_GUEST_BOOT, "%s: %s: not a device's path", key, value);
+	memcpy(to, value, strlen(value) + 1);
+	return 0;
+}
+
+static int root_set(struct options *o, const char *value, struct err *e)
+{
+	return device_set("banger.root", o->root, value, e);
+}
+
+static int upper_set(struct options *o, const char *value, struct err *e)
+{
+	return device_set("banger.upper", o->upper, value, e);
+}
+
+static int net_set(struct options *o, const char *value, struct err *e)
+{
+	if (strcmp(value, "vsock") != 0)
+		return err_set(e, ERR_GUEST_BOOT, "banger.net: %s: not vsock", value);
+	o->net_vsock = true;
+	return 0;
+}
+
+static int mtu_set(struct options *o, const char *value, struct err *e)
+{
+	char *end = NULL;
+	const unsigned long mtu = strtoul(value, &end, 10);
+
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || mtu < OPTION_MTU_MIN ||
+	    mtu > OPTION_MTU_MAX)
+		return err_set(e, ERR_GUEST_BOOT, "banger.mtu: %s: not %d to %d", value,
+			       OPTION_MTU_MIN, OPTION_MTU_MAX);
+	o->mtu = (uint32_t)mtu;
 	return 0;
 }
 
@@ -73,7 +105,8 @@ static const struct {
 } option_rows[] = {
 	{ "banger.hostname=", hostname_set }, { "banger.ip=", ip_set },
 	{ "banger.gw=", gateway_set },        { "banger.dns=", dns_set },
-	{ "banger.root=", root_set },
+	{ "banger.root=", root_set },         { "banger.upper=", upper_set },
+	{ "banger.net=", net_set },           { "banger.mtu=", mtu_set },
 };
 
 static int word_take(struct options *o, const char *word, struct err *e)

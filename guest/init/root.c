@@ -22,6 +22,13 @@
 #define RESOLVER_SOURCE  BANGER_DIR "/resolv.conf"
 #define ROOT_FILE_SYSTEM "ext4"
 
+/* Of a root in two parts, in the initrd. */
+#define LOWER_MOUNT     "/lower"
+#define UPPER_MOUNT     "/upper"
+#define UPPER_FILES     UPPER_MOUNT "/files"
+#define UPPER_WORK      UPPER_MOUNT "/work"
+#define OVERLAY_OPTIONS "lowerdir=" LOWER_MOUNT ",upperdir=" UPPER_FILES ",workdir=" UPPER_WORK
+
 enum {
 	ROOT_WAIT_MS = 30000,
 	DELETE_DEPTH_MAX = 32, /* directories of an initrd within each other */
@@ -34,34 +41,75 @@ static bool device_found(void *arg)
 	return access(arg, F_OK) == 0;
 }
 
-int root_mount(const struct options *o, int uevent_fd, struct err *e)
+static int dir_make(const char *path, struct err *e)
 {
-	char device[sizeof(o->root)];
-	struct err why = { 0 };
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return err_sys(e, ERR_GUEST_BOOT, "mkdir %s", path);
+	return 0;
+}
+
+static int device_mount(const char *option, const char *at, unsigned long flags, int uevent_fd,
+			struct err *e)
+{
+	char device[OPTION_PATH_MAX + 1];
 	int rc;
 
-	memcpy(device, o->root, sizeof(device));
+	(void)snprintf(device, sizeof(device), "%s", option);
 	rc = uevent_wait(uevent_fd, device_found, device, device, ROOT_WAIT_MS, e);
+	if (rc == 0)
+		rc = dir_make(at, e);
 	if (rc < 0)
 		return rc;
-	if (mkdir(ROOT_MOUNT, 0755) < 0 && errno != EEXIST)
-		return err_sys(e, ERR_GUEST_BOOT, "mkdir %s", ROOT_MOUNT);
-	if (mount(device, ROOT_MOUNT, ROOT_FILE_SYSTEM, 0, NULL) < 0)
+	if (mount(device, at, ROOT_FILE_SYSTEM, flags, NULL) < 0)
 		return err_sys(e, ERR_GUEST_BOOT, "mount %s", device);
-	if (root_grow(device, ROOT_MOUNT, &why) <
-	    0) /* as small as it was, it is a root all the same */
-		(void)fprintf(stderr, "banger-init: %s\n", why.text);
 	return 0;
+}
+
+/* To the size of its disk.  As small as it was, it is a root all the same. */
+static void device_grow(const char *device, const char *at)
+{
+	struct err why = { 0 };
+
+	if (root_grow(device, at, &why) < 0)
+		(void)fprintf(stderr, "banger-init: %s\n", why.text);
+}
+
+/* The root that many VMs share is below and read only; what this one writes is on its own disk.
+ * Both file systems stay mounted out of sight, held by the third. */
+static int overlay_mount(const struct options *o, int uevent_fd, struct err *e)
+{
+	int rc = device_mount(o->root, LOWER_MOUNT, MS_RDONLY, uevent_fd, e);
+
+	if (rc == 0)
+		rc = device_mount(o->upper, UPPER_MOUNT, 0, uevent_fd, e);
+	if (rc == 0)
+		device_grow(o->upper, UPPER_MOUNT);
+	if (rc == 0)
+		rc = dir_make(UPPER_FILES, e);
+	if (rc == 0)
+		rc = dir_make(UPPER_WORK, e);
+	if (rc == 0)
+		rc = dir_make(ROOT_MOUNT, e);
+	if (rc < 0)
+		return rc;
+	if (mount("overlay", ROOT_MOUNT, "overlay", 0, OVERLAY_OPTIONS) < 0)
+		return err_sys(e, ERR_GUEST_BOOT, "mount %s over %s", o->upper, o->root);
+	return 0;
+}
+
+int root_mount(const struct options *o, int uevent_fd, struct err *e)
+{
+	if (o->upper[0] != '\0')
+		return overlay_mount(o, uevent_fd, e);
+
+	const int rc = device_mount(o->root, ROOT_MOUNT, 0, uevent_fd, e);
+
+	if (rc == 0)
+		device_grow(o->root, ROOT_MOUNT);
+	return rc;
 }
 
 /* ---- what the image is given in memory ---- */
-
-static int banger_dir(struct err *e)
-{
-	if (mkdir(BANGER_DIR, 0755) < 0 && errno != EEXIST)
-		return err_sys(e, ERR_GUEST_BOOT, "mkdir %s", BANGER_DIR);
-	return 0;
-}
 
 int root_install_agent(const char *source, struct err *e)
 {
@@ -73,7 +121,7 @@ int root_install_agent(const char *source, struct err *e)
 
 	if (in < 0 || fstat(in, &st) < 0)
 		return err_sys(e, ERR_GUEST_BOOT, "open %s", source);
-	rc = banger_dir(e);
+	rc = dir_make(BANGER_DIR, e);
 	if (rc < 0)
 		return rc;
 	out = open(ROOT_MOUNT AGENT_PATH, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
@@ -114,7 +162,7 @@ int root_resolver(const struct options *o, struct err *e)
 
 	if (o->dns.s_addr == INADDR_ANY || !resolver_wanted())
 		return 0;
-	rc = banger_dir(e);
+	rc = dir_make(BANGER_DIR, e);
 	if (rc < 0)
 		return rc;
 	(void)inet_ntop(AF_INET, &o->dns, address, sizeof(address));

@@ -15,7 +15,8 @@
 /* /proc, /sys and /dev of the initrd, and the console as stdin, stdout, stderr. */
 int root_early(struct err *e);
 
-/* Waits for the device and mounts it at ROOT_MOUNT. */
+/* Waits for the device and mounts it at ROOT_MOUNT; where there is an upper one too, the two as
+ * one, of which only the upper one is written to. */
 int root_mount(const struct options *o, int uevent_fd, struct err *e);
 
 /* Moves /proc, /sys, /dev into the image, mounts /run and the like there. */

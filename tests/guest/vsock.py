@@ -3,7 +3,6 @@
 
 Prints TAP.  77 where the kernel has no vsock; tests/kernel runs it in the test VM.
 """
-import itertools
 import os
 import socket
 import subprocess
@@ -11,13 +10,11 @@ import sys
 import time
 import traceback
 
-import msgpack
+from banger_agent import DEADLINE_S, Daemon
 
 AGENT = sys.argv[1]
-SYNC = b"\xff\xff\xff\xffbangersync\r\n"
 LOCAL = socket.VMADDR_CID_LOCAL if hasattr(socket, "VMADDR_CID_LOCAL") else 1
 DIAL, LISTEN = 6000, 6001
-DEADLINE_S = 30
 
 
 def listening(port=DIAL):
@@ -26,71 +23,6 @@ def listening(port=DIAL):
     s.bind((socket.VMADDR_CID_ANY, port))
     s.listen(4)
     return s
-
-
-class Daemon:
-    """The daemon's end of a conversation, on a connection that is there."""
-    sessions = itertools.count(1)
-
-    def __init__(self, sock):
-        self.sock, self.inbuf = sock, b""
-        self.sock.settimeout(DEADLINE_S)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sock.close()
-
-    def more(self):
-        data = self.sock.recv(1 << 16)
-        if not data:
-            raise EOFError
-        self.inbuf += data
-
-    def send(self, **frame):
-        data = msgpack.packb(frame)
-        self.sock.sendall(len(data).to_bytes(4, "big") + data)
-
-    def frame(self):
-        while len(self.inbuf) < 4 or len(self.inbuf) < 4 + int.from_bytes(self.inbuf[:4], "big"):
-            self.more()
-        end = 4 + int.from_bytes(self.inbuf[:4], "big")
-        data, self.inbuf = self.inbuf[4:end], self.inbuf[end:]
-        return msgpack.unpackb(data)
-
-    def greet(self):
-        session = next(self.sessions)
-        self.sock.sendall(SYNC)
-        self.send(type="hello", version=1, version_min=1, name="test", session=session, frame_max=1 << 17)
-        while True:
-            while SYNC not in self.inbuf:
-                self.more()
-            self.inbuf = self.inbuf.split(SYNC, 1)[1]
-            if len(self.inbuf) == 0:
-                self.more()
-            if self.inbuf[:4] != SYNC[:4]:
-                hello = self.frame()
-                assert hello["type"] == "hello" and hello["session"] == session, hello
-                return self
-
-    def exec(self, *argv, ident=1):
-        """Its output."""
-        out = b""
-        self.send(type="request", id=ident, method="exec", args={"argv": list(argv)})
-        self.send(type="credit", id=ident, stream=1, bytes=1 << 20)
-        self.send(type="credit", id=ident, stream=2, bytes=1 << 20)
-        while (frame := self.frame())["type"] != "reply":
-            out += frame.get("bytes", b"")
-        assert "error" not in frame, frame
-        return out
-
-    def ended(self):
-        try:
-            while True:
-                self.more()
-        except (EOFError, ConnectionResetError):
-            return True
 
 
 def connected(port=LISTEN):
