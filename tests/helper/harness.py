@@ -228,6 +228,25 @@ def read_file(path):
 
 # ---- what somebody else sees ----
 
+def as_uid(uid, story):
+    """What story() says, told by a process with this uid."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        try:
+            said = repr(story())
+        except Exception as e:
+            said = f"{type(e).__name__}: {e}"
+        os.write(write, said.encode())
+        os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    with os.fdopen(read) as f:
+        return f.read()
+
 def run(*argv, check=True):
     p = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE_S)
     assert not check or p.returncode == 0, f"{argv}: {p.stderr}"

@@ -32,7 +32,7 @@ def cgroup2():
 
 
 class Jail(Place):
-    def __init__(self, binary=None, fake=FAKE, **options):
+    def __init__(self, binary=None, fake=FAKE, more="", **options):
         self.top = tempfile.mkdtemp(prefix="banger-helper-")
         os.chmod(self.top, 0o755)
         self.state = os.path.join(self.top, "state")
@@ -46,7 +46,7 @@ class Jail(Place):
         os.chmod(self.state, 0o700)
         head, _, rest = CONF.format(owner=OWNER).partition("\n\n")
         conf = f"{head}\nstate_dir = {self.state}\ncgroup = {self.group}\n\n{rest}\n[vmm fake]\nbinary = {fake}\n\n" \
-               f"[vmm qemu]\nbinary = {QEMU}\nlibraries = /usr\n"
+               f"[vmm qemu]\nbinary = {QEMU}\nlibraries = /usr\n\n{more}"
         self.helper = Helper(self.top, binary=binary, conf=conf, **options)
         self.faults = self.helper.faults
         self.client = self.helper.client()

@@ -346,6 +346,31 @@ def others_loop_devices_are_left_alone(place):
         run("losetup", "--detach", device)
 
 
+LOOP_SET_STATUS64, LOOP_GET_STATUS64 = 0x4C04, 0x4C05
+LOOP_INFO = "=5Q4I64s64s32s2Q"  # struct loop_info64: the first text is lo_file_name, which bears our mark
+
+
+def bear(device, mark):
+    with open(device, "rb") as f:
+        info = list(struct.unpack(LOOP_INFO, fcntl.ioctl(f, LOOP_GET_STATUS64, bytes(struct.calcsize(LOOP_INFO)))))
+        info[9] = mark.encode()
+        fcntl.ioctl(f, LOOP_SET_STATUS64, struct.pack(LOOP_INFO, *info))
+
+
+def a_loop_device_that_only_bears_our_mark_is_left_alone(place):
+    """On a file that is not below the state directory, however it came by the mark."""
+    need_vm()
+    outside = os.path.join(place.top, "outside")
+    with open(outside, "wb") as f:
+        f.truncate(MIB)
+    device = run("losetup", "--find", "--show", outside).strip()
+    for mark, args in (("banger-base", {"base_loop": device}), ("banger-cow-" + VM, {"name": NAME, "cow_loop": device})):
+        bear(device, mark)
+        place.refused("cleanup_dm_snapshot", args, "helper.refused", "not ours")
+    assert device in loops()
+    run("losetup", "--detach", device)
+
+
 def another_vms_loop_device_is_left_alone(place):
     need_vm()
     one = place.ask("create_dm_snapshot", **SNAPSHOT)
@@ -482,6 +507,7 @@ main([
     the_vms_file_is_looked_at_likewise,
     links_swapped_in_lead_nowhere,
     others_loop_devices_are_left_alone,
+    a_loop_device_that_only_bears_our_mark_is_left_alone,
     another_vms_loop_device_is_left_alone,
     others_devices_are_left_alone,
     a_failing_effect_leaves_nothing,

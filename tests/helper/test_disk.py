@@ -10,7 +10,7 @@ import signal
 import stat
 
 from block import DEVICE, EMPTY, GONE, MIB, NAME, POINTS_MAX, SNAPSHOT, Block, content, need_no_vm, need_vm, write
-from harness import DIE, VM, Refused, children, main, read_file, run
+from harness import DIE, OWNER, VM, Refused, children, main, read_file, run
 
 
 # ---- files in disks ----
@@ -214,6 +214,10 @@ def files_outside_the_state_directory_are_not_disks(place):
     is_refused("vms/link.ext4", "belongs to uid 0")
     os.symlink(place.top, os.path.join(place.state, "vms", "up"))
     is_refused("vms/up/outside.ext4", "symbolic links")
+    fifo = os.path.join(place.state, "vms", "fifo")
+    os.mkfifo(fifo)
+    os.chown(fifo, OWNER, OWNER)
+    is_refused("vms/fifo", "no regular file")
     assert debugfs(outside, "cat /etc/hostname") == "old\n"
 
 

@@ -11,32 +11,13 @@ import stat
 import subprocess
 import tempfile
 
-from harness import (CONF, DEADLINE_S, DIE, HANG, OWNER, VM, Client, Helper, Place, Refused, children, framed, links, main, read_file, run)
+from harness import (CONF, DEADLINE_S, DIE, HANG, OWNER, VM, Client, Helper, Place, Refused, as_uid, children, framed, links, main,
+                     read_file, run)
 
 BRIDGE = {"bridge": "br-fc"}
 TAP = {"bridge": "br-fc", "slot": 3, "vm": VM}
 STRANGER = 65532
 CALM = {"type": "hello", "version": 1, "version_min": 1, "name": "test"}
-
-
-def as_uid(uid, story):
-    """What story() says, told by a process with this uid."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-        try:
-            said = repr(story())
-        except Exception as e:
-            said = f"{type(e).__name__}: {e}"
-        os.write(write, said.encode())
-        os._exit(0)
-    os.close(write)
-    os.waitpid(pid, 0)
-    with os.fdopen(read) as f:
-        return f.read()
 
 
 def gone(pid):

@@ -3,23 +3,26 @@
 
 In the test VM alone: device-mapper is the whole machine's."""
 import errno
+import json
 import os
 import stat
+import time
 
 from block import DEVICE, MIB, NAME, SNAPSHOT, content, devices, loops, need_vm
-from harness import OWNER, TAP, VM, Skipped, links, main, run
-from jail import ID, OTHER, RUN, SLOT, UID, Jail, probe_is_up, refused, told
+from harness import OWNER, TAP, VM, Skipped, links, main, read_file, run
+from jail import ID, OTHER, PARTS, RUN, SLOT, UID, Jail, probe_is_up, refused, told
 
 OTHER_ID = {"vm": OTHER, "slot": SLOT + 1}
 TAP_OF = {"bridge": "br-fc", **ID}
 MINOR_FIRST = 1 << 19
+FIRECRACKER = os.environ.get("FIRECRACKER", "/usr/bin/firecracker")
 
 
 class Vmm(Jail):
     """With an image, and two VMs' files for what differs from it."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **options):
+        super().__init__(**options)
         self.base = self.sized("images/debian/disk.ext4", 8 * MIB)
         for vm in (VM, OTHER):
             self.sized(f"vms/{vm}/rootfs.cow", 4 * MIB)
@@ -199,6 +202,49 @@ def it_opens_its_own_tap_by_name(place):
     place.ask("remove_bridge", bridge="br-fc")
 
 
+# ---- Firecracker, with all that it takes by name ----
+
+def firecracker_has_all_by_name():
+    """Boots Linux until it speaks: there is no root disk for it, which ends it."""
+    need_vm()
+    if not os.path.exists(FIRECRACKER) or not os.path.exists("/dev/kvm"):
+        raise Skipped("no firecracker, or no KVM")
+    place = Vmm(more=f"[vmm firecracker]\nbinary = {FIRECRACKER}\nlibraries = /usr\n")
+    kernel = os.path.realpath(f"/lib/modules/{os.uname().release}").rsplit("/lib/modules/", 1)[0] + "/vmlinux"  # as test-vm lays it
+    with open(kernel, "rb") as f, open(f"{place.state}/vmlinux", "wb") as to:
+        to.write(f.read())
+    place.put("config.json", json.dumps({
+        "boot-source": {"kernel_image_path": "/vm/kernel", "boot_args": "console=ttyS0 reboot=k panic=-1"},
+        "drives": [{"drive_id": "root", "path_on_host": "/vm/disk", "is_root_device": False, "is_read_only": False}],
+        "machine-config": {"vcpu_count": 1, "mem_size_mib": 256},
+        "network-interfaces": [{"iface_id": "net", "host_dev_name": TAP}],
+        "vsock": {"guest_cid": 3, "uds_path": "/vm/run/vsock.sock"}}))
+    place.own_all()
+    place.ask("ensure_bridge", bridge="br-fc")
+    place.ask("create_tap", **TAP_OF)
+    place.snapshot()
+    words = ["--api-sock", "/vm/run/api.sock", "--config-file", "/vm/config", "--log-path", "/vm/vmm.log", "--level", "Info"]
+    args = {**ID, "vmm": "firecracker", "snapshot": True, "kernel": "vmlinux", "config": "config.json", "console": PARTS["console"],
+            "console_stdio": True, "run": True, "listener": "vsock.sock_1024", "args": "\0".join(words).encode() + b"\0"}
+    pid, fds = place.launch(**args)
+    said = ""
+    until = time.monotonic() + 60
+    while "Linux version" not in said:
+        said = read_file(f"{place.state}/{PARTS['console']}")
+        assert time.monotonic() < until and os.path.exists(f"/proc/{pid}"), f"{said}\n{read_file(f'{place.jails}/{VM}/vmm.log')}"
+        time.sleep(0.05)
+    assert "LOWER_UP" in links()[TAP]["flags"], "the tap is attached"
+    assert int(dmsetup("info", "-c", "--noheadings", "-o", "open", NAME)) == 1, "the disk is open"
+    for name in ("api.sock", "vsock.sock"):
+        place.ask("ensure_socket_access", **ID, socket=name)
+        closed(place.client.take_fds())
+    closed(fds)
+    place.away()
+    place.ask("delete_tap", **TAP_OF)
+    place.ask("remove_bridge", bridge="br-fc")
+    place.close()
+
+
 # ---- QEMU, with both ----
 
 def qemu_has_disk_and_tap(place):
@@ -239,4 +285,5 @@ main([
     kvm_is_its_to_open,
     it_opens_its_own_tap_by_name,
     qemu_has_disk_and_tap,
+    firecracker_has_all_by_name,
 ], Vmm)
