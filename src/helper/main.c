@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -125,6 +126,7 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	int rc;
 
+	umask(S_IWGRP | S_IWOTH); /* not that of who starts us: a VMM must get into its jail */
 	rc = options_parse(argc, argv, &o);
 	if (rc != 0)
 		return rc < 0 ? STATUS_USAGE : EXIT_SUCCESS;
