@@ -24,7 +24,7 @@
 #define HELPER_CONF      "/etc/banger/helper.conf"
 #define HELPER_STATE_DIR "/var/lib/banger" /* where none is configured */
 #define CONF_LIBRARIES   "/usr" /* of the host: what programs that are not static are linked to */
-#define HELPER_CGROUP    "/sys/fs/cgroup/banger.slice"
+#define HELPER_CGROUP    "/sys/fs/cgroup/banger.slice/banger-vms.service"
 
 enum {
 	CONF_BRIDGES_MAX = 16,

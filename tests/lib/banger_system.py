@@ -18,7 +18,8 @@ BANGER = f"{PREFIX}/bin/banger"
 HELPERCTL = f"{PREFIX}/libexec/banger/banger-helperctl"
 UNITS = "/etc/systemd/system"
 STATE, RUNTIME = "/var/lib/banger", "/run/banger"
-SLICE = "/sys/fs/cgroup/banger.slice"
+GROUP = "/banger.slice/banger-vms.service"
+GROUPS = f"/sys/fs/cgroup{GROUP}"
 DAEMON, HELPER = "bangerd", "bangerd-root"
 DEADLINE_S = 120
 
@@ -132,6 +133,15 @@ def install(conf="", helper_conf=HELPER_CONF):
     put("/etc/banger/banger.conf", f"[paths]\nlibexec = {PREFIX}/libexec/banger\n{conf}")
     systemctl("daemon-reload")
     systemctl("enable", "--now", "bangerd.socket", "bangerd-root.socket")
+
+
+def install_with_guests(conf=""):
+    """... and with the state that is on the VM's disk."""
+    run("mkdir", "-p", STATE)
+    run("mount", "/dev/vda", STATE)
+    install(conf)
+    run("chown", "-R", "banger:banger", STATE)
+    run("sh", "-c", f"chmod 644 {STATE}/kernels/*/*")  # also of those that an older daemon has imported
 
 
 def drop_in(name, text):
