@@ -106,8 +106,12 @@ static void ask_later(struct system *s, const struct err *why)
 static void ask(struct system *s)
 {
 	static const struct helper_bridge_args args = { .bridge = SYSTEM_BRIDGE };
+	uint8_t random[10];
+
+	io_random(s->env->io, random, sizeof(random));
 	const struct helper_question q = { .method = HELPER_ENSURE_BRIDGE,
 					   .args = &args,
+					   .op_id = op_id_make(io_wall_ms(s->env->io), random),
 					   .owner = s->actor.id,
 					   .msg_type = MSG_HELPER };
 	struct err e = { 0 };

@@ -139,6 +139,7 @@ static void as_jailed(const struct vm *vm, struct parts *parts, struct vmm_machi
 		return;
 	m->disk = "/vm/disk";
 	m->disk_format = "raw";
+	m->disk_device = true;
 	m->net = VMM_NET_TAP;
 	m->tap = vm->run->tap;
 	(void)snprintf(parts->address, sizeof(parts->address), "%s/%u", vm->rec.address,

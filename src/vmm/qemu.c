@@ -194,8 +194,8 @@ static void add_disk(struct args *a, const struct vmm_machine *m)
 	if (!path)
 		return;
 	optionf(a, "-blockdev",
-		"driver=%s,node-name=root,discard=unmap,file.driver=file,file.filename=%s",
-		m->disk_format, path);
+		"driver=%s,node-name=root,discard=unmap,file.driver=%s,file.filename=%s",
+		m->disk_format, m->disk_device ? "host_device" : "file", path);
 	option(a, "-device", "virtio-blk-device,drive=root");
 }
 

@@ -113,6 +113,7 @@ struct vmm_machine {
 	const char *initrd;      /* path or NULL */
 	const char *disk;        /* path of the VM's root disk or NULL */
 	const char *disk_format; /* "qcow2" or "raw" */
+	bool disk_device;        /* it is a block device, not a file */
 	const char *base;        /* path of what `disk` is an upper layer of, read only, or NULL */
 	const char *console_log; /* path; the VMM appends */
 	uint32_t tsc_khz;        /* of the host; 0: not known */

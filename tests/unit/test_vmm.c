@@ -221,6 +221,20 @@ Test(qemu, doubles_commas_in_option_values_and_nowhere_else)
 	strv_fini(&argv);
 }
 
+Test(qemu, takes_a_block_device_as_a_disk)
+{
+	struct vmm_machine m = linux_machine();
+	struct strv argv = { 0 };
+
+	m.disk = "/vm/disk";
+	m.disk_format = "raw";
+	m.disk_device = true;
+	cr_assert_eq(vmm_qemu.argv(&m, &argv, NULL), 0);
+	cr_expect(has(&argv, "driver=raw,node-name=root,discard=unmap,file.driver=host_device,"
+			     "file.filename=/vm/disk"));
+	strv_fini(&argv);
+}
+
 Test(qemu, publishes_as_many_ports_as_allowed_and_no_more)
 {
 	struct vmm_machine m = linux_machine();
