@@ -14,7 +14,7 @@
 enum phase {
 	DOWN,       /* nobody asks */
 	PAUSED,     /* a connection has failed: not again before the timer */
-	CONNECTING, /* connect.armed */
+	CONNECTING, /* connect.armed; the timer runs */
 	GREETING,   /* our hello is out; the timer runs */
 	UP,
 	CLOSING, /* the stream's last message is to come */
@@ -127,6 +127,7 @@ static void connection_want(struct helper *h)
 	if (h->phase != DOWN || h->ending || list_empty(&h->waiting))
 		return;
 	h->phase = CONNECTING;
+	io_timer_set(h->io, &h->timer, HELPER_GREET_MS, 0);
 	io_connect_unix(h->io, &h->connect, h->path);
 }
 
@@ -177,6 +178,7 @@ static void connected(struct helper *h, int res)
 	struct err e = { 0 };
 
 	h->phase = DOWN;
+	io_timer_cancel(h->io, &h->timer);
 	if (res < 0)
 		(void)err_num(&e, ERR_HELPER_DOWN, res, "%s", h->path);
 	else if (h->ending)
@@ -428,6 +430,8 @@ static void timer_event(struct helper *h)
 
 	if (h->phase == GREETING) {
 		connection_drop(h, &e);
+	} else if (h->phase == CONNECTING) {
+		io_cancel(h->io, &h->connect);
 	} else if (h->phase == PAUSED) {
 		h->phase = DOWN;
 		connection_want(h);

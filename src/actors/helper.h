@@ -22,7 +22,7 @@
 
 enum {
 	HELPER_QUEUE_MAX = 4096,     /* questions that may wait; one more is refused as busy */
-	HELPER_GREET_MS = 5000,      /* from the connection to the helper's hello */
+	HELPER_GREET_MS = 5000,      /* for a connection, and from there to the helper's hello */
 	HELPER_PAUSE_FIRST_MS = 100, /* after a connection failed, doubling ... */
 	HELPER_PAUSE_MAX_MS = 5000,  /* ... up to this */
 };

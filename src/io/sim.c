@@ -37,6 +37,7 @@ static const struct sim_pace {
 	[SIM_ADOPT]   = { "adopt",      0,    0,      0 },
 	[SIM_FILE]    = { "file",       0,    0,      0 },
 	[SIM_MEMORY]  = { "memory",     0,    0,      0 },
+	[SIM_HELPER]  = { "helper",     0,    0,      0 },
 };
 /* clang-format on */
 

@@ -88,7 +88,8 @@ void sim_run(struct sim *s, uint64_t for_us);
 	EFFECT(KILL,    "kill")                                          \
 	EFFECT(ADOPT,   "adopt")                                         \
 	EFFECT(FILE,    "file")    /* told by who intercepts the call */ \
-	EFFECT(MEMORY,  "memory")  /* as FILE */
+	EFFECT(MEMORY,  "memory")  /* as FILE */                         \
+	EFFECT(HELPER,  "helper")  /* as FILE: what it asks of the root helper */
 /* clang-format on */
 
 enum sim_effect {
@@ -116,6 +117,8 @@ void sim_policy(struct sim *s, sim_policy_fn *fn, void *arg);
 
 /* For calls that are intercepted elsewhere (files, memory): 0, or the -errno to fail with. */
 int sim_ask(struct sim *s, enum sim_effect effect, const char *what);
+/* For what others do for the daemon: the whole verdict. */
+void sim_judge(struct sim *s, enum sim_effect effect, const char *what, struct sim_verdict *v);
 
 /* The daemon dies when it is about to do its n-th effect from now (1: the next; 0: never): that one
  * does not happen, nor does anything after it. */
@@ -170,6 +173,10 @@ bool sim_conn_open(const struct sim_conn *c);
 void sim_conn_send(struct sim_conn *c, const void *data, size_t len);
 void sim_conn_pause(struct sim_conn *c, bool paused); /* stops reading */
 void sim_conn_close(struct sim_conn *c);
+/* A descriptor goes along with the next byte that is sent: of a process, or of a new connection to
+ * the listening socket (-errno as connect(2)). */
+void sim_conn_pass_process(struct sim_conn *c, struct sim_proc *p);
+int sim_conn_pass_connection(struct sim_conn *c, const char *path);
 
 /* ---- processes ---- */
 
@@ -218,6 +225,11 @@ void sim_install(struct sim *s, const struct sim_program *program);
 /* A process that the daemon has not started. */
 struct sim_proc *sim_spawn(struct sim *s, const struct sim_program *program, const char *word,
 			   bool foreign);
+/* Likewise, another user's, with a command line; it may be given listeners before it begins. */
+struct sim_proc *sim_fork(struct sim *s, const struct sim_program *program);
+void sim_exec(struct sim_proc *p);
+int sim_proc_listen(struct sim_proc *p, int number, const char *path); /* -errno */
+void sim_proc_open(struct sim_proc *p, int number, const char *path);  /* a file, to write */
 struct sim_proc *sim_find(struct sim *s, pid_t pid); /* NULL when there is none, also a zombie */
 struct sim_proc *sim_next(struct sim *s, const struct sim_proc *after); /* NULL: the first */
 uint32_t sim_listeners(const struct sim *s);

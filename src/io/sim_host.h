@@ -155,7 +155,6 @@ void *sim_alloc(size_t bytes); /* zeroed; ends the process when there is none */
 uint64_t sim_usual_us(struct sim *s, enum sim_effect e);
 /* An effect is about to happen.  False: the daemon is dead, it does not. */
 bool sim_act(struct sim *s);
-void sim_judge(struct sim *s, enum sim_effect e, const char *what, struct sim_verdict *v);
 bool sim_next_us(const struct sim *s, uint64_t *ret_at_us);
 /* Fires everything due by now, unless the daemon dies of it. */
 void sim_fire_due(struct sim *s);

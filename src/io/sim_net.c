@@ -597,6 +597,37 @@ void sim_conn_pause(struct sim_conn *c, bool paused)
 		sock_readable(c->sock);
 }
 
+static void conn_pass(struct sim_conn *c, struct sim_fd what)
+{
+	const struct sim_sock *to = c->sock ? c->sock->peer : NULL;
+
+	if (to)
+		sock_pass(c->sock, to->taken + buf_len(&to->rx) + buf_len(&c->out), what);
+	else
+		sim_fd_drop(&what);
+}
+
+void sim_conn_pass_process(struct sim_conn *c, struct sim_proc *p)
+{
+	SIM_HOST_SCOPE;
+
+	p->refs++;
+	conn_pass(c, (struct sim_fd){ .kind = SIM_FD_PROC, .proc = p });
+}
+
+int sim_conn_pass_connection(struct sim_conn *c, const char *path)
+{
+	SIM_HOST_SCOPE;
+	struct sim_listener *l;
+	int error = 0;
+	struct sim_sock *sock = sock_connect(c->sim, path, &error, &l);
+
+	if (!sock)
+		return error;
+	conn_pass(c, (struct sim_fd){ .kind = SIM_FD_SOCK, .sock = sock });
+	return 0;
+}
+
 void sim_conn_close(struct sim_conn *c)
 {
 	SIM_HOST_SCOPE;
@@ -657,6 +688,19 @@ int sim_proc_accept(struct sim_proc *p, int number, struct sim_conn *c,
 		return 0;
 	}
 	return -EBADF;
+}
+
+int sim_proc_listen(struct sim_proc *p, int number, const char *path)
+{
+	SIM_HOST_SCOPE;
+	struct sim_listener *l;
+	const int rc = bind_path(p->sim, path, &l);
+
+	if (rc < 0)
+		return rc;
+	ASSERT(p->nfds < SIM_PROC_FDS);
+	p->fds[p->nfds++] = (struct sim_inherited){ .number = number, .listener = l };
+	return 0;
 }
 
 void sim_proc_on_accept(struct sim_proc *p, int number, void (*fn)(struct sim_proc *p, int number))

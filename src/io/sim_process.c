@@ -251,6 +251,29 @@ struct sim_proc *sim_spawn(struct sim *s, const struct sim_program *program, con
 	return p;
 }
 
+struct sim_proc *sim_fork(struct sim *s, const struct sim_program *program)
+{
+	SIM_HOST_SCOPE;
+	struct sim_proc *p = proc_make(s, program);
+
+	p->foreign = true;
+	return p;
+}
+
+void sim_proc_open(struct sim_proc *p, int number, const char *path)
+{
+	SIM_HOST_SCOPE;
+
+	ASSERT(p->nfds < SIM_PROC_FDS);
+	p->fds[p->nfds++] = (struct sim_inherited){ .number = number, .path = strdup(path) };
+}
+
+void sim_exec(struct sim_proc *p)
+{
+	if (p->program->start)
+		proc_run(p, p->program->start);
+}
+
 static void rings(struct sim_event *ev)
 {
 	struct alarm *a = container_of(ev, struct alarm, ev);

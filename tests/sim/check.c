@@ -122,6 +122,7 @@ static const char *check_dirs(struct world *w)
 		{ "runtime/vm", known_running },   { "state/vms", known_vm },
 		{ "state/staging", known_nobody }, { "state/images", known_image },
 		{ "state/kernels", known_kernel }, { "cgroup", known_group },
+		{ "state/jails", known_running },
 	};
 
 	if (exists(world_path(w, "state/trash")) || exists(world_path(w, "runtime/trash")))
@@ -176,14 +177,26 @@ static const char *check_held(struct world *w, const struct vm *vm)
 	struct vm_resources res = { 0 };
 	const bool runs = vm_runs(vm) && vm->driver->program;
 
+	const bool ours = runs && !vm_is_system(vm);
+
 	IGNORE(get(w, STORE_RESOURCES, vm->rec.id, &vm_resources_schema, &res) < 0);
-	if (res.process != runs || res.runtime != runs || (res.cgroup[0] != '\0') != runs)
-		return say("vm %s is %s, its record says%s%s%s", vm->rec.spec.name,
+	if (res.process != runs || res.runtime != ours || (res.cgroup[0] != '\0') != ours ||
+	    res.helper != (runs && !ours))
+		return say("vm %s is %s, its record says%s%s%s%s", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), res.process ? " process" : "",
-			   res.runtime ? " runtime" : "", res.cgroup[0] ? " cgroup" : "");
+			   res.runtime ? " runtime" : "", res.cgroup[0] ? " cgroup" : "",
+			   res.helper ? " helper" : "");
 	if (runs && res.pid != 0 && !sim_find(w->sim, (pid_t)res.pid))
 		return say("vm %s runs as pid %u, which is not there", vm->rec.spec.name, res.pid);
 	return NULL;
+}
+
+/* What the root helper holds for one that runs. */
+static const char *wanted_of(const struct vm *vm)
+{
+	if (strcmp(vm->rec.spec.image, IMAGE_PROBE) == 0)
+		return " jail";
+	return vm->rec.spec.nat ? " disk tap nat jail" : " disk tap jail";
 }
 
 static const char *check_host(struct world *w, const struct vm *vm)
@@ -201,9 +214,12 @@ static const char *check_host(struct world *w, const struct vm *vm)
 		return say("vm %s is %s, its runtime directory is%s there", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), want ? " not" : "");
 	cgroup_path(&w->daemon->env.cgroup, vm->rec.id, w->daemon->env.home, path);
-	if (exists(path) != want)
+	if (exists(path) != (want && !vm_is_system(vm)))
 		return say("vm %s is %s, its cgroup is%s there", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), want ? " not" : "");
+	if (w->helper && strcmp(helper_holds(w, vm->rec.id), want ? wanted_of(vm) : "") != 0)
+		return say("vm %s is %s, the root helper holds:%s", vm->rec.spec.name,
+			   fsm_name(&vm->fsm), helper_holds(w, vm->rec.id));
 	vm_state_path(vm, "", path);
 	if (exists(path) != has_files)
 		return say("vm %s is %s, its files are%s there", vm->rec.spec.name,
@@ -295,7 +311,7 @@ static const char *check_memory(struct world *w)
 static const char *check_open(struct world *w)
 {
 	const uint32_t running = count_running(w);
-	uint32_t want = 1 + w->daemon->env.nclients;
+	uint32_t want = 1 + w->daemon->env.nclients + helper_connected(w);
 
 	list_for_each (l, &w->daemon->node->vms) {
 		const struct vm *vm = list_entry(l, struct vm, link);
@@ -336,6 +352,9 @@ static const char *check_store(struct world *w)
 	uint32_t n = 0;
 
 	IGNORE(store_each(s, STORE_VMS, count_record, &n, NULL) < 0);
+	if (w->helper && helper_nheld(w) != count_running(w))
+		return say("the root helper holds something for %u VMs, and %u run",
+			   helper_nheld(w), count_running(w));
 	if (n != w->daemon->node->nvms)
 		return say("%u records, and %u VMs in memory", n, w->daemon->node->nvms);
 	return NULL;

@@ -95,6 +95,14 @@ static void policy(void *arg, const struct sim_call *call, struct sim_verdict *v
 	case SIM_STORE:
 		v->delay_us = UINT64_C(1000000) * (1 + choose(60));
 		break;
+	case SIM_HELPER: /* refused, killed, or late */
+		if (choose(2))
+			v->error = -EIO;
+		else if (choose(2))
+			v->hang = true;
+		else
+			v->delay_us = UINT64_C(1000000) * (1 + choose(60));
+		break;
 	case SIM_POLL:
 	case SIM_MEMORY:
 	case SIM_NEFFECTS:
@@ -589,7 +597,8 @@ const char *play(const struct play_config *conf)
 	const char *bad = NULL;
 
 	*p = (struct play){ 0 };
-	p->w = world_create(&(struct world_config){ .sim = conf->sim, .disk_image = true });
+	p->w = world_create(&(struct world_config){
+		.sim = conf->sim, .disk_image = true, .system = conf->sim.seed % 2 == 1 });
 	p->w->boot_chance_us = BOOT_MOST_US;
 	p->w->on_line = on_line;
 	sim_policy(p->w->sim, policy, NULL);

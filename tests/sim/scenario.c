@@ -101,6 +101,16 @@ static struct call *create_and_start(struct run *r)
 	return client_create_vm(r->c, NAME, "debian", false);
 }
 
+static struct call *create_with_nat(struct run *r)
+{
+	static struct create_args args; /* too large for the stack */
+
+	args = (struct create_args){ .spec.nat = true };
+	(void)snprintf(args.spec.name, sizeof(args.spec.name), NAME);
+	(void)snprintf(args.spec.image, sizeof(args.spec.image), "debian");
+	return client_ask(r->c, METHOD_VM_CREATE, &args, &(struct client_how){ .progress = true });
+}
+
 static struct call *create_probe(struct run *r)
 {
 	return client_create_vm(r->c, NAME, "probe", false);
@@ -251,6 +261,19 @@ const struct scenario scenarios[] = {
 	{ "import a kernel",       "",   nothing,                 import_kernel,    VMM_WELL,      IMAGER_WELL,    "",        "",                      "" },
 	{ "remove an image",       "",   image_there,             rm_image,         VMM_WELL,      IMAGER_WELL,    "",        "",                      "" },
 	{ "remove a kernel",       "",   kernel_there,            rm_kernel,        VMM_WELL,      IMAGER_WELL,    "",        "",                      "" },
+	{ "system: create",        NAME, nothing,                 create,           VMM_WELL,      IMAGER_WELL,    "created", "gone",                  "gone",            true },
+	{ "system: create and start", NAME, nothing,              create_with_nat,  VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone",            true },
+	{ "system: a probe",       NAME, nothing,                 create_probe,     VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone",            true },
+	{ "system: the VMM ends",  NAME, nothing,                 create_with_nat,  VMM_NO_START,  IMAGER_WELL,    "failed",  "gone failed",           "gone",            true },
+	{ "system: run and hang up", NAME, nothing,               lease_and_go,     VMM_WELL,      IMAGER_WELL,    "gone",    "gone failed",           "gone",            true },
+	{ "system: start",         NAME, created,                 start,            VMM_WELL,      IMAGER_WELL,    "running", "failed created",        "stopped created", true },
+	{ "system: stop",          NAME, running,                 stop,             VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         true },
+	{ "system: stop, a deaf guest", NAME, running,            stop,             VMM_STUBBORN,  IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         true },
+	{ "system: restart",       NAME, running,                 restart,          VMM_WELL,      IMAGER_WELL,    "running", "failed",                "stopped",         true },
+	{ "system: kill",          NAME, running,                 kill_it,          VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         true },
+	{ "system: delete",        NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone",            true },
+	{ "system: adopt",         NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true },
+	{ "system: recover",       NAME, running_and_lost,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "",                true },
 };
 /* clang-format on */
 
@@ -268,8 +291,9 @@ void run_reconnect(struct run *r)
 void run_begin(struct run *r, const struct scenario *sc, const struct sim_config *sim)
 {
 	*r = (struct run){ 0 };
-	r->w = world_create(&(struct world_config){ .sim = *sim, .disk_image = true });
-	const bool started = world_start(r->w);
+	r->w = world_create(
+		&(struct world_config){ .sim = *sim, .disk_image = true, .system = sc->system });
+	const bool started = world_start(r->w) && world_settle(r->w);
 
 	ASSERT(started);
 	r->c = client_open(r->w);

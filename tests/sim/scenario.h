@@ -23,6 +23,7 @@ struct scenario {
 	const char *done;
 	const char *failed;
 	const char *cancelled;
+	bool system; /* in system mode */
 };
 
 extern const struct scenario scenarios[];

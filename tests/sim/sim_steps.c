@@ -149,6 +149,7 @@ static bool of_interest(enum sim_effect e)
 	case SIM_KILL:
 	case SIM_ADOPT:
 	case SIM_FILE:
+	case SIM_HELPER:
 		return true;
 	case SIM_ACCEPT:
 	case SIM_RECV:
@@ -337,6 +338,11 @@ static void rows_of_effect(struct tally *t, uint32_t moment, uint32_t effect, en
 	case SIM_PAIR:
 	case SIM_ADOPT:
 		one_row(t, moment, effect, FATE_FAIL, -ENOMEM);
+		break;
+	case SIM_HELPER: /* refused; killed in the midst of it; late */
+		one_row(t, moment, effect, FATE_FAIL, -EIO);
+		one_row(t, moment, effect, FATE_HANG, 0);
+		one_row(t, moment, effect, FATE_LATE, 0);
 		break;
 	case SIM_ACCEPT:
 	case SIM_RECV:

@@ -74,6 +74,7 @@ static int error_of(enum sim_effect e, bool second)
 	case SIM_MEMORY:
 		return -ENOMEM;
 	case SIM_FILE:
+	case SIM_HELPER:
 		return second ? -EIO : -ENOSPC;
 	case SIM_WORK:
 	case SIM_STORE:
@@ -145,8 +146,8 @@ static const char *ask_again(struct run *r, struct op_id op_id)
 static const char *play(struct run *r)
 {
 	struct op_id op_id = { { 0 } };
-	const bool asks = cut.sc->ask && strncmp(cut.sc->name, "adopt", 5) != 0 &&
-			  strcmp(cut.sc->name, "recover") != 0;
+	const bool asks = cut.sc->ask && !strstr(cut.sc->name, "adopt") &&
+			  !strstr(cut.sc->name, "recover");
 	const char *bad = NULL;
 
 	if (cut.way == WAY_DIE || cut.way == WAY_POWER)

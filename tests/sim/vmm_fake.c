@@ -69,11 +69,12 @@ static const char *value_of(struct sim_proc *p, const char *key)
 	return NULL;
 }
 
+/* What a jail holds its helper has looked at. */
 static bool file_there(const char *option)
 {
 	char path[WORLD_PATH * 2];
 
-	if (!option)
+	if (!option || strncmp(option, "/vm/", strlen("/vm/")) == 0)
 		return true;
 	(void)snprintf(path, sizeof(path), "%.*s", (int)strcspn(option, ","), option);
 	return access(path, R_OK) == 0;
@@ -86,7 +87,7 @@ static void parse(struct vmm *v)
 	for (uint32_t i = 0; i + 1 < v->proc->argv.n; i++)
 		if (strcmp(v->proc->argv.v[i], "-kernel") == 0)
 			kernel = v->proc->argv.v[i + 1];
-	v->probe = kernel && strstr(kernel, "probe.elf");
+	v->probe = kernel && (strstr(kernel, "probe.elf") || value_of(v->proc, "acpi=off"));
 	v->disk = value_of(v->proc, "file.filename=");
 	v->log = value_of(v->proc, "logfile=");
 	for (int s = 0; s < VMM_NSOCKETS; s++) {

@@ -243,6 +243,17 @@ static void make_conf(struct world *w)
 					     .libexec = "/usr/libexec/banger" };
 }
 
+static void make_system(struct world *w)
+{
+	struct conf *c = &w->conf;
+
+	c->system = true;
+	(void)snprintf(c->helper_socket, sizeof(c->helper_socket), "%s/helper.sock", w->root);
+	(void)snprintf(c->libexec_dir, sizeof(c->libexec_dir), "%s/libexec", w->root);
+	make(c->libexec_dir);
+	touch(world_path(w, "libexec/probe.elf"));
+}
+
 struct world *world_create(const struct world_config *conf)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -257,12 +268,16 @@ struct world *world_create(const struct world_config *conf)
 	make_conf(w);
 	if (conf->disk_image)
 		add_disk_image(w);
+	if (conf->system)
+		make_system(w);
 	w->sim = sim_create(&conf->sim);
 	sim_install(w->sim, &vmm_program);
 	sim_install(w->sim, &imager_program);
 	sim_use(w->sim);
 	log_set_sink(log_line, w);
 	the_world = w;
+	if (conf->system)
+		helper_begin(w);
 	return w;
 }
 
@@ -271,6 +286,7 @@ void world_destroy(struct world *w)
 	if (w->daemon)
 		world_kill(w);
 	log_set_sink(NULL, NULL);
+	helper_free(w);
 	sim_use(NULL);
 	sim_destroy(w->sim);
 	the_world = NULL;
@@ -325,6 +341,8 @@ void world_power_loss(struct world *w)
 	make(w->runtime);
 	empty(world_path(w, "cgroup"));
 	make_cgroup(w);
+	if (w->helper)
+		helper_power_loss(w);
 }
 
 /* ---- going on ---- */
@@ -409,14 +427,16 @@ const char *world_restless(const struct world *w)
 {
 	const struct env *env = &w->daemon->env;
 	const struct node *n = w->daemon->node;
-	const char *why = n->ops.count > n->nwatchers        ? op_restless(n)
-			  : env->njobs > 0                   ? "a job is under way"
-			  : env->leaks > 0                   ? "something is to be undone again"
-			  : !actors_idle(&w->daemon->actors) ? "a message waits"
-			  : !db_idle(env->db)                ? "a commit is waited for"
-			  : !sim_idle(w->sim)                ? "the host is at work"
-			  : !sim_daemon_rests(w->sim)        ? "a request is not answered"
-							     : NULL;
+	const char *why = n->ops.count > n->nwatchers          ? op_restless(n)
+			  : env->njobs > 0                     ? "a job is under way"
+			  : env->leaks > 0                     ? "something is to be undone again"
+			  : !actors_idle(&w->daemon->actors)   ? "a message waits"
+			  : !db_idle(env->db)                  ? "a commit is waited for"
+			  : env->system && !env->system->known ? "the root helper is asked"
+			  : !helper_rests(w)                   ? "the root helper is at work"
+			  : !sim_idle(w->sim)                  ? "the host is at work"
+			  : !sim_daemon_rests(w->sim)          ? "a request is not answered"
+							       : NULL;
 
 	list_for_each (l, &n->vms)
 		why = why ? why : vm_restless(n, list_entry(l, struct vm, link));

@@ -65,9 +65,10 @@ struct world {
 	void (*on_line)(struct world *w, const char *line);
 	uint32_t fds_at_start; /* real descriptors of a daemon without VMs */
 	uint64_t op_ids;
-	struct op_id next_op_id; /* not zero: of the next request */
-	char typed[64];          /* on consoles so far */
-	uint64_t boots;          /* of guests so far: their boot ids */
+	struct op_id next_op_id;     /* not zero: of the next request */
+	char typed[64];              /* on consoles so far */
+	uint64_t boots;              /* of guests so far: their boot ids */
+	struct world_helper *helper; /* owned; NULL: session mode */
 	void *arg;
 };
 
@@ -76,6 +77,7 @@ extern struct world *the_world; /* for the interceptors */
 struct world_config {
 	struct sim_config sim;
 	bool disk_image; /* "debian" and a kernel are there from the beginning */
+	bool system;     /* system mode, with a root helper */
 };
 
 struct world *world_create(const struct world_config *conf);
@@ -122,6 +124,17 @@ void memory_drop_all(void);
 size_t memory_blocks(void);
 void calls_close_all(void);
 uint32_t calls_open(void);
+
+/* ---- the root helper (helper_fake.c) ---- */
+
+void helper_begin(struct world *w);      /* it runs, and holds nothing */
+void helper_power_loss(struct world *w); /* nothing is left on the host, and it runs again */
+void helper_free(struct world *w);
+bool helper_connected(const struct world *w);
+bool helper_rests(const struct world *w); /* it runs, and owes no answer */
+/* What it holds for this VM, in words: "disk tap nat jail"; "" where it holds nothing. */
+const char *helper_holds(const struct world *w, vm_id vm);
+uint32_t helper_nheld(const struct world *w); /* VMs that it holds something for */
 
 /* ---- programs (vmm_fake.c, imager_fake.c) ---- */
 
