@@ -17,6 +17,7 @@
 #include "image/report.h"
 #include "image/source.h"
 #include "image/tar_ext4.h"
+#include "image/upper.h"
 
 #define BUILD_PREFIX   "debian:"
 #define BUILD_INCLUDE  "iproute2,procps" /* what makes a minimal guest bearable */
@@ -164,12 +165,14 @@ int image_build(const struct job *job, struct err *e)
 	if (rc == 0)
 		rc = build_run(job, &argv, path, sha256, e);
 	strv_fini(&argv);
+	if (rc == 0 && stat(path, &st) < 0)
+		rc = fault_sys(e, "stat %s", path);
+	if (rc == 0)
+		rc = upper_make(job, (uint64_t)st.st_size, e);
 	if (rc == 0)
 		rc = job_sync(job, e);
 	if (rc < 0)
 		return rc;
-	if (stat(path, &st) < 0)
-		return fault_sys(e, "stat %s", path);
 	report_result(IMAGE_RESULT_SHA256, "%s", sha256);
 	report_result(IMAGE_RESULT_BYTES, "%lld", (long long)st.st_size);
 	report_result(IMAGE_RESULT_SOURCE, "%s", job->source);

@@ -20,6 +20,7 @@
 #pragma once
 
 #define IMAGE_FILE_ROOT   "rootfs.ext4" /* image-import, image-build */
+#define IMAGE_FILE_UPPER  "upper.ext4"  /* likewise: upper.h */
 #define IMAGE_FILE_KERNEL "vmlinux"     /* kernel-import: ELF with PVH note, or as it came */
 #define IMAGE_FILE_INITRD "initrd"      /* kernel-import: banger-init, banger-agent, modules */
 #define IMAGE_FILE_LOG    "log"

@@ -220,6 +220,15 @@ class Files(ImagerTest):
             self.assert_done(job)
             self.assertEqual(job.results["sha256"], hashlib.sha256(data).hexdigest())
 
+    def test_an_upper_layer_is_empty_clean_and_small(self):
+        self.assert_done(self.import_tar([Entry("hello", data=b"x")]))
+        upper = os.path.join(self.staging, "upper.ext4")
+        self.assertEqual(os.stat(upper).st_size, os.stat(self.root).st_size)
+        self.assertLess(os.stat(upper).st_blocks * 512, MIB)
+        subprocess.run(["e2fsck", "-fn", upper], check=True, capture_output=True)
+        names = subprocess.run(["debugfs", "-R", "ls -p /", upper], check=True, capture_output=True, text=True).stdout
+        self.assertEqual([l.split("/")[5] for l in names.split()], [".", "..", "lost+found"])
+
     def test_an_ext4_image_is_copied_with_its_holes(self):
         image = os.path.join(self.dir, "x.ext4")
         make_ext4(image)
@@ -487,7 +496,7 @@ class Build(ImagerTest):
         with open(os.path.join(self.staging, "log")) as f:
             log = f.read()
         self.assertIn("--include=iproute2,procps,vim,g++ bookworm -", log)
-        self.assertEqual(sorted(os.listdir(self.staging)), ["log", "rootfs.ext4"])
+        self.assertEqual(sorted(os.listdir(self.staging)), ["log", "rootfs.ext4", "upper.ext4"])
 
     def test_its_last_words_are_in_the_error(self):
         job = self.build('echo "I: working" >&2; echo "E: no such suite" >&2\n'
