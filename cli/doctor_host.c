@@ -130,6 +130,28 @@ static void check_qemu(const struct doctor *d, struct finding *f)
 		     path);
 }
 
+/* One that may be absent: QEMU does all that it does. */
+static void check_firecracker(const struct doctor *d, struct finding *f)
+{
+	char path[PATHS_FILE_MAX];
+	char version[FIRST_LINE];
+
+	if (d->conf->firecracker[0])
+		text_copy(path, sizeof(path), d->conf->firecracker);
+	else if (!program_find("firecracker", path, sizeof(path)))
+		path[0] = '\0';
+	version[0] = '\0';
+	if (path[0])
+		program_version(path, version);
+	if (!path[0])
+		find(f, PASS, "", "not in PATH: QEMU runs all VMs");
+	else if (version[0])
+		find(f, PASS, "", "%.100s", version);
+	else
+		find(f, WARN, "Install a release of Firecracker, or set paths.firecracker.",
+		     "%.100s does not say its version", path);
+}
+
 static void check_mmdebstrap(const struct doctor *d, struct finding *f)
 {
 	char path[PATHS_FILE_MAX];
@@ -266,6 +288,15 @@ static void check_helper(const struct doctor *d, struct finding *f)
 		     "no VM can be made: %s", d->info->helper);
 }
 
+/* What a new VM gets, and why. */
+static void check_vmm(const struct doctor *d, struct finding *f)
+{
+	if (!d->info)
+		find(f, WARN, ask_daemon, "not known while no daemon runs");
+	else
+		find(f, PASS, "", "a new VM runs on %s: %s", d->info->vmm, d->info->vmm_reason);
+}
+
 static void check_accel(const struct doctor *d, struct finding *f)
 {
 	const char *slow =
@@ -277,10 +308,9 @@ static void check_accel(const struct doctor *d, struct finding *f)
 	if (!d->info)
 		find(f, WARN, ask_daemon, "not known while no daemon runs");
 	else if (strcmp(d->info->accel, "kvm") == 0)
-		find(f, PASS, "", "%s, kvm: %s", d->info->vmm, d->info->accel_reason);
+		find(f, PASS, "", "kvm: %s", d->info->accel_reason);
 	else
-		find(f, WARN, slow, "%s, %s: %s", d->info->vmm, d->info->accel,
-		     d->info->accel_reason);
+		find(f, WARN, slow, "%s: %s", d->info->accel, d->info->accel_reason);
 }
 
 /* What is missing is made when it is first needed. */
@@ -364,6 +394,7 @@ const struct check doctor_checks[] = {
 	{ "io_uring", check_io_uring },
 	{ "kvm", check_kvm },
 	{ "qemu", check_qemu },
+	{ "firecracker", check_firecracker },
 	{ "mmdebstrap", check_mmdebstrap },
 	{ "runtime directory", check_runtime },
 	{ "state directory", check_state },
@@ -372,6 +403,7 @@ const struct check doctor_checks[] = {
 	{ "bangerd", check_daemon_program },
 	{ "daemon", check_daemon },
 	{ "root helper", check_helper },
+	{ "vmm", check_vmm },
 	{ "acceleration", check_accel },
 	{ "images", check_images },
 	{ "kernels", check_kernels },

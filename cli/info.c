@@ -35,8 +35,8 @@ static void put_info(const struct info_result *i)
 	human_bytes(i->vm_memory_bytes, memory);
 	human_bytes(i->vm_disk_bytes, disk);
 	(void)printf("version     %s (pid %u, since %s)\n", i->version, i->pid, started);
-	(void)printf("vmm         %s, %s%s%s\n", i->vmm, i->accel, i->accel[0] ? ": " : "",
-		     i->accel_reason);
+	(void)printf("vmm         %s: %s\n", i->vmm, i->vmm_reason);
+	(void)printf("accel       %s%s%s\n", i->accel, i->accel[0] ? ": " : "", i->accel_reason);
 	(void)printf("host        %u CPUs, %s memory\n", i->cpus, host);
 	(void)printf("VMs         %u, %u running, %u starting (at most %u at once), %u waiting\n",
 		     i->vms, i->running, i->starting, i->starts_max, i->waiting);

@@ -38,7 +38,7 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(IMAGE,        0,  "image",       TEXT,     "IMAGE",     image,          0, 0, "root file system; see `banger image list`"),
 	ROW(KERNEL,       0,  "kernel",      TEXT,     "KERNEL",    kernel,         0, 0, "kernel; see `banger kernel list`"),
 	ROW(PULL,         0,  "pull",        TEXT,     "WHEN",      pull,           0, 0, "make an image or kernel that is not here of Debian's packages: missing (unless said), never"),
-	ROW(VMM,          0,  "vmm",         TEXT,     "VMM",       vmm,            0, 0, "virtual machine monitor: qemu, null"),
+	ROW(VMM,          0,  "vmm",         TEXT,     "VMM",       vmm,            0, 0, "virtual machine monitor: firecracker, qemu, null"),
 	ROW(VCPU,         0,  "vcpu",        U32,      "N",         vcpu,           1, VCPU_MAX, "virtual CPUs"),
 	ROW(MEMORY,      'm', "memory",      SIZE,     "SIZE",      memory_bytes,   MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, "memory: 4G, 4GiB, 512M, 512MiB, or a number of MiB"),
 	ROW(DISK,         0,  "disk",        SIZE,     "SIZE",      disk_bytes,     DISK_MIN_BYTES, DISK_MAX_BYTES, "size of the root disk, written as --memory is"),

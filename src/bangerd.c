@@ -265,6 +265,7 @@ static int run(const struct options *o, struct err *e)
 	if (rc < 0)
 		return rc;
 	IGNORE(vmm_tsc_khz(&dc.tsc_khz) < 0);
+	vmm_host_ask(&vmm_firecracker, conf.firecracker, &dc.firecracker);
 	rc = notify_listener(&given, e);
 	dc.listen_fd = given.fd;
 	if (rc == 0)

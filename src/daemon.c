@@ -123,6 +123,7 @@ int daemon_create(const struct daemon_config *conf, struct daemon **ret_daemon, 
 	d->lock_fd = -EBADF;
 	d->env.conf = *conf->conf;
 	d->env.tsc_khz = conf->tsc_khz;
+	d->env.firecracker = conf->firecracker;
 	int rc = make_dirs(&d->env.conf, e);
 	if (rc == 0)
 		rc = find_home(&d->env, e);

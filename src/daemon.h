@@ -16,6 +16,7 @@ struct daemon_config {
 	bool no_sync;                         /* durability by the page cache: tests */
 	int listen_fd;    /* inherited, ours from here on; -EBADF: by path in runtime_dir */
 	uint32_t tsc_khz; /* of the host; 0: not known */
+	struct vmm_host firecracker;
 };
 
 struct daemon {

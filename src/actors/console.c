@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "actors/fifo.h"
 #include "actors/limits.h"
 #include "actors/vm.h"
 
@@ -18,8 +19,10 @@ struct console {
 	vm_id vm;
 	struct io_op connect; /* busy until there is a stream, or none */
 	struct io_stream stream;
-	bool open;       /* the stream holds a descriptor: close and wait for its end */
-	uint32_t window; /* bytes that the client may still send */
+	bool open;        /* the stream holds a descriptor: close and wait for its end */
+	struct fifo fifo; /* instead of a stream, where the VMM reads one */
+	bool typed_all;   /* what is left for the FIFO, and then the end */
+	uint32_t window;  /* bytes that the client may still send */
 };
 
 /* ---- its end ---- */
@@ -27,6 +30,7 @@ struct console {
 static void console_free(struct console *c)
 {
 	list_remove(&c->link);
+	fifo_fini(&c->fifo);
 	actor_fini(&c->actor);
 	free(c);
 }
@@ -35,6 +39,8 @@ static void console_free(struct console *c)
 static void hang_up(struct console *c, uint32_t linger_ms)
 {
 	c->op = NULL;
+	if (c->fifo.path)
+		fifo_close(&c->fifo);
 	if (c->open)
 		io_stream_close(c->env->io, &c->stream, linger_ms);
 	else if (c->connect.armed)
@@ -54,6 +60,22 @@ static void end(struct console *c, const struct err *e)
 
 /* ---- what is typed ---- */
 
+static size_t unsent(const struct console *c)
+{
+	return c->open ? io_stream_unsent(&c->stream) : fifo_unsent(&c->fifo);
+}
+
+static int put(struct console *c, const void *data, size_t len)
+{
+	if (!c->open)
+		return fifo_put(&c->fifo, data, len);
+	const int rc = buf_append(io_stream_out(&c->stream), data, len);
+
+	if (rc == 0)
+		io_stream_flush(c->env->io, &c->stream);
+	return rc;
+}
+
 /* The client may type ahead as far as the VMM keeps up: it takes no more than its guest does. */
 static void grant(struct console *c)
 {
@@ -66,9 +88,9 @@ static void grant(struct console *c)
 
 	if (head.a < CONSOLE_WINDOW / 2)
 		return;
-	if (io_stream_unsent(&c->stream) > CONSOLE_LOW)
+	if (unsent(c) > CONSOLE_LOW && c->open)
 		io_stream_notify_drained(&c->stream, CONSOLE_LOW);
-	else if (post_chunk(c->env, c->op->client, &head, NULL) == 0)
+	else if (unsent(c) <= CONSOLE_LOW && post_chunk(c->env, c->op->client, &head, NULL) == 0)
 		c->window = CONSOLE_WINDOW;
 }
 
@@ -78,14 +100,14 @@ static void typed(struct console *c, const struct chunk_msg *m)
 
 	if (m->len > c->window)
 		err_set(&e, ERR_BAD_REQUEST, "stdin: bytes beyond its credit");
-	else if (m->len > 0 && buf_append(io_stream_out(&c->stream), m->data, m->len) < 0)
+	else if (m->len > 0 && put(c, m->data, m->len) < 0)
 		err_set(&e, ERR_HOST_MEMORY, "console");
-	if (e.code || m->len == 0) {
+	c->typed_all = m->len == 0;
+	if (e.code || (c->typed_all && (c->open || fifo_unsent(&c->fifo) == 0))) {
 		end(c, &e);
 		return;
 	}
 	c->window -= (uint32_t)m->len;
-	io_stream_flush(c->env->io, &c->stream);
 	grant(c);
 }
 
@@ -99,6 +121,11 @@ static void chunk(struct console *c, struct chunk_msg *m)
 
 /* ---- the VMM's socket ---- */
 
+static void no_console(struct err *e)
+{
+	err_set(e, ERR_VM_STATE, "its VMM serves no console: it ends, or is of an older version");
+}
+
 static void connected(struct console *c, int fd)
 {
 	struct err e = { 0 };
@@ -106,8 +133,7 @@ static void connected(struct console *c, int fd)
 	if (fd >= 0 && !c->op) {
 		io_close(c->env->io, fd); /* cancelled, too late */
 	} else if (fd == -ENOENT || fd == -ECONNREFUSED) {
-		err_set(&e, ERR_VM_STATE,
-			"its VMM serves no console: it ends, or is of an older version");
+		no_console(&e);
 	} else if (fd < 0) {
 		err_num(&e, ERR_HOST_IO, fd, "connect to the console");
 	} else if (io_stream_open(c->env->io, &c->stream, &c->actor, MSG_STREAM, fd) < 0) {
@@ -141,12 +167,35 @@ static void socket_event(struct console *c)
 		grant(c);
 }
 
+/* ---- or the VMM's FIFO ---- */
+
+static void fifo_event(struct console *c, enum fifo_news news)
+{
+	struct err e = { 0 };
+
+	if (news == FIFO_OVER && (c->fifo.error == -ENOENT || c->fifo.error == -ENXIO))
+		no_console(&e);
+	else if (news == FIFO_OVER && c->fifo.error)
+		err_num(&e, ERR_HOST_IO, c->fifo.error, "the console");
+	if (news == FIFO_OVER)
+		end(c, &e);
+	else if (news == FIFO_READY && c->op && c->typed_all && fifo_takes_no_more(&c->fifo))
+		end(c, NULL);
+	else if (news == FIFO_READY && c->op)
+		grant(c);
+	if (!c->op && !fifo_busy(&c->fifo))
+		console_free(c);
+}
+
 static void handle(struct actor *a, struct msg *m)
 {
 	struct console *c = container_of(a, struct console, actor);
 	const struct err cancelled = { .code = ERR_CANCELLED, .text = "cancelled" };
+	const enum fifo_news news = fifo_message(&c->fifo, m);
 
-	if (m == &c->connect.msg) {
+	if (news != FIFO_NOT_MINE)
+		fifo_event(c, news);
+	else if (m == &c->connect.msg) {
 		connected(c, m->res);
 	} else if (m == &c->stream.msg) {
 		socket_event(c);
@@ -170,6 +219,14 @@ static bool is_taken(const struct env *env, vm_id vm)
 			return true;
 	}
 	return false;
+}
+
+static void console_refuse(struct console *c)
+{
+	const struct err e = { .code = ERR_HOST_MEMORY, .text = "console" };
+
+	end(c, &e);
+	console_free(c);
 }
 
 void console_begin(struct env *env, struct op *op, const struct vm *vm)
@@ -200,7 +257,10 @@ void console_begin(struct env *env, struct op *op, const struct vm *vm)
 	list_append(&env->consoles, &c->link);
 	op->at = c->actor.id;
 	io_op_init(&c->connect, &c->actor, MSG_IO);
-	io_connect_unix(env->io, &c->connect, path);
+	if (vm->driver->channels == VMM_CHANNELS_INHERITED)
+		io_connect_unix(env->io, &c->connect, path);
+	else if (fifo_open(&c->fifo, env->io, &c->actor, path) < 0)
+		console_refuse(c);
 }
 
 void console_cancel(struct env *env, struct op *op)

@@ -8,6 +8,7 @@
 #include "actors/cgroup.h"
 #include "actors/db.h"
 #include "actors/gate.h"
+#include "actors/vmm_host.h"
 #include "base/actor.h"
 #include "conf/conf.h"
 #include "io/io.h"
@@ -42,17 +43,18 @@ struct env {
 	bool accel_known;
 	char accel_reason[160];
 	uint32_t tsc_khz;
-	uint64_t started_ms;   /* Unix time */
-	uint64_t serial;       /* of the last operation admitted */
-	struct list clients;   /* client.link: connections */
-	uint32_t nclients;     /* ... at most CLIENTS_MAX */
-	uint32_t nsettled;     /* ... that only wait for the daemon to be gone */
-	uint32_t nrefused;     /* connections that are being told "busy" */
-	uint64_t client_bytes; /* of CLIENTS_BYTES_MAX, beyond each one's own */
-	uint32_t ntasks;       /* of TASKS_MAX */
-	struct list consoles;  /* console.link: who types on a VM's console */
-	uint32_t njobs;        /* imports and builds under way, at most JOBS_MAX */
-	size_t chunk_bytes;    /* of struct chunk_msg not handled yet: chunks_crowd() */
-	uint64_t leaks;        /* undo steps that failed and are being retried */
+	struct vmm_host firecracker; /* as found at the start */
+	uint64_t started_ms;         /* Unix time */
+	uint64_t serial;             /* of the last operation admitted */
+	struct list clients;         /* client.link: connections */
+	uint32_t nclients;           /* ... at most CLIENTS_MAX */
+	uint32_t nsettled;           /* ... that only wait for the daemon to be gone */
+	uint32_t nrefused;           /* connections that are being told "busy" */
+	uint64_t client_bytes;       /* of CLIENTS_BYTES_MAX, beyond each one's own */
+	uint32_t ntasks;             /* of TASKS_MAX */
+	struct list consoles;        /* console.link: who types on a VM's console */
+	uint32_t njobs;              /* imports and builds under way, at most JOBS_MAX */
+	size_t chunk_bytes;          /* of struct chunk_msg not handled yet: chunks_crowd() */
+	uint64_t leaks;              /* undo steps that failed and are being retried */
 	bool stopping;
 };

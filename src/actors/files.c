@@ -17,7 +17,6 @@ enum {
 	COPY_BYTES = 4096,
 	OVERLAY_MAX = 16 << 20, /* bytes of an empty overlay's tables */
 	STAT_BLOCK_BYTES = 512, /* stat(2) */
-	TAIL_MAX = 4096,        /* bytes looked at for the last line, and for words */
 };
 
 int files_make_dir(const char *path, struct err *e)
@@ -142,6 +141,49 @@ int files_make_sparse(const char *path, uint64_t bytes, struct err *e)
 	return sync_parent(path, e);
 }
 
+/* What the template has of data, at the same places; the rest is holes. */
+static int copy_data(int in, int out)
+{
+	off_t at = 0;
+	ssize_t n = 1;
+
+	while (n > 0 && (at = lseek(in, at, SEEK_DATA)) >= 0) {
+		const off_t end = lseek(in, at, SEEK_HOLE);
+		off_t to = at;
+
+		n = 1;
+		while (n > 0 && at < end)
+			n = copy_file_range(in, &at, out, &to, (size_t)(end - at), 0);
+	}
+	return n < 0 || errno != ENXIO ? -errno : 0; /* ENXIO: nothing but a hole follows */
+}
+
+int files_make_upper(const char *path, const char *from, uint64_t bytes, struct err *e)
+{
+	CLEANUP_FD int in = open(from, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FD int out = -EBADF;
+
+	if (in < 0 && errno == ENOENT)
+		return err_set(e, ERR_IMAGE_BAD,
+			       "%s is not there: the image was made by an older version", from);
+	if (in < 0)
+		return err_sys(e, ERR_HOST_IO, "%s", from);
+	out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int rc = out < 0 ? -errno : copy_data(in, out);
+	if (rc == 0 && (ftruncate(out, (off_t)bytes) < 0 || fdatasync(out) < 0))
+		rc = -errno;
+	return rc < 0 ? err_num(e, ERR_HOST_IO, rc, "disk %s", path) : sync_parent(path, e);
+}
+
+int files_grow_upper(const char *path, uint64_t bytes, struct err *e)
+{
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || fdatasync(fd) < 0)
+		return err_sys(e, ERR_HOST_IO, "grow %s", path);
+	return 0;
+}
+
 int files_make_shared(const char *path, unsigned mode, struct err *e)
 {
 	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -246,6 +288,14 @@ int files_publish(const char *from, const char *to, bool *ret_swapped, struct er
 	return sync_parent(to, e);
 }
 
+int files_write(const char *path, const void *data, size_t len, struct err *e)
+{
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const int rc = fd < 0 ? -errno : write_all(fd, data, len);
+
+	return rc < 0 ? err_num(e, ERR_HOST_IO, rc, "write %s", path) : 0;
+}
+
 int files_open_log(const char *path, struct err *e)
 {
 	const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -271,9 +321,9 @@ void files_keep_end(const char *from, const char *to, uint32_t most)
 		n = sendfile(out, in, &at, (size_t)(st.st_size - at));
 }
 
-/* The end of a text file, at most TAIL_MAX bytes of what follows the offset; the NUL is added.  How
- * many they are. */
-static size_t read_tail(const char *path, uint64_t from, char out[TAIL_MAX + 1])
+/* The end of a text file, at most FILES_TAIL_MAX bytes of what follows the offset; the NUL is
+ * added.  How many they are. */
+static size_t read_tail(const char *path, uint64_t from, char out[FILES_TAIL_MAX + 1])
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -281,35 +331,51 @@ static size_t read_tail(const char *path, uint64_t from, char out[TAIL_MAX + 1])
 	out[0] = '\0';
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
-	off_t at = st.st_size > TAIL_MAX ? st.st_size - TAIL_MAX : 0;
+	off_t at = st.st_size > FILES_TAIL_MAX ? st.st_size - FILES_TAIL_MAX : 0;
 	if ((uint64_t)at < from)
 		at = (off_t)from;
-	const ssize_t n = pread(fd, out, TAIL_MAX, at);
+	const ssize_t n = pread(fd, out, FILES_TAIL_MAX, at);
 	const size_t len = n > 0 ? (size_t)n : 0;
 	out[len] = '\0';
 	return len;
 }
 
-void files_last_line(const char *path, char *out, size_t size)
+void files_tail(const char *path, char out[FILES_TAIL_MAX + 1])
 {
-	char tail[TAIL_MAX + 1];
-	size_t n = read_tail(path, 0, tail);
+	size_t n = read_tail(path, 0, out);
 
-	while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\r'))
-		tail[--n] = '\0';
-	const char *line = strrchr(tail, '\n');
-	line = line ? line + 1 : tail;
-	/* Of a line that is too long the end counts: that is where the reason stands. */
+	while (n > 0 && (out[n - 1] == '\n' || out[n - 1] == '\r'))
+		out[--n] = '\0';
+}
+
+const char *files_line(const char *text)
+{
+	const char *end = strrchr(text, '\n');
+
+	return end ? end + 1 : text;
+}
+
+void files_shorten(const char *line, char *out, size_t size)
+{
 	const size_t len = strlen(line);
+
 	if (len < size)
 		(void)snprintf(out, size, "%s", line);
 	else
 		(void)snprintf(out, size, "...%s", line + len + sizeof("...") - size);
 }
 
+void files_last_line(const char *path, char *out, size_t size)
+{
+	char tail[FILES_TAIL_MAX + 1];
+
+	files_tail(path, tail);
+	files_shorten(files_line(tail), out, size);
+}
+
 bool files_find_last(const char *path, uint64_t from, const char *words, char *out, size_t size)
 {
-	char tail[TAIL_MAX + 1];
+	char tail[FILES_TAIL_MAX + 1];
 	const char *found = NULL;
 
 	IGNORE(read_tail(path, from, tail) == 0);

@@ -29,6 +29,10 @@ int files_make_shared(const char *path, unsigned mode, struct err *e);
 /* A copy that all may read, in the place of whatever was there. */
 int files_copy(const char *from, const char *to, struct err *e);
 /* Makes its disk larger, while no VMM has it; likewise. */
+/* A raw one, which is an empty file system that its guest makes as large: a sparse copy, durable
+ * when this returns. */
+int files_make_upper(const char *path, const char *from, uint64_t bytes, struct err *e);
+int files_grow_upper(const char *path, uint64_t bytes, struct err *e);
 int files_grow_overlay(const char *path, uint64_t bytes, struct err *e);
 
 /* Calls fn for each name in the directory but "." and "..", until it is not 0.  One that is absent
@@ -43,6 +47,9 @@ int files_move(const char *from, const char *to, struct err *e);
  * *ret_swapped says so, and a second call puts it back. */
 int files_publish(const char *from, const char *to, bool *ret_swapped, struct err *e);
 
+/* A file of these bytes, 0600, whatever was there; not durable. */
+int files_write(const char *path, const void *data, size_t len, struct err *e);
+
 /* Opens (or makes, 0600) a log for appending; a descriptor. */
 int files_open_log(const char *path, struct err *e);
 
@@ -50,7 +57,17 @@ int files_open_log(const char *path, struct err *e);
  * log that cannot be kept is nobody's failure. */
 void files_keep_end(const char *from, const char *to, uint32_t most);
 
-/* The last line of a text file, its last size-1 bytes; "" when there is none. */
+enum {
+	FILES_TAIL_MAX = 4096, /* bytes that are looked at for last words */
+};
+
+/* The end of a text file without the line ends there; "" when there is none. */
+void files_tail(const char *path, char out[FILES_TAIL_MAX + 1]);
+/* The last line of a text. */
+const char *files_line(const char *text);
+/* Of a line that is too long its end: that is where the reason stands. */
+void files_shorten(const char *line, char *out, size_t size);
+/* All three. */
 void files_last_line(const char *path, char *out, size_t size);
 
 /* What follows the last `words` of a text file, to the end of the line; looked for in its last

@@ -19,6 +19,7 @@ enum {
 	CLIENT_LINGER_MS = 1000,    /* to send what is left when we close a connection */
 	CONSOLE_WINDOW = 4096,      /* bytes that may be typed ahead of a VM's console ... */
 	CONSOLE_LOW = 1024,         /* ... and are asked for when so few wait for its VMM */
+	FIFO_AGAIN_MS = 100,        /* a FIFO that was full is tried again after this */
 	CONSOLE_LINGER_MS = 1000,   /* for the last of them once all is typed */
 	PROGRESS_STAGES_MAX = 16,   /* VMs of one request up to which each step of each is told */
 	CHUNKS_BYTES_MAX = 8
@@ -52,6 +53,7 @@ enum {
 	LEASE_RETRY_MS = 5000, /* a VM whose client has gone is looked at again */
 	RETRY_MAX_MS = 60000,  /* ... up to this */
 
+	VMM_ASK_MS = 2000, /* for a VMM to say its version, before the daemon serves */
 	ACCEL_FRESH_MS =
 		10000,        /* a verdict on accelerators holds without another look at the host */
 	ACCEL_UP_MS = 10000,  /* for a test guest to come up, and emulation to do its loop */

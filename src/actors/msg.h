@@ -35,6 +35,7 @@ enum msg_type {
 	MSG_CONSOLE, /* streams of a VM */
 	MSG_AGENT,
 	MSG_CONTROL,
+	MSG_CALLS,       /* a VM's agent calls */
 	MSG_ACCEL,       /* accel -> accel: somebody needs to know */
 	MSG_ACCEL_KNOWN, /* accel -> node: now it is known */
 	MSG_DB_FLUSH,    /* db -> db: the run is over, commit */

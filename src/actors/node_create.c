@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "actors/catalog.h"
+#include "actors/choose.h"
 #include "actors/limits.h"
 #include "actors/node.h"
 #include "base/text.h"
@@ -48,21 +49,27 @@ static vm_id generate_id(struct node *n)
 	return id;
 }
 
+static int resolve_vmm(const struct env *env, struct vm_spec *s, bool os, struct err *e)
+{
+	const struct choice c = { .os = os, .publish = s->publish.n > 0 };
+	char why[CHOICE_WHY_MAX];
+
+	if (!s->vmm[0])
+		TEXT_SET(s->vmm, choose_vmm(env, &c, why)->name);
+	return choose_check(env, vmm_find(s->vmm), &c, e);
+}
+
 /* Fills in what the request left open, and checks it against what the host has. */
 static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 {
 	const struct conf *conf = &n->env->conf;
-	const int rc = vm_spec_check(s, e);
+	int rc = vm_spec_check(s, e);
 
 	if (rc < 0)
 		return rc;
-	const struct vmm_driver *driver = s->vmm[0] ? vmm_find(s->vmm) : &vmm_null;
-	if (!driver ||
-	    driver->channels == VMM_CHANNELS_OWN) /* the daemon starts none of those yet */
+	if (s->vmm[0] && !vmm_find(s->vmm))
 		return err_set(e, ERR_BAD_REQUEST, "vmm: \"%s\" is unknown", s->vmm);
-	if (!s->vmm[0])
-		TEXT_SET(s->vmm, conf->vmm[0] ? conf->vmm : vmm_qemu.name);
-	const bool null = strcmp(s->vmm, vmm_null.name) == 0;
+	const bool null = strcmp(s->vmm[0] ? s->vmm : conf->vmm, vmm_null.name) == 0;
 	if (null && !s->image[0])
 		(void)snprintf(s->image, sizeof(s->image), IMAGE_NULL);
 	if (!s->image[0])
@@ -77,6 +84,9 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 	if (!null && strcmp(image->name, IMAGE_NULL) == 0)
 		return err_set(e, ERR_BAD_REQUEST, "image: \"null\" is for the null VMM only");
 	const bool disk = image_has_disk(image);
+	rc = resolve_vmm(n->env, s, disk, e);
+	if (rc < 0)
+		return rc;
 	if (s->vcpu == 0)
 		s->vcpu = disk ? conf->vcpu : 1;
 	if (s->memory_bytes == 0)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "actors/catalog.h"
+#include "actors/choose.h"
 #include "actors/limits.h"
 #include "actors/node.h"
 #include "base/text.h"
@@ -18,6 +19,7 @@ enum {
 void node_info(struct node *n, struct op *op)
 {
 	const struct env *env = n->env;
+	char why[CHOICE_WHY_MAX];
 	struct info_result *r = calloc(1, sizeof(*r)); /* too large for the stack */
 
 	if (!r) {
@@ -42,7 +44,8 @@ void node_info(struct node *n, struct op *op)
 	TEXT_SET(r->version, BANGER_VERSION);
 	TEXT_SET(r->state_dir, env->conf.state_dir);
 	TEXT_SET(r->runtime_dir, env->conf.runtime_dir);
-	TEXT_SET(r->vmm, env->conf.vmm[0] ? env->conf.vmm : vmm_qemu.name);
+	TEXT_SET(r->vmm, choose_vmm(env, &(struct choice){ .os = true }, why)->name);
+	TEXT_SET(r->vmm_reason, why);
 	TEXT_SET(r->image, env->conf.image);
 	TEXT_SET(r->kernel, env->conf.kernel);
 	if (env->accel_known)

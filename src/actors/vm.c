@@ -77,6 +77,16 @@ void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]
 		       *file ? "/" : "", file);
 }
 
+bool vm_has_upper(const struct vm *vm)
+{
+	return vm->driver->disk_format && strcmp(vm->driver->disk_format, "raw") == 0;
+}
+
+void vm_disk_path(const struct vm *vm, char out[ENV_PATH_MAX])
+{
+	vm_state_path(vm, vm_has_upper(vm) ? VM_FILE_UPPER : VM_FILE_DISK, out);
+}
+
 void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX])
 {
 	char id[VM_ID_CHARS + 1];
@@ -232,6 +242,10 @@ struct vm_run *vm_run_begin(struct vm *vm)
 		run->listen_fd[i] = -EBADF;
 	run->cgroup_fd = -EBADF;
 	run->log_fd = -EBADF;
+	run->in_fd = -EBADF;
+	run->out_fd = -EBADF;
+	run->next_call = -EBADF;
+	buf_init(&run->config, VMM_CONFIG_MAX);
 	run->pidfd = -EBADF;
 	return run;
 }
@@ -247,6 +261,7 @@ void vm_run_end(struct vm *vm)
 	ASSERT(!run->commit.armed);
 	ASSERT(!run->exit.armed);
 	ASSERT(run->pidfd < 0);
+	ASSERT(!run->calls_open);
 	io_timer_cancel(vm->env->io, &run->plan.timer);
 	accel_forget(&run->accel);
 	gate_give(&vm->env->gate, &run->gate);
@@ -254,6 +269,7 @@ void vm_run_end(struct vm *vm)
 	ASSERT(list_empty(&run->early));
 	buf_fini(&run->console);
 	buf_fini(&run->control);
+	buf_fini(&run->config);
 	strv_fini(&run->argv);
 	strv_fini(&run->envp);
 	free(run->work_backing);
@@ -616,6 +632,9 @@ static void vm_handle(struct actor *a, struct msg *m)
 		break;
 	case MSG_CONTROL:
 		vm_stream_event(vm, VMM_SOCKET_CONTROL);
+		break;
+	case MSG_CALLS:
+		vm_own_calls(vm);
 		break;
 	case MSG_TIMER:
 		timer_fired(vm, m);

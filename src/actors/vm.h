@@ -22,10 +22,19 @@
 
 /* Files of a VM in its state directory. */
 #define VM_FILE_DISK    "disk.qcow2"
+#define VM_FILE_UPPER   "disk.ext4"  /* instead, for a VMM that reads raw disks */
 #define VM_FILE_COW     "rootfs.cow" /* in system mode; the root helper knows it by this name */
 #define PROBE_FILE      "probe.elf"  /* of libexec; in system mode a copy in the state directory */
 #define VM_FILE_CONSOLE "console.log"
 #define VM_FILE_LOG     "vmm.log"
+
+/* ... and in its runtime directory, of a VMM that listens itself. */
+#define VM_FILE_CONFIG     "vmm.json"
+#define VM_FILE_ERRORS     "vmm.err" /* its stderr: the log is its own */
+#define VM_FILE_CONSOLE_IN "console.in"
+#define VM_FILE_CONTROL    "control.sock"
+#define VM_FILE_VSOCK      "vsock"
+#define VM_FILE_CALLS      "vsock_1024" /* VMM_VSOCK_AGENT_PORT */
 
 enum vm_state {
 	VM_CREATING, /* the record exists; files are being made; undone after a crash */
@@ -63,7 +72,12 @@ struct vm_run {
 	struct io_spawn spawn;
 	struct cgroup_limits limits; /* what a worker writes into ... */
 	int cgroup_fd;               /* ... the VM's control group, until the VMM is born in it */
-	int log_fd;                  /* the VMM's stdout and stderr */
+	int log_fd;                  /* the VMM's stdout and stderr; or the latter alone, and ... */
+	int in_fd, out_fd;           /* ... its console */
+	struct buf config;           /* what a worker writes for it to read */
+	struct io_listener calls;    /* of the guest's agent; MSG_CALLS */
+	bool calls_open;             /* ... holds a descriptor: close and wait for its end */
+	int next_call;               /* accepted; taken when the one before is closed */
 	bool keep_log;               /* it tells why the VM failed */
 	int pidfd;
 	struct io_op exit;               /* poll on pidfd: MSG_EXIT */
@@ -147,6 +161,8 @@ void vm_out_of_memory(struct vm *vm); /* the task at hand cannot even begin */
 /* Paths: "<state>/vms/<id>", and "<runtime>/vm/<id>" or, in system mode, the jail; and files in
  * them. On any thread: what they are made of never changes. */
 void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
+void vm_disk_path(const struct vm *vm, char out[ENV_PATH_MAX]);
+bool vm_has_upper(const struct vm *vm); /* its disk is an upper layer of its image's */
 void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
 
 /* Puts the record, and what it holds, into the open batch. */
@@ -180,7 +196,7 @@ void vm_ready(struct vm *vm);                           /* the guest is up */
 bool vm_has_agent(const struct vm *vm);
 
 /* vm_channel.c */
-bool vm_closing_channel(const struct vm *vm, enum vmm_socket s);
+void vm_channel_over(struct vm *vm, enum vmm_socket s); /* something of it has been closed */
 /* Of the serial console's socket, once a VMM serves it; false: there is none to connect to. */
 bool vm_console_path(const struct vm *vm, char out[ENV_PATH_MAX]);
 
@@ -212,6 +228,9 @@ void vm_stats_read(struct vm *vm, struct op *op, const struct guest_stats *guest
 extern const struct step vm_set_steps[];
 void vm_set_begin(struct vm *vm);
 void vm_set_ended(struct vm *vm, const struct plan *p);
+
+/* vm_own.c: MSG_CALLS */
+void vm_own_calls(struct vm *vm);
 
 /* vm_streams.c: console, control and agent channels */
 void vm_stream_event(struct vm *vm, enum vmm_socket s);

@@ -5,6 +5,7 @@
  * path.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "actors/limits.h"
 #include "actors/vm_steps.h"
@@ -14,7 +15,7 @@ static const struct {
 	const char *file;
 	uint32_t msg_type;
 } sockets[VMM_NSOCKETS] = {
-	[VMM_SOCKET_CONTROL] = { "control.sock", MSG_CONTROL },
+	[VMM_SOCKET_CONTROL] = { VM_FILE_CONTROL, MSG_CONTROL },
 	[VMM_SOCKET_AGENT]   = { "agent.sock",   MSG_AGENT },
 	[VMM_SOCKET_CONSOLE] = { "console.sock", MSG_CONSOLE },
 };
@@ -48,17 +49,23 @@ bool vm_console_path(const struct vm *vm, char out[ENV_PATH_MAX])
 {
 	const bool alive = vm->run && vm->run->pidfd >= 0;
 
-	if (alive)
-		vm_runtime_path(vm, sockets[VMM_SOCKET_CONSOLE].file, out);
-	return alive;
+	/* A probe that has no socket reads nothing. */
+	if (!alive || (vm_has_own_channels(vm) && vm_is_probe(vm)))
+		return false;
+	vm_runtime_path(
+		vm, vm_has_own_channels(vm) ? VM_FILE_CONSOLE_IN : sockets[VMM_SOCKET_CONSOLE].file,
+		out);
+	return true;
 }
 
-static int channel_connect(struct plan *p)
+int vm_channel_connect(struct plan *p)
 {
 	struct vm *vm = vm_of(p);
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+	const bool through = s == VMM_SOCKET_AGENT && vm_has_own_channels(vm);
 	char path[ENV_PATH_MAX];
 
-	vm_runtime_path(vm, sockets[plan_step(p)->arg].file, path);
+	vm_runtime_path(vm, through ? VM_FILE_VSOCK : sockets[s].file, path);
 	io_connect_unix(vm->env->io, &p->op, path);
 	return STEP_WAIT_OP;
 }
@@ -76,10 +83,12 @@ int vm_channel_up(struct plan *p, struct err *e)
 	if (fd < 0)
 		return fd;
 	vm->run->listen_fd[s] = fd;
-	return is_listened_to(vm, s) ? channel_connect(p) : STEP_DONE;
+	return is_listened_to(vm, s) ? vm_channel_connect(p) : STEP_DONE;
 }
 
-int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e)
+/* On the way to an agent through the VMM's own socket there is a word to be said first.  The answer
+ * to it passes for noise before the conversation. */
+static int open_stream(struct vm *vm, enum vmm_socket s, int fd, const char *first, struct err *e)
 {
 	struct io_stream *stream = &vm->run->stream[s];
 
@@ -93,11 +102,17 @@ int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e)
 		return err_num(e, ERR_HOST_MEMORY, rc, "%s", sockets[s].file);
 	}
 	vm->run->stream_open[s] = true;
+	IGNORE(buf_append(io_stream_out(stream), first, strlen(first)) < 0); /* it is empty yet */
 	if (s == VMM_SOCKET_AGENT)
 		guest_link_open(&vm->run->link, stream);
 	if (s == VMM_SOCKET_CONTROL && vm->driver->greet(io_stream_out(stream)) == 0)
 		io_stream_flush(vm->env->io, stream);
 	return STEP_DONE;
+}
+
+int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e)
+{
+	return open_stream(vm, s, fd, "", e);
 }
 
 int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
@@ -106,7 +121,13 @@ int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
 
 	if (m->res < 0)
 		return err_num(e, ERR_HOST_IO, m->res, "connect %s", sockets[s].file);
-	return vm_channel_take(vm_of(p), s, m->res, e);
+	const bool through = s == VMM_SOCKET_AGENT && vm_has_own_channels(vm_of(p));
+	return open_stream(vm_of(p), s, m->res, through ? VMM_VSOCK_CONNECT : "", e);
+}
+
+static bool is_closed(const struct vm_run *run, enum vmm_socket s)
+{
+	return !run->stream_open[s] && (s != VMM_SOCKET_AGENT || !run->calls_open);
 }
 
 int vm_channel_down(struct plan *p, struct err *e)
@@ -124,36 +145,43 @@ int vm_channel_down(struct plan *p, struct err *e)
 	if (s == VMM_SOCKET_AGENT) {
 		guest_link_close(&run->link, &gone);
 		vm_exec_refuse(vm, &gone);
+		vm_own_hang_up(vm);
 	}
-	if (!run->stream_open[s])
+	if (is_closed(run, s))
 		return STEP_DONE;
-	io_stream_close(vm->env->io, &run->stream[s], 0);
-	return STEP_WAIT; /* for its last message, see vm_stream_event() */
+	if (run->stream_open[s])
+		io_stream_close(vm->env->io, &run->stream[s], 0);
+	return STEP_WAIT; /* for the last message, see vm_channel_over() */
 }
 
-bool vm_closing_channel(const struct vm *vm, enum vmm_socket s)
+void vm_channel_over(struct vm *vm, enum vmm_socket s)
 {
-	const struct plan *p = &vm->run->plan;
+	struct plan *p = &vm->run->plan;
 
-	return plan_waits_undo(p, vm_channel_down) && plan_step(p)->arg == (int)s;
+	if (plan_waits_undo(p, vm_channel_down) && plan_step(p)->arg == (int)s &&
+	    is_closed(vm->run, s))
+		plan_event(p, 0);
+}
+
+void vm_channel_missed(const struct plan *p, struct err *e)
+{
+	LOG_WARN(p->log, NULL, "channel.missed", K("step", plan_step(p)->name), K("why", e->text));
+	*e = (struct err){ 0 };
 }
 
 int vm_channel_again(struct plan *p, struct err *e)
 {
-	(void)e;
 	const struct vm *vm = vm_of(p);
 
+	(void)e;
 	return vm_has_socket(vm, (enum vmm_socket)plan_step(p)->arg) && !vm->run->missed
-		       ? channel_connect(p)
+		       ? vm_channel_connect(p)
 		       : STEP_DONE;
 }
 
-/* A channel that cannot be had back is no reason to end a VM that runs. */
 int vm_channel_back(struct plan *p, struct msg *m, struct err *e)
 {
 	if (vm_channel_opened(p, m, e) < 0)
-		LOG_WARN(p->log, NULL, "adopt.channel", K("step", plan_step(p)->name),
-			 K("why", e->text));
-	*e = (struct err){ 0 };
+		vm_channel_missed(p, e);
 	return STEP_DONE;
 }

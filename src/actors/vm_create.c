@@ -90,9 +90,12 @@ static int make_files(void *arg, const bool *cancelled)
 		return make_jail_files(run);
 	if (rc < 0 || !run->work_backing || *cancelled)
 		return rc;
-	vm_state_path(run->vm, VM_FILE_DISK, path);
-	return files_make_overlay(path, run->work_backing, run->vm->rec.spec.disk_bytes,
-				  &run->work_err);
+	vm_disk_path(run->vm, path);
+	return vm_has_upper(run->vm)
+		       ? files_make_upper(path, run->work_backing, run->vm->rec.spec.disk_bytes,
+					  &run->work_err)
+		       : files_make_overlay(path, run->work_backing, run->vm->rec.spec.disk_bytes,
+					    &run->work_err);
 }
 
 static int remove_files(void *arg, const bool *cancelled)
@@ -117,8 +120,11 @@ static int make(struct plan *p, struct err *e)
 	if (image_has_disk(image)) {
 		char *backing;
 
-		/* As seen from vms/ID, so that both can be moved together. */
-		if (asprintf(&backing, "../../images/%s/" IMAGE_FILE_ROOT, image->name) < 0)
+		/* An overlay names it as seen from vms/ID, so that both can be moved together. */
+		if ((vm_has_upper(vm) ? asprintf(&backing, "%s/images/%s/" IMAGE_FILE_UPPER,
+						 vm->env->conf.state_dir, image->name)
+				      : asprintf(&backing, "../../images/%s/" IMAGE_FILE_ROOT,
+						 image->name)) < 0)
 			return err_set(e, ERR_HOST_MEMORY, "path of the image");
 		free(vm->run->work_backing);
 		vm->run->work_backing = backing;

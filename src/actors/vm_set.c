@@ -26,8 +26,10 @@ static int grow_disk(void *arg, const bool *cancelled)
 	char path[ENV_PATH_MAX];
 
 	(void)cancelled;
-	vm_state_path(run->vm, VM_FILE_DISK, path);
-	return files_grow_overlay(path, change_of(run->vm)->disk_bytes, &run->work_err);
+	vm_disk_path(run->vm, path);
+	return vm_has_upper(run->vm)
+		       ? files_grow_upper(path, change_of(run->vm)->disk_bytes, &run->work_err)
+		       : files_grow_overlay(path, change_of(run->vm)->disk_bytes, &run->work_err);
 }
 
 static int grow(struct plan *p, struct err *e)

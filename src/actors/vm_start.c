@@ -3,7 +3,8 @@
  *   accel -> admit -> intent -> ... -> vmm -> boot -> record
  *
  *   in session mode   runtime -> console, agent, control -> cgroup -> vmm
- *   in system mode    disk -> bridge -> tap -> nat -> vmm, with jail and sockets
+ *   likewise, own     runtime -> console, agent -> cgroup -> vmm -> boot -> api, where the VMM
+ * listens itself in system mode    disk -> bridge -> tap -> nat -> vmm, with jail and sockets
  *
  * The intent is durable before the first host resource is taken.  Every resource is named after the
  * VM's id, so undoing a step that never ran is harmless and a crash is repaired by undoing the
@@ -37,7 +38,7 @@ static int accel(struct plan *p, struct err *e)
 	struct vm *vm = vm_of(p);
 
 	(void)e;
-	if (!vm->driver->program || vm_is_probe(vm))
+	if (!vm->driver->program || vm->driver->kvm_only || vm_is_probe(vm))
 		return STEP_DONE;
 	return accel_take(vm->env->accelerator, &vm->run->accel, p->token) ? STEP_DONE : STEP_WAIT;
 }
@@ -145,9 +146,11 @@ static int make_runtime(void *arg, const bool *cancelled)
 	const int rc = files_make_dir(path, &run->work_err);
 	if (rc < 0 || *cancelled)
 		return rc;
-	vm_runtime_path(run->vm, VM_FILE_LOG, path);
+	vm_runtime_path(run->vm, vm_has_own_channels(run->vm) ? VM_FILE_ERRORS : VM_FILE_LOG, path);
 	run->log_fd = files_open_log(path, &run->work_err);
-	return run->log_fd < 0 ? run->log_fd : 0;
+	if (run->log_fd < 0)
+		return run->log_fd;
+	return vm_has_own_channels(run->vm) ? vm_own_files(run) : 0;
 }
 
 /* Of a VM that failed, what its VMM has said stays. */
@@ -182,8 +185,12 @@ static bool log_is_wanted(const struct vm *vm)
 
 static int runtime_up(struct plan *p, struct err *e)
 {
-	(void)e;
-	return vm_of(p)->driver->program ? vm_work(p, IO_LANE_START, make_runtime) : STEP_DONE;
+	struct vm *vm = vm_of(p);
+
+	if (!vm->driver->program)
+		return STEP_DONE;
+	const int rc = vm->driver->config ? vm_configure(vm, e) : 0;
+	return rc < 0 ? rc : vm_work(p, IO_LANE_START, make_runtime);
 }
 
 static int runtime_down(struct plan *p, struct err *e)
@@ -192,6 +199,8 @@ static int runtime_down(struct plan *p, struct err *e)
 
 	(void)e;
 	close_fd(&vm->run->log_fd);
+	close_fd(&vm->run->in_fd);
+	close_fd(&vm->run->out_fd);
 	vm->run->keep_log = log_is_wanted(vm);
 	return vm->driver->program ? vm_work(p, IO_LANE_ANY, remove_runtime) : STEP_DONE;
 }
@@ -249,9 +258,11 @@ static int put_running(struct plan *p, struct err *e)
 	{ "accel",    accel,         NULL,              unaccel,         NULL,         0,                   0 },             \
 	{ "admit",    admit,         NULL,              unadmit,         NULL,         0,                   0 },             \
 	{ "intent",   put_starting,  vm_committed,      put_ended,       vm_committed, 0,                   0 }
-#define END_STEPS                                                                                                        \
-	{ "boot",     boot_wait,     NULL,              NULL,            NULL,         0,                   0 },             \
+#define BOOT_STEP                                                                                                        \
+	{ "boot",     boot_wait,     NULL,              NULL,            NULL,         0,                   0 }
+#define RECORD_STEP                                                                                                      \
 	{ "record",   put_running,   vm_committed,      NULL,            NULL,         0,                   0 }
+#define END_STEPS BOOT_STEP, RECORD_STEP
 
 static const struct step session_steps[] = {
 	/* name       start          finish             undo             undone        ms                   arg */
@@ -263,6 +274,20 @@ static const struct step session_steps[] = {
 	{ "cgroup",   vm_cgroup_up,  vm_worked,         vm_cgroup_down,  vm_worked,    FILES_DEADLINE_MS,   0 },
 	{ "vmm",      vm_vmm_up,     vm_vmm_started,    vm_vmm_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
 	END_STEPS,
+};
+
+/* The VMM listens itself (VMM_CHANNELS_OWN). */
+static const struct step own_steps[] = {
+	BEGIN_STEPS,
+	{ "runtime",  runtime_up,    vm_worked,         runtime_down,    vm_worked,    FILES_DEADLINE_MS,   0 },
+	{ "console",  vm_own_console_up, NULL,          vm_channel_down, NULL,         0,                   VMM_SOCKET_CONSOLE },
+	{ "agent",    vm_own_agent_up, NULL,            vm_channel_down, NULL,         0,                   VMM_SOCKET_AGENT },
+	{ "control",  NULL,          NULL,              vm_channel_down, NULL,         0,                   VMM_SOCKET_CONTROL },
+	{ "cgroup",   vm_cgroup_up,  vm_worked,         vm_cgroup_down,  vm_worked,    FILES_DEADLINE_MS,   0 },
+	{ "vmm",      vm_vmm_up,     vm_vmm_started,    vm_vmm_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
+	BOOT_STEP,
+	{ "api",      vm_channel_again, vm_channel_back, NULL,           NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	RECORD_STEP,
 };
 
 /* The jail, the limits and the sockets come with the VMM. */
@@ -287,6 +312,11 @@ static const struct step session_adopt_steps[] = {
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
 };
 
+static const struct step own_adopt_steps[] = {
+	{ "agent",   vm_own_agent_again, vm_channel_back, NULL, NULL, CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
+	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+};
+
 static const struct step system_adopt_steps[] = {
 	{ "vmm",     vm_find,          vm_found,        NULL, NULL,  HELPER_DEADLINE_MS,  0 },
 	{ "agent",   vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
@@ -301,14 +331,18 @@ struct table {
 
 static struct table start_table(const struct vm *vm)
 {
-	return vm_is_system(vm) ? (struct table){ system_steps, ARRAY_LEN(system_steps) }
-				: (struct table){ session_steps, ARRAY_LEN(session_steps) };
+	if (vm_is_system(vm))
+		return (struct table){ system_steps, ARRAY_LEN(system_steps) };
+	return vm_has_own_channels(vm) ? (struct table){ own_steps, ARRAY_LEN(own_steps) }
+				       : (struct table){ session_steps, ARRAY_LEN(session_steps) };
 }
 
 static struct table adopt_table(const struct vm *vm)
 {
-	return vm_is_system(vm)
-		       ? (struct table){ system_adopt_steps, ARRAY_LEN(system_adopt_steps) }
+	if (vm_is_system(vm))
+		return (struct table){ system_adopt_steps, ARRAY_LEN(system_adopt_steps) };
+	return vm_has_own_channels(vm)
+		       ? (struct table){ own_adopt_steps, ARRAY_LEN(own_adopt_steps) }
 		       : (struct table){ session_adopt_steps, ARRAY_LEN(session_adopt_steps) };
 }
 

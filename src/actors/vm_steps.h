@@ -18,7 +18,19 @@ step_answer_fn vm_channel_opened, vm_channel_back;
 /* Takes a connected socket, or closes it. */
 int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e);
 
+/* A channel that cannot be had is no reason to end a VM that runs. */
+void vm_channel_missed(const struct plan *p, struct err *e);
+int vm_channel_connect(struct plan *p); /* by the step's arg, which is one */
+
+/* vm_own.c: of VMMs that listen themselves */
+bool vm_has_own_channels(const struct vm *vm);
+int vm_own_files(struct vm_run *run); /* on a worker */
+step_fn vm_own_console_up, vm_own_agent_up, vm_own_agent_again;
+void vm_own_next_call(struct vm *vm); /* the older one's stream is closed */
+void vm_own_hang_up(struct vm *vm);   /* ends by messages, where there is something to end */
+
 /* vm_vmm.c */
+int vm_configure(struct vm *vm, struct err *e); /* run->config: what the VMM is to read */
 step_fn vm_cgroup_up, vm_cgroup_down, vm_vmm_up, vm_vmm_down;
 step_answer_fn vm_vmm_started;
 void vm_watch(struct vm *vm); /* its end becomes MSG_EXIT */

@@ -2,9 +2,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "actors/limits.h"
-#include "actors/vm.h"
+#include "actors/vm_steps.h"
+#include "base/cleanup.h"
+
+/* The log of a probe whose VMM keeps none: a line, which the page cache takes at once. */
+static void console_keep(const struct vm_run *run, const uint8_t *data, size_t len)
+{
+	if (run->out_fd >= 0)
+		IGNORE(write(run->out_fd, data, len) < 0);
+}
 
 /* Looks for the probe's line.  Once it has come the stream is closed: the VMM goes on writing its
  * log. */
@@ -18,6 +27,7 @@ static void console_read(struct vm *vm)
 	while ((have = io_stream_peek(s, &data)) > 0) {
 		size_t at = 0;
 
+		console_keep(run, data, have);
 		while (at < have && !run->ready) {
 			const uint8_t c = data[at++];
 
@@ -38,6 +48,7 @@ static void console_read(struct vm *vm)
 	}
 	if (run->ready_line && !run->ready) {
 		io_stream_close(vm->env->io, s, 0);
+		close_fd(&run->out_fd);
 		vm_ready(vm); /* may end the plan: nothing may follow */
 	}
 }
@@ -107,8 +118,9 @@ int vm_control_call(struct vm *vm, enum vmm_call call)
 static void stream_over(struct vm *vm, enum vmm_socket s)
 {
 	vm->run->stream_open[s] = false;
-	if (vm_closing_channel(vm, s))
-		plan_event(&vm->run->plan, 0);
+	if (s == VMM_SOCKET_AGENT)
+		vm_own_next_call(vm);
+	vm_channel_over(vm, s);
 }
 
 void vm_stream_event(struct vm *vm, enum vmm_socket s)

@@ -15,6 +15,7 @@
 #include "actors/limits.h"
 #include "actors/vm_steps.h"
 #include "base/cleanup.h"
+#include "image/job.h"
 
 enum {
 	CHILD_FD_FIRST = 3, /* inherited listeners are numbered from here, in the sockets' order */
@@ -29,6 +30,8 @@ static enum vmm_guest guest_of(const struct vm *vm)
 
 static enum vmm_accel accel_of(const struct vm *vm)
 {
+	if (vm->driver->kvm_only)
+		return VMM_ACCEL_KVM;
 	return vm_is_probe(vm) ? vm->env->probe_accel : vm->env->accel;
 }
 
@@ -82,12 +85,18 @@ int vm_cgroup_down(struct plan *p, struct err *e)
 
 /* ---- vmm ---- */
 
-/* What a machine is made of, by its paths on the host. */
+/* What a machine is made of, by its paths on the host.  Too large for the stack, and there is one
+ * thread. */
 struct parts {
 	struct vm_files files;
 	char disk[ENV_PATH_MAX];
 	char console[ENV_PATH_MAX];
+	char base[ENV_PATH_MAX];
 	char probe[ENV_PATH_MAX];
+	char control[ENV_PATH_MAX]; /* and what follows: of a VMM that listens itself */
+	char vsock[ENV_PATH_MAX];
+	char config[ENV_PATH_MAX];
+	char log[ENV_PATH_MAX];
 	char address[sizeof("255.255.255.255/32")]; /* of the guest, in system mode */
 };
 
@@ -96,7 +105,7 @@ static int parts_find(const struct vm *vm, struct parts *parts, struct err *e)
 	const struct env *env = vm->env;
 	const struct kernel_view *kernel;
 
-	vm_state_path(vm, VM_FILE_DISK, parts->disk);
+	vm_disk_path(vm, parts->disk);
 	vm_state_path(vm, VM_FILE_CONSOLE, parts->console);
 	parts->files = (struct vm_files){ .console = parts->console };
 	if (vm_is_probe(vm)) {
@@ -114,17 +123,36 @@ static int parts_find(const struct vm *vm, struct parts *parts, struct err *e)
 	return 0;
 }
 
+static void listens_itself(const struct vm *vm, struct parts *parts, struct vmm_machine *m)
+{
+	vm_runtime_path(vm, VM_FILE_CONTROL, parts->control);
+	vm_runtime_path(vm, VM_FILE_VSOCK, parts->vsock);
+	vm_runtime_path(vm, VM_FILE_CONFIG, parts->config);
+	vm_runtime_path(vm, VM_FILE_LOG, parts->log);
+	m->control = parts->control;
+	m->vsock = vm_has_agent(vm) ? parts->vsock : NULL;
+	m->config = parts->config;
+	m->log = parts->log;
+}
+
 /* Paths as the VMM sees them, and its network. */
-static void as_ours(const struct vm *vm, const struct parts *parts, struct vmm_machine *m)
+static void as_ours(const struct vm *vm, struct parts *parts, struct vmm_machine *m)
 {
 	m->kernel = parts->files.kernel;
 	m->initrd = parts->files.initrd;
 	m->console_log = parts->console;
-	m->net = VMM_NET_USER;
+	m->net = vm_has_own_channels(vm) ? VMM_NET_NONE : VMM_NET_USER;
+	if (vm_has_own_channels(vm))
+		listens_itself(vm, parts, m);
 	if (vm_is_probe(vm))
 		return;
 	m->disk = parts->disk;
-	m->disk_format = "qcow2";
+	m->disk_format = vm->driver->disk_format;
+	if (!vm_has_upper(vm))
+		return;
+	(void)snprintf(parts->base, sizeof(parts->base), "%.800s/images/%.64s/" IMAGE_FILE_ROOT,
+		       vm->env->conf.state_dir, vm->rec.spec.image);
+	m->base = parts->base;
 }
 
 /* proto/helper.h says where a jail has its files. */
@@ -149,6 +177,11 @@ static void as_jailed(const struct vm *vm, struct parts *parts, struct vmm_machi
 	m->dns = s->dns[0] ? s->dns : NULL;
 }
 
+static const char *program_of(const struct vm *vm)
+{
+	return vm->driver == &vmm_firecracker ? vm->env->conf.firecracker : vm->env->conf.qemu;
+}
+
 static int machine_of(struct vm *vm, struct vmm_machine *m, struct parts *parts, struct err *e)
 {
 	const struct vm_spec *spec = &vm->rec.spec;
@@ -156,7 +189,7 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, struct parts *parts,
 	int at = CHILD_FD_FIRST;
 
 	*m = (struct vmm_machine){
-		.binary = vm->env->conf.qemu,
+		.binary = program_of(vm),
 		.id = vm->rec.id,
 		.home = vm->env->home,
 		.name = spec->name,
@@ -169,7 +202,7 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, struct parts *parts,
 		.npublish = spec->publish.n,
 	};
 	if (!m->binary[0])
-		return err_set(e, ERR_VMM_MISSING, "qemu-system-x86_64 is not installed");
+		return err_set(e, ERR_VMM_MISSING, "%s is not installed", vm->driver->program);
 	const int rc = parts_find(vm, parts, e);
 	if (rc < 0)
 		return rc;
@@ -182,8 +215,34 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, struct parts *parts,
 		m->publish[i].guest = (uint16_t)ports[i].guest;
 	}
 	for (int s = 0; s < VMM_NSOCKETS; s++)
-		m->socket_fd[s] = vm_has_socket(vm, (enum vmm_socket)s) ? at++ : -1;
+		m->socket_fd[s] = vm_has_socket(vm, (enum vmm_socket)s) && !vm_has_own_channels(vm)
+					  ? at++
+					  : -1;
 	return 0;
+}
+
+int vm_configure(struct vm *vm, struct err *e)
+{
+	static struct parts parts;
+	struct vmm_machine m;
+
+	buf_clear(&vm->run->config);
+	const int rc = machine_of(vm, &m, &parts, e);
+	return rc < 0 ? rc : vm->driver->config(&m, &vm->run->config, e);
+}
+
+/* What it has as its standard streams; one that listens itself says nothing there but on its
+ * guest's behalf. */
+static void give_streams(const struct vm *vm, struct io_spawn *sp)
+{
+	const struct vm_run *run = vm->run;
+	const int probe = run->listen_fd[VMM_SOCKET_CONSOLE];
+	const int out = !vm_has_own_channels(vm) ? run->log_fd : probe >= 0 ? probe : run->out_fd;
+
+	if (run->in_fd >= 0)
+		sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->in_fd, STDIN_FILENO };
+	sp->fds[sp->nfds++] = (struct io_spawn_fd){ out, STDOUT_FILENO };
+	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDERR_FILENO };
 }
 
 static int spawn(struct plan *p, const struct vmm_machine *m)
@@ -197,8 +256,7 @@ static int spawn(struct plan *p, const struct vmm_machine *m)
 		.new_session = true,
 		.pidfd = -EBADF,
 	};
-	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDOUT_FILENO };
-	sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->log_fd, STDERR_FILENO };
+	give_streams(vm_of(p), sp);
 	for (int s = 0; s < VMM_NSOCKETS; s++)
 		if (m->socket_fd[s] >= 0)
 			sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->listen_fd[s],
@@ -211,8 +269,8 @@ int vm_vmm_up(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 	struct vm_run *run = vm->run;
+	static struct parts parts;
 	struct vmm_machine m;
-	struct parts parts;
 
 	if (!vm->driver->program)
 		return STEP_DONE;
@@ -243,10 +301,13 @@ int vm_vmm_started(struct plan *p, struct msg *m, struct err *e)
 	strv_fini(&run->argv);
 	close_fd(&run->log_fd); /* the VMM has it, or there is none */
 	close_fd(&run->cgroup_fd);
+	close_fd(&run->in_fd);
+	if (!vm_is_probe(vm))
+		close_fd(&run->out_fd);
 	if (m->res < 0) {
 		if (run->spawn.err.code)
 			*e = run->spawn.err;
-		return err_num(e, ERR_VMM_START, m->res, "%s", vm->env->conf.qemu);
+		return err_num(e, ERR_VMM_START, m->res, "%s", program_of(vm));
 	}
 	run->pidfd = take_fd(&run->spawn.pidfd);
 	run->exited = false;
@@ -319,34 +380,59 @@ static bool panic_text(const struct vm *vm, char *out, size_t size)
 	return true;
 }
 
+/* What the VMM has to say of its end: the end of its log, or of its stderr where that is another
+ * file and it did not come to the former. */
+static void last_words(const struct vm *vm, char out[FILES_TAIL_MAX + 1])
+{
+	char path[ENV_PATH_MAX];
+
+	vm_runtime_path(vm, VM_FILE_LOG, path);
+	files_tail(path, out);
+	if (out[0] || !vm_has_own_channels(vm))
+		return;
+	vm_runtime_path(vm, VM_FILE_ERRORS, path);
+	files_tail(path, out);
+}
+
+/* Of one whose status is another's: QEMU says so as it ends, Firecracker says nothing then, and
+ * else why. */
+static bool ended_well(const struct vm *vm, const char *words)
+{
+	return vm->run->shut_down || (vm_has_own_channels(vm) && !words[0]);
+}
+
+static void end_text(const struct vm *vm, int status, char *out, size_t size)
+{
+	const bool oom = vm->run->res.cgroup[0] && cgroup_ran_out(vm->run->res.cgroup);
+
+	if (status < 0)
+		(void)snprintf(out, size, "the VMM ended");
+	else if (WIFSIGNALED(status))
+		(void)snprintf(out, size, "the VMM was killed by signal %d%s", WTERMSIG(status),
+			       oom ? ": it had used up its memory.max" : "");
+	else
+		(void)snprintf(out, size, "the VMM ended with status %d", WEXITSTATUS(status));
+}
+
 /* Why it ended; ERR_NONE when the guest has powered off. */
 static enum err_code exit_text(const struct vm *vm, int status, char *out, size_t size)
 {
 	const bool known = status >= 0;
-	char path[ENV_PATH_MAX];
-	char tail[VMM_TAIL_BYTES];
+	char words[FILES_TAIL_MAX + 1];
+	char line[VMM_TAIL_BYTES];
 	char end[80];
 
 	if (panic_text(vm, out, size))
 		return ERR_GUEST_PANIC;
-	if (known ? WIFEXITED(status) && WEXITSTATUS(status) == 0 : vm->run->shut_down)
+	last_words(vm, words);
+	if (known ? WIFEXITED(status) && WEXITSTATUS(status) == 0 : ended_well(vm, words))
 		return ERR_NONE;
-	if (!known)
-		(void)snprintf(end, sizeof(end), "the VMM ended");
-	else if (WIFSIGNALED(status))
-		(void)snprintf(end, sizeof(end), "the VMM was killed by signal %d%s",
-			       WTERMSIG(status),
-			       vm->run->res.cgroup[0] && cgroup_ran_out(vm->run->res.cgroup)
-				       ? ": it had used up its memory.max"
-				       : "");
-	else
-		(void)snprintf(end, sizeof(end), "the VMM ended with status %d",
-			       WEXITSTATUS(status));
+	end_text(vm, status, end, sizeof(end));
 	const size_t used = strlen(end) + strlen(": ");
-	vm_runtime_path(vm, VM_FILE_LOG, path);
-	files_last_line(path, tail, size - used < sizeof(tail) ? size - used : sizeof(tail));
-	(void)snprintf(out, size, "%s%s%.*s", end, tail[0] ? ": " : "", VMM_TAIL_BYTES, tail);
-	return vm->driver->explain ? vm->driver->explain(tail) : ERR_VMM_EXIT;
+	const char *why = vm->driver->blame ? vm->driver->blame(words) : files_line(words);
+	files_shorten(why, line, size - used < sizeof(line) ? size - used : sizeof(line));
+	(void)snprintf(out, size, "%s%s%.*s", end, line[0] ? ": " : "", VMM_TAIL_BYTES, line);
+	return vm->driver->explain ? vm->driver->explain(line) : ERR_VMM_EXIT;
 }
 
 /* It ended by itself: the guest powered off, or something went wrong. */

@@ -45,6 +45,7 @@ enum conf_key {
 	CONF_BOOT,
 	CONF_STOP,
 	CONF_QEMU,
+	CONF_FIRECRACKER,
 	CONF_LIBEXEC,
 	CONF_HELPER,
 	CONF_ACCEL,
@@ -84,6 +85,7 @@ struct conf {
 	uint32_t boot_ms;         /* from the VMM's start to "up", where the request does not say */
 	uint32_t stop_ms;         /* from the request to power off to the kill, likewise */
 	char qemu[CONF_PATH_MAX]; /* "" when there is none */
+	char firecracker[CONF_PATH_MAX];   /* likewise */
 	char libexec_dir[CONF_PATH_MAX];   /* banger-imager, banger-init, banger-agent, probe.elf */
 	char helper_socket[CONF_PATH_MAX]; /* of the root helper; in system mode alone */
 	char accel[CONF_WORD_MAX];         /* "kvm" or "tcg" to decide, "" to measure */

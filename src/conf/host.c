@@ -1,5 +1,7 @@
 /* host.c - what settings are where nobody says them: built in, or what fits this host. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -68,19 +70,34 @@ static void host_memory(struct conf *c)
 	from_host(c, CONF_MEMORY);
 }
 
-static void host_qemu(struct conf *c)
+/* The first of a list of directories ("a:b:c") in which it may be executed; false: in none. */
+static bool find_in(const char *dirs, const char *name, char out[CONF_PATH_MAX])
 {
-	static const char *const places[] = { "/usr/local/bin/qemu-system-x86_64",
-					      "/usr/bin/qemu-system-x86_64",
-					      "/bin/qemu-system-x86_64" };
+	while (*dirs) {
+		const int len = (int)strcspn(dirs, ":");
 
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		if (access(places[i], X_OK) < 0)
-			continue;
-		(void)snprintf(c->qemu, sizeof(c->qemu), "%s", places[i]);
-		from_host(c, CONF_QEMU);
-		return;
+		if (dirs[0] == '/' && len < CONF_DIR_MAX) {
+			(void)snprintf(out, CONF_PATH_MAX, "%.*s/%s", len, dirs, name);
+			if (access(out, X_OK) == 0)
+				return true;
+		}
+		dirs += len;
+		dirs += *dirs == ':';
 	}
+	out[0] = '\0';
+	return false;
+}
+
+static void host_programs(struct conf *c)
+{
+	static const char places[] = "/usr/local/bin:/usr/bin:/bin";
+	const char *path = getenv("PATH");
+
+	if (find_in(places, "qemu-system-x86_64", c->qemu))
+		from_host(c, CONF_QEMU);
+	if (find_in(path ? path : "", "firecracker", c->firecracker) ||
+	    find_in(places, "firecracker", c->firecracker))
+		from_host(c, CONF_FIRECRACKER);
 }
 
 void conf_init(struct conf *c, const char *libexec)
@@ -89,5 +106,5 @@ void conf_init(struct conf *c, const char *libexec)
 	built_in(c, libexec);
 	host_cpus(c);
 	host_memory(c);
-	host_qemu(c);
+	host_programs(c);
 }

@@ -8,7 +8,7 @@
 #include "base/suggest.h"
 #include "conf/conf.h"
 
-const char *const conf_vmms[] = { "auto", "qemu", "null", NULL };
+const char *const conf_vmms[] = { "auto", "firecracker", "qemu", "null", NULL };
 const char *const conf_log_levels[] = { "err", "warning", "notice", "info", "debug", NULL };
 static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
 static const char *const cgroups[] = { "auto", "none", NULL };
@@ -56,7 +56,7 @@ const struct conf_row conf_rows[CONF_NKEYS] = {
 	    "Kernel of a new VM, where its image names none."),
 	ROW(VMM,        "defaults", "vmm",        WORD,     vmm,          0, 0, conf_vmms, "BANGER_VMM", LIVE, DAEMON,
 	    "auto",
-	    "Virtual machine monitor of a new VM; `auto` takes the best that this host has."),
+	    "Virtual machine monitor of a new VM; `auto` takes Firecracker where the guest has all it needs there and KVM is fast, else QEMU. `banger doctor` says which, and why."),
 	ROW(STARTS_MAX, "limits",   "starts_max", U32,      starts_max,   1, STARTS_LIMIT, NULL, "BANGER_STARTS_MAX", LIVE, DAEMON,
 	    "twice the host's CPUs; 4 where they cannot be counted",
 	    "VMs that may be starting at once; more wait their turn. Beyond twice the CPUs starts only take longer."),
@@ -78,6 +78,9 @@ const struct conf_row conf_rows[CONF_NKEYS] = {
 	ROW(QEMU,       "paths",    "qemu",       PATH,     qemu,         0, 0, NULL, "BANGER_QEMU", LIVE, DAEMON,
 	    "qemu-system-x86_64 in /usr/local/bin, /usr/bin or /bin",
 	    "The QEMU to run."),
+	ROW(FIRECRACKER,"paths",    "firecracker",PATH,     firecracker,  0, 0, NULL, "BANGER_FIRECRACKER", START, DAEMON,
+	    "firecracker in PATH, /usr/local/bin, /usr/bin or /bin",
+	    "The Firecracker to run: of version 1.5 to 1.16, but not 1.16.0."),
 	ROW(LIBEXEC,    "paths",    "libexec",    PATH,     libexec_dir,  0, 0, NULL, "BANGER_LIBEXEC_DIR", START, DAEMON,
 	    "libexec/banger of the installation",
 	    "Where banger-imager and the guest's programs are."),

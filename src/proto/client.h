@@ -565,7 +565,8 @@ struct info_result {
 	uint32_t pid;
 	char state_dir[PATH_BYTES_MAX + 1];
 	char runtime_dir[PATH_BYTES_MAX + 1];
-	char vmm[16];           /* that a new VM gets */
+	char vmm[16];           /* that a new VM with an operating system gets */
+	char vmm_reason[200];   /* why */
 	char accel[8];          /* of a guest with an operating system; "": not measured yet */
 	char probe_accel[8];    /* of a probe */
 	char accel_reason[160]; /* why */

@@ -69,6 +69,28 @@ static int firecracker_argv(const struct vmm_machine *m, struct strv *argv, stru
 	return rc;
 }
 
+/* "2026-11-24T11:54:38.356271276 [id:thread] where: why", and after that how it ends because of it.
+ */
+static const char *blame(char *tail)
+{
+	static const char *const wheres[] = { "] ", "RunWithApiError error: ",
+					      "Failed to build MicroVM from Json: ",
+					      "Configuration for VMM from one single json failed: ",
+					      "Could not Start MicroVM from one single json: " };
+	char *line;
+
+	while ((line = strrchr(tail, '\n')) != NULL && strstr(line, "Firecracker exiting"))
+		*line = '\0';
+	const char *why = line ? line + 1 : tail;
+
+	for (size_t i = 0; i < ARRAY_LEN(wheres); i++) {
+		const char *at = strstr(why, wheres[i]);
+
+		why = at ? at + strlen(wheres[i]) : why;
+	}
+	return why;
+}
+
 static int config(const struct vmm_machine *m, struct buf *out, struct err *e)
 {
 	const int rc = check(m, e);
@@ -84,6 +106,7 @@ const struct vmm_driver vmm_firecracker = {
 	.kvm_only = true,
 	.disk_format = "raw",
 	.version = firecracker_version,
+	.blame = blame,
 	.overhead = overhead,
 	.argv = firecracker_argv,
 	.config = config,

@@ -189,6 +189,9 @@ struct vmm_driver {
 	 * not what this VMM may say. */
 	int (*parse)(const uint8_t *data, size_t len, struct vmm_answer *ret_answer, struct err *e);
 
+	/* The line that says why it ended, of the end of its log, which may be changed for that.
+	 * NULL: the last. */
+	const char *(*blame)(char *tail);
 	/* What its last words mean, where that is more than that it ended; else ERR_VMM_EXIT.  May
 	 * be NULL. */
 	enum err_code (*explain)(const char *last_words);

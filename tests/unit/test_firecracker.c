@@ -363,6 +363,34 @@ Test(firecracker_api, bounds_an_answer)
 	cr_expect_eq(vmm_firecracker.parse(data, VMM_ANSWER_MAX + 1, &a, NULL), -EPROTO);
 }
 
+/* ---- last words ---- */
+
+#define AT "2026-11-24T11:54:38.356271276 [000000000001:main] "
+
+Test(firecracker, the_cause_is_told_from_what_follows_it)
+{
+	static const char *const rows[][2] = {
+		{ "", "" },
+		{ "error while loading shared libraries: libc.so.6", NULL },
+		{ AT
+		  "RunWithApiError error: Failed to build MicroVM from Json: Configuration for VMM "
+		  "from one single json failed: Boot source error: no kernel\n" AT
+		  "Firecracker exiting with error. exit_code=1",
+		  "Boot source error: no kernel" },
+		{ AT "a guest's doing\n" AT "RunWithApiError error: MicroVMStopped\n" AT
+		     "Firecracker exiting with error. exit_code=148",
+		  "MicroVMStopped" },
+		{ AT "just this", "just this" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char tail[512];
+
+		(void)snprintf(tail, sizeof(tail), "%s", rows[i][0]);
+		cr_expect_str_eq(vmm_firecracker.blame(tail), rows[i][1] ? rows[i][1] : rows[i][0]);
+	}
+}
+
 /* ---- versions ---- */
 
 Test(firecracker, versions_that_do_not_work_are_refused_by_name)

@@ -339,6 +339,7 @@ static const struct info_result info = {
 	.state_dir = "/var/lib/banger",
 	.runtime_dir = "/run/banger",
 	.vmm = "qemu",
+	.vmm_reason = "firecracker is not installed",
 	.accel = "tcg",
 	.probe_accel = "kvm",
 	.accel_reason = "/dev/kvm: Permission denied",

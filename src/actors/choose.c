@@ -1,0 +1,55 @@
+#include "actors/choose.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What speaks against Firecracker, the first that does; or NULL. */
+static const char *against_firecracker(const struct env *env, const struct choice *c)
+{
+	const bool fast = env->accel_known && env->accel == VMM_ACCEL_KVM;
+
+	if (env->conf.system)
+		return "firecracker: not in system mode yet";
+	if (!env->firecracker.usable)
+		return env->firecracker.err.text;
+	if (strcmp(env->conf.accel, "tcg") == 0)
+		return "firecracker: vmm.accel is tcg";
+	if (c->os)
+		return fast ? "firecracker: its guests have no network here yet"
+			    : "firecracker: KVM is not known to be fast here";
+	return NULL;
+}
+
+const struct vmm_driver *choose_vmm(const struct env *env, const struct choice *c,
+				    char ret_why[CHOICE_WHY_MAX])
+{
+	const char *why = env->conf.vmm[0] ? "as configured" : against_firecracker(env, c);
+	const struct vmm_driver *d = env->conf.vmm[0] ? vmm_find(env->conf.vmm)
+				     : why            ? &vmm_qemu
+						      : &vmm_firecracker;
+
+	if (why)
+		(void)snprintf(ret_why, CHOICE_WHY_MAX, "%.190s", why);
+	else
+		(void)snprintf(ret_why, CHOICE_WHY_MAX, "firecracker %s is here, and KVM",
+			       env->firecracker.version);
+	return d ? d : &vmm_qemu; /* a word that the settings take is a driver's name */
+}
+
+int choose_check(const struct env *env, const struct vmm_driver *d, const struct choice *c,
+		 struct err *e)
+{
+	if (d != &vmm_firecracker)
+		return 0;
+	if (env->conf.system)
+		return err_set(e, ERR_BAD_REQUEST, "vmm: no firecracker in system mode yet");
+	if (!env->firecracker.usable) {
+		*e = env->firecracker.err;
+		return err_errno(e);
+	}
+	if (c->publish)
+		return err_set(
+			e, ERR_BAD_REQUEST,
+			"publish: a guest in firecracker has no network in session mode yet");
+	return 0;
+}

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""VMs on Firecracker, as a user has them: without root, chosen or asked for, adopted after a crash; and what it refuses.
+
+With fake_firecracker.py, or, where $REAL_FIRECRACKER names one, the real Firecracker (scripts/test-firecracker): the same stories, but for
+those that need a guest with an operating system, which a nested host may not run.  Needs /dev/kvm.
+"""
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import banger_session
+from banger_session import Skip, Session, wait_for
+
+REAL = os.environ.get("REAL_FIRECRACKER")
+FLEET = 200 if REAL else 10
+FAKE = os.path.join(os.path.dirname(os.path.abspath(banger_session.__file__)), "fake_firecracker.py")
+
+
+class FirecrackerSession(Session):
+    def __init__(self):
+        super().__init__()
+        self.env["BANGER_FIRECRACKER"] = REAL or self.script(
+            "firecracker", f'FAKE_TOP={self.top}/fake FAKE_AGENT={self.libexec}/banger-agent exec {sys.executable} {FAKE} "$@"')
+        os.mkdir(f"{self.top}/fake")
+
+    def script(self, name, text):
+        path = f"{self.top}/{name}"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\n{text}\n")
+        os.chmod(path, 0o700)
+        return path
+
+    def how(self, text=""):
+        """It goes so from now on."""
+        if REAL:
+            raise Skip("only the fake one does that when it is told to")
+        with open(f"{self.top}/fake/firecracker", "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def restart(self, **env):
+        """The daemon, which looks for VMMs when it starts."""
+        self.run("daemon", "stop")
+        self.env.update(env)
+
+    def probe(self, name="p", *more, check=True):
+        return self.run("vm", "create", "--vmm", "firecracker", "--image", "probe", "--name", name, *more, check=check)
+
+    def guest(self, name="g"):
+        if REAL:
+            raise Skip("no guest that this host could be sure to run")
+        self.fake_image()
+        self.run("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "none", "--name", name)
+        return name
+
+    def show(self, name):
+        return self.json("vm", "show", name)
+
+    def ask(self, name, method, path, body=None):
+        """The VM's own API: (status, what it said)."""
+        text = "" if body is None else json.dumps(body)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(30)
+            s.connect(f"{self.runtime}/vm/{self.show(name)['id']}/control.sock")
+            s.sendall(f"{method} {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
+                      if text else f"{method} {path} HTTP/1.1\r\n\r\n".encode())
+            head, _, rest = s.recv(65536).decode().partition("\r\n\r\n")
+        return int(head.split()[1]), json.loads(rest) if rest else None
+
+
+def a_probe_comes_up_and_leaves_nothing(s):
+    s.probe()
+    v = s.show("p")
+    assert (v["state"], v["vmm"], v["accel"]) == ("running", "firecracker", "kvm"), v
+    assert s.run("vm", "logs", "p").stdout == "banger-probe: up\n"
+    assert len(s.processes()) == 1
+    s.run("vm", "delete", "-f", "p")
+    s.nothing_left()
+
+
+def its_life_is_that_of_any_vm(s):
+    s.probe()
+    first = s.show("p")["pid"]
+    s.run("vm", "stop", "p")
+    assert s.states() == ["stopped"] and s.processes() == []
+    s.run("vm", "start", "p")
+    s.run("vm", "restart", "p")
+    assert s.states() == ["running"] and s.show("p")["pid"] != first
+    s.run("vm", "kill", "p")
+    assert s.states() == ["stopped"]
+    assert s.run("vm", "logs", "p").stdout == "banger-probe: up\n" * 3
+    s.run("vm", "delete", "p")
+
+
+def many_at_once(s):
+    s.probe("many", "-n", str(FLEET))
+    assert s.states() == ["running"] * FLEET and len(s.processes()) == FLEET
+    s.run("vm", "delete", "--all", "-f")
+    s.nothing_left()
+
+
+def it_outlives_the_daemon_and_is_adopted(s):
+    s.probe()
+    pid = s.show("p")["pid"]
+    s.kill_daemon()
+    assert (s.show("p")["state"], s.show("p")["pid"]) == ("running", pid)
+    os.kill(pid, 9)
+    wait_for(lambda: s.states() != ["running"], "the end of an adopted VMM is not noticed")
+    s.run("vm", "delete", "-f", "p")
+    s.nothing_left()
+
+
+def a_crash_in_the_middle_is_undone(s):
+    p = s.start("vm", "create", "-n", "6", "--vmm", "firecracker", "--image", "probe", "--name", "c")
+    s.kill_daemon()
+    p.communicate(timeout=60)
+    assert s.settled() <= {"running", "stopped", "failed", "created"}
+    s.clear()
+    s.nothing_left()
+
+
+def what_it_refuses_reaches_the_user(s):
+    os.rename(f"{s.libexec}/probe.elf", f"{s.libexec}/away")
+    p = s.probe(check=False)
+    os.rename(f"{s.libexec}/away", f"{s.libexec}/probe.elf")
+    assert p.returncode != 0, p
+    assert re.search(r"The kernel file cannot be opened: No such file or directory", p.stderr), p.stderr
+    assert s.states() == ["failed"]
+    assert "cannot be opened" in s.run("vm", "logs", "--vmm", "p").stdout
+    s.run("vm", "start", "p")
+    s.run("vm", "delete", "-f", "p")
+
+
+def the_command_line_names_the_vm_and_its_daemon(s):
+    s.probe()
+    v = s.show("p")
+    with open(f"/proc/{v['pid']}/cmdline", encoding="utf-8") as f:
+        words = f.read().split("\0")
+    assert words[words.index("--id") + 1] == v["id"], words
+    assert re.fullmatch(rf"process=bg-{v['id']}\.[0-9a-z]{{12}}", words[words.index("--") + 1]), words
+    s.run("vm", "delete", "-f", "p")
+
+
+def its_api_says_what_is_published(s):
+    """Of both, the fake one and the real one: so they are alike where it counts."""
+    s.probe()
+    late = "The requested operation is not supported after starting the microVM."
+    status, who = s.ask("p", "GET", "/")
+    assert (status, who["id"], who["state"], who["app_name"]) == (200, s.show("p")["id"], "Running", "Firecracker"), who
+    assert s.ask("p", "GET", "/version") == (200, {"firecracker_version": who["vmm_version"]})
+    assert s.ask("p", "PATCH", "/vm", {"state": "Paused"}) == (204, None)
+    assert s.ask("p", "GET", "/")[1]["state"] == "Paused"
+    assert s.ask("p", "PATCH", "/vm", {"state": "Resumed"}) == (204, None)
+    assert s.ask("p", "GET", "/")[1]["state"] == "Running"
+    for method, path, body, words in (
+            ("PATCH", "/vm", {"state": "Gone"}, "unknown variant `Gone`, expected `Paused` or `Resumed`"),
+            ("PUT", "/actions", {"action_type": "InstanceStart"}, late),
+            ("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 16}, late),
+            ("GET", "/balloon/statistics", None, "Failed perform action on device: Device not found"),
+            ("GET", "/nothing", None, "Invalid request method and/or path: GET nothing.")):
+        status, said = s.ask("p", method, path, body)
+        assert status == 400 and words in said["fault_message"], (method, path, status, said)
+    s.run("vm", "delete", "-f", "p")
+
+
+def versions_that_do_not_work_are_refused_and_not_chosen(s):
+    was = s.env["BANGER_FIRECRACKER"]
+    for said, words in (("Firecracker v1.16.0", "firecracker 1.16.0 is known to be bad"),
+                        ("Firecracker v1.4.1", "1.4.1 is none of those that work: 1.5 to 1.16"),
+                        ("hello", "--version says nothing that we know: hello")):
+        s.restart(BANGER_FIRECRACKER=s.script("other", f"echo '{said}'"))
+        p = s.probe(check=False)
+        assert p.returncode != 0 and words in p.stderr and "Install a Firecracker" in p.stderr, p.stderr
+        assert words in s.info()["vmm_reason"], s.info()
+        assert s.info()["vmm"] == "qemu", s.info()
+    s.restart(BANGER_FIRECRACKER=f"{s.top}/absent")
+    p = s.probe(check=False)
+    assert p.returncode != 0 and "absent: No such file or directory" in p.stderr, p.stderr
+    s.restart(BANGER_FIRECRACKER=was)
+
+
+def it_is_chosen_where_it_has_all_that_is_needed(s):
+    s.run("vm", "create", "--image", "probe", "--name", "chosen")
+    assert s.show("chosen")["vmm"] == "firecracker"
+    s.run("vm", "delete", "-f", "chosen")
+    assert s.info()["vmm"] == "qemu" and re.search("network|KVM", s.info()["vmm_reason"]), s.info()
+    p = s.probe("p", "--publish", "8080:80", check=False)
+    assert p.returncode != 0 and "publish: " in p.stderr, p.stderr
+    s.restart(BANGER_VMM="qemu")
+    assert (s.info()["vmm"], s.info()["vmm_reason"]) == ("qemu", "as configured")
+    del s.env["BANGER_VMM"]
+    s.restart()
+
+
+def doctor_says_which_and_why(s):
+    s.info()  # starts the daemon
+    rows = s.run("doctor", check=False).stdout
+    assert re.search(r"firecracker +.*Firecracker v1\.", rows), rows
+    assert re.search(r"vmm +.*a new VM runs on \w+: ", rows), rows
+
+
+# ---- guests with an operating system, or as good as ----
+
+def commands_run_in_its_guest(s):
+    name = s.guest()
+    p = s.run("vm", "exec", name, "--", "sh", "-c", "echo hello; exit 42", check=False)
+    assert (p.returncode, p.stdout) == (42, "hello\n"), p
+    assert s.show(name)["boot_id"]
+    s.run("vm", "stop", name)
+    assert s.states() == ["stopped"] and s.processes() == []
+    s.run("vm", "delete", name)
+
+
+def its_guest_is_heard_again_after_the_daemons_death(s):
+    name = s.guest()
+    for _ in range(3):
+        s.kill_daemon()
+        wait_for(lambda: s.run("vm", "exec", name, "--", "true", check=False).returncode == 0, "no command runs")
+    assert s.states() == ["running"]
+    s.run("vm", "delete", "-f", name)
+    s.nothing_left()
+
+
+def a_newer_call_takes_the_place_of_the_older(s):
+    name = s.guest()
+    calls = f"{s.runtime}/vm/{s.show(name)['id']}/vsock_1024"
+    for _ in range(50):
+        with socket.socket(socket.AF_UNIX) as late:
+            late.connect(calls)
+    wait_for(lambda: s.run("vm", "exec", name, "--", "true", check=False).returncode == 0, "no command runs")
+    s.run("vm", "delete", "-f", name)
+    s.nothing_left()
+
+
+def what_is_typed_reaches_its_serial_line(s):
+    name = s.guest()
+    q = subprocess.Popen([banger_session.BANGER, "vm", "console", name], env=s.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL)
+    q.stdin.write(b"hello\n")
+    q.stdin.flush()
+    wait_for(lambda: "login: hello" in s.run("vm", "logs", name).stdout, "nothing was typed")
+    s.run("vm", "kill", name)
+    out, _ = q.communicate(timeout=60)  # it ends with the VM
+    assert q.returncode == 0 and out == b"login: hello\n", (q.returncode, out)
+    p = s.run("vm", "console", name, check=False)
+    assert p.returncode == 1 and "vm.state" in p.stderr, p.stderr
+    s.run("vm", "delete", "-f", name)
+
+
+def its_disk_is_its_own_over_the_images(s):
+    name = s.guest()
+    vm = f"{s.state}/vms/{s.show(name)['id']}"
+    config = json.load(open(f"{s.runtime}/vm/{s.show(name)['id']}/vmm.json", encoding="utf-8"))
+    assert [(d["path_on_host"], d["is_read_only"]) for d in config["drives"]] == \
+        [(f"{s.state}/images/none/rootfs.ext4", True), (f"{vm}/disk.ext4", False)], config
+    disk = os.stat(f"{vm}/disk.ext4")
+    assert disk.st_size == s.show(name)["spec"]["disk_bytes"] and disk.st_blocks * 512 < 8 << 20, disk
+    s.run("vm", "stop", name)
+    s.run("vm", "set", name, "--disk", "16G")
+    assert os.stat(f"{vm}/disk.ext4").st_size == 16 << 30
+    s.run("vm", "start", name)
+    s.run("vm", "delete", "-f", name)
+
+
+def its_death_at_any_moment_is_told(s):
+    for when in ("config", "boot"):
+        s.how(f"die {when}")
+        p = s.probe(check=False)
+        assert p.returncode != 0 and "killed by signal 6" in p.stderr, (when, p.stderr)
+        s.run("vm", "delete", "-f", "p")
+    s.how()
+    s.nothing_left()
+
+
+def one_that_says_nothing_is_given_up(s):
+    s.how("silent")
+    p = s.probe("p", "--timeout", "1s", check=False)
+    s.how()
+    assert p.returncode != 0 and "boot" in p.stderr, p.stderr
+    s.run("vm", "delete", "-f", "p")
+    s.nothing_left()
+
+
+if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    print("1..0 # SKIP /dev/kvm may not be opened")
+    sys.exit(77)
+banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_any_vm, many_at_once,
+                     it_outlives_the_daemon_and_is_adopted, a_crash_in_the_middle_is_undone, what_it_refuses_reaches_the_user,
+                     the_command_line_names_the_vm_and_its_daemon, its_api_says_what_is_published,
+                     versions_that_do_not_work_are_refused_and_not_chosen, it_is_chosen_where_it_has_all_that_is_needed,
+                     doctor_says_which_and_why, commands_run_in_its_guest,
+                     its_guest_is_heard_again_after_the_daemons_death, a_newer_call_takes_the_place_of_the_older,
+                     what_is_typed_reaches_its_serial_line, its_disk_is_its_own_over_the_images,
+                     its_death_at_any_moment_is_told, one_that_says_nothing_is_given_up], session=FirecrackerSession)

@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""What the daemon needs of Firecracker, without a guest: the published API, and an agent as a process of the test.
+
+Written from the API's specification and the documentation of 1.16; tests/e2e/firecracker.py asks the same of it and,
+by scripts/test-firecracker, of the real one.  It does what that does where somebody looks: refuses what that refuses, with its
+words, and says nothing that it would not.  $FAKE_AGENT is the agent (absent: a guest that never calls).  In $FAKE_TOP:
+
+    firecracker    how it goes: "die WHEN", where WHEN is config, boot, or the start of a request ("PATCH /vm"); "silent"
+"""
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+VERSION = "1.16.1"
+TOP = os.environ.get("FAKE_TOP", "/nonexistent")
+PR_SET_PDEATHSIG = 1
+AGENT_PORT = 1024
+VALUES = {"--id", "--api-sock", "--config-file", "--log-path", "--level"}
+FLAGS = {"--version", "--no-seccomp"}
+SECTIONS = {
+    "boot-source": {"kernel_image_path", "initrd_path", "boot_args"},
+    "machine-config": {"vcpu_count", "mem_size_mib", "smt"},
+    "balloon": {"amount_mib", "deflate_on_oom", "stats_polling_interval_s"},
+    "vsock": {"guest_cid", "uds_path", "vsock_id"},
+    "entropy": set(),
+}
+DRIVE = {"drive_id", "path_on_host", "is_root_device", "is_read_only", "cache_type", "io_engine", "rate_limiter"}
+
+
+class Refused(Exception):
+    """The machine cannot be made."""
+
+
+def how():
+    try:
+        with open(f"{TOP}/firecracker", encoding="utf-8") as f:
+            return f.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def die_if(when):
+    if how().startswith("die ") and when.startswith(how()[4:]):
+        os.kill(os.getpid(), signal.SIGABRT)
+
+
+def parse(argv):
+    words = argv[:argv.index("--")] if "--" in argv else argv
+    given, at = {}, 0
+    while at < len(words):
+        if words[at] in FLAGS:
+            given[words[at]] = True
+        elif words[at] in VALUES:
+            at += 1
+            given[words[at - 1]] = words[at]
+        else:
+            raise Refused(f"Found argument '{words[at].lstrip('-')}' which wasn't expected, or isn't valid in this context.")
+        at += 1
+    return given
+
+
+class Log:
+    def __init__(self, given):
+        self.head = f"[{given.get('--id', 'anonymous-instance')}:main]"
+        self.file = open(given["--log-path"], "a", encoding="utf-8") if "--log-path" in given else sys.stdout
+
+    def say(self, text):
+        print(f"{time.strftime('%Y-%m-%dT%H:%M:%S')}.000000000 {self.head} {text}", file=self.file, flush=True)
+
+
+def unknown(what, fields):
+    for name in what:
+        if name not in fields:
+            raise Refused(f"Invalid JSON: unknown field `{name}`")
+
+
+def check(config):
+    """Of a machine, what the daemon might get wrong: names of members, and files that are not there."""
+    for name, fields in SECTIONS.items():
+        unknown(config.get(name, {}), fields)
+    if "drives" not in config:
+        raise Refused("Invalid JSON: missing field `drives`")
+    try:
+        open(config["boot-source"]["kernel_image_path"], "rb").close()
+    except OSError as e:
+        raise Refused(f"Boot source error: The kernel file cannot be opened: {e.strerror} (os error {e.errno})") from e
+    for drive in config["drives"]:
+        unknown(drive, DRIVE)
+        try:
+            os.close(os.open(drive["path_on_host"], os.O_RDONLY if drive["is_read_only"] else os.O_RDWR))
+        except OSError as e:
+            raise Refused("Block device error: Unable to create the virtio block device: Virtio backend error: Error manipulating"
+                          f" the backing file: {e.strerror} (os error {e.errno}) {drive['path_on_host']}") from e
+
+
+def listen(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(path)
+    s.listen(128)
+    return s
+
+
+def die_with_us():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+# ---- the guest: an agent that calls, and that can be called ----
+
+def hung_up(connection):
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class Guest:
+    def __init__(self, config, selector):
+        self.path = config.get("vsock", {}).get("uds_path")
+        self.agent = self.connection = None
+        if self.path:
+            selector.register(listen(self.path), selectors.EVENT_READ, self.called)
+
+    def call(self):
+        """As an agent does that has come up, or whose conversation has ended."""
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(f"{self.path}_{AGENT_PORT}")
+        except OSError:
+            s.close()  # nobody listens: the guest's connection is reset
+            return
+        self.converse(s)
+
+    def called(self, listening):
+        s, _ = listening.accept()
+        line = b""
+        while not line.endswith(b"\n") and (byte := s.recv(1)):
+            line += byte
+        if line != f"CONNECT {AGENT_PORT}\n".encode() or "FAKE_AGENT" not in os.environ:
+            s.close()
+            return
+        s.sendall(b"OK 1073741824\n")
+        self.converse(s)
+
+    def converse(self, s):
+        """A newer connection takes the place of the older one."""
+        self.hush()
+        self.connection = s
+        self.agent = subprocess.Popen([os.environ["FAKE_AGENT"], "--fd", str(s.fileno())], pass_fds=[s.fileno()],
+                                      preexec_fn=die_with_us, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def hush(self):
+        if self.agent:
+            self.agent.kill()
+            self.agent.wait()
+            self.connection.close()
+            self.agent = self.connection = None
+
+    def powered_off(self):
+        """The agent has ended, and not because it was hung up on: then it calls again."""
+        if self.agent is None or self.agent.poll() is None:
+            return False
+        if not hung_up(self.connection):
+            return True
+        self.hush()
+        self.call()
+        return False
+
+
+# ---- the API ----
+
+class Api:
+    def __init__(self, given, config):
+        self.given, self.config, self.state = given, config, "Running"
+
+    def answer(self, method, path, body):
+        """(status, object or None)."""
+        if method == "GET" and path == "/":
+            return 200, {"id": self.given["--id"], "state": self.state, "vmm_version": VERSION, "app_name": "Firecracker"}
+        if method == "GET" and path == "/version":
+            return 200, {"firecracker_version": VERSION}
+        if method == "GET" and path in ("/balloon", "/balloon/statistics") and "balloon" not in self.config:
+            return 400, {"fault_message": "Internal VMM error: Failed perform action on device: Device not found"}
+        if method == "PATCH" and path == "/vm":
+            return self.patch_vm(body)
+        if method == "PUT" and path == "/actions":
+            return self.put_action(body)
+        if method == "PUT" and path in ("/boot-source", "/machine-config"):
+            return 400, {"fault_message": "The requested operation is not supported after starting the microVM."}
+        return 400, {"fault_message": f"Invalid request method and/or path: {method} {path.strip('/')}."}
+
+    def patch_vm(self, body):
+        state = body.get("state")
+        if state not in ("Paused", "Resumed"):
+            return 400, {"fault_message": "An error occurred when deserializing the json body of a request: unknown variant "
+                                          f"`{state}`, expected `Paused` or `Resumed` at line 1 column 16."}
+        self.state = "Paused" if state == "Paused" else "Running"
+        return 204, None
+
+    def put_action(self, body):
+        action = body.get("action_type")
+        if action == "InstanceStart":
+            return 400, {"fault_message": "The requested operation is not supported after starting the microVM."}
+        if action == "SendCtrlAltDel":
+            return 204, None
+        return 400, {"fault_message": "An error occurred when deserializing the json body of a request: unknown variant "
+                                      f"`{action}`, expected one of `FlushMetrics`, `InstanceStart`, `SendCtrlAltDel` at line 1 "
+                                      f"column {len(json.dumps(body)) - 1}."}
+
+    def serve(self, s, selector):
+        data = s.recv(4096)
+        if not data:
+            selector.unregister(s)
+            s.close()
+            return
+        head, _, rest = data.decode().partition("\r\n\r\n")
+        method, path, _ = head.splitlines()[0].split(" ")
+        die_if(f"{method} {path}")
+        status, body = self.answer(method, path, json.loads(rest) if rest else {})
+        text = "" if body is None else json.dumps(body, separators=(",", ":"))
+        more = f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n" if body is not None else ""
+        s.sendall(f"HTTP/1.1 {status} \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n{more}\r\n{text}".encode())
+
+
+# ---- its life ----
+
+def boot(config, guest):
+    args = config["boot-source"].get("boot_args", "").split()
+    die_if("boot")
+    if how() == "silent":
+        return
+    if config["boot-source"]["kernel_image_path"].endswith("probe.elf"):
+        os.write(1, b"banger-probe: up\r\n")
+        if "exit" in args:
+            sys.exit(0)
+    elif guest.path and "FAKE_AGENT" in os.environ:
+        os.write(1, b"login: ")
+        guest.call()
+
+
+def echo(keys):
+    """The guest's serial line, which prints what is typed."""
+    os.write(1, os.read(keys, 4096))
+
+
+def main(argv):
+    given = parse(argv)
+    if "--version" in given:
+        print(f"Firecracker v{VERSION}\n")
+        return 0
+    log = Log(given)
+    selector = selectors.DefaultSelector()
+    try:
+        api = listen(given["--api-sock"])
+    except OSError as e:
+        raise Refused(f"RunWithApiError error: Failed to open the API socket at: {given['--api-sock']}. Check that it is not already"
+                      " used.") from e
+    with open(given["--config-file"], encoding="utf-8") as f:
+        config = json.load(f)
+    die_if("config")
+    try:
+        check(config)
+    except Refused as e:
+        log.say(f"RunWithApiError error: Failed to build MicroVM from Json: Configuration for VMM from one single json failed: {e}")
+        log.say("Firecracker exiting with error. exit_code=1")
+        return 1
+    guest, calls = Guest(config, selector), Api(given, config)
+    selector.register(api, selectors.EVENT_READ,
+                      lambda l: selector.register(l.accept()[0], selectors.EVENT_READ, lambda s: calls.serve(s, selector)))
+    if not os.isatty(0) and os.path.exists("/dev/stdin") and os.path.islink("/proc/self/fd/0") and \
+            not os.path.samefile("/proc/self/fd/0", "/dev/null"):
+        selector.register(0, selectors.EVENT_READ, echo)
+    boot(config, guest)
+    while not guest.powered_off():
+        for key, _ in selector.select(0.2):
+            key.data(key.fileobj)
+    return 0
+
+
+try:
+    sys.exit(main(sys.argv[1:]))
+except Refused as why:
+    print(f"Error: {why}", file=sys.stderr)
+    sys.exit(153)
