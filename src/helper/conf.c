@@ -207,6 +207,8 @@ static int vmm_key(struct reader *r, const char *name, const char *key, const ch
 		out = v->binary;
 	else if (strcmp(key, "libraries") == 0)
 		out = v->libraries;
+	else if (strcmp(key, "jailer") == 0)
+		out = v->jailer;
 	else
 		return err_set(e, ERR_HELPER_CONF, "unknown key in [vmm %s]", name);
 	if (out[0])

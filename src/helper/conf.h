@@ -7,6 +7,7 @@
  *   state_dir = /var/lib/banger   [vmm qemu]
  *                                 binary = /usr/bin/qemu-system-x86_64
  *                                 libraries = /usr
+ *                                 jailer = /usr/bin/jailer
  *
  * The file must be root's own, regular and writable by nobody else; that is checked on the opened
  * file.  Read once, at start.
@@ -46,6 +47,7 @@ struct conf_vmm {
 	char name[CONF_NAME_MAX + 1];
 	char binary[CONF_PATH_MAX + 1];    /* root's own, by its one true path */
 	char libraries[CONF_PATH_MAX + 1]; /* "/usr": its jail shows it, read-only; "": static */
+	char jailer[CONF_PATH_MAX + 1];    /* Firecracker's, that launches it; "": we do */
 };
 
 struct helper_conf {

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,8 @@ enum {
 	FDS_MAX = LAUNCH_FDS_FIXED + LAUNCH_SOCKETS_MAX + LAUNCH_FDS_STDIO,
 	HIGH_FD = 64, /* what a child keeps until its exec lies above all that it arranges */
 	START_S = 10, /* for a child to come to its exec: it takes a millisecond */
+	LOOK_MS = 1,  /* between looks whether a jailer has come to its own */
+	JAILER_WORDS = 13,
 };
 
 struct launcher {
@@ -41,7 +44,10 @@ struct launcher {
 	struct vmm_place place;
 	struct dm dm; /* owned */
 	char args[LAUNCH_ARGS_MAX];
-	char *argv[1 + LAUNCH_WORDS_MAX + 1]; /* into args and conf */
+	char *argv[JAILER_WORDS + 1 + LAUNCH_WORDS_MAX + 1]; /* into args, conf and the following */
+	char id[VM_ID_CHARS + 1];
+	char uid[16];
+	char nofile[24];
 };
 
 /* ---- the program ---- */
@@ -109,14 +115,31 @@ static int snapshot_find(struct launcher *l, vm_id vm, dev_t *ret_dev, struct er
 
 /* ---- a VMM ---- */
 
+/* What a jailer is told; the VMM's words follow. */
+static size_t jailer_words(struct launcher *l, const struct conf_vmm *vmm)
+{
+	const char *const words[] = {
+		vmm->jailer, "--id",  l->id,  "--exec-file",       CELL_PROGRAM, "--uid",
+		l->uid,      "--gid", l->uid, "--chroot-base-dir", CELL_BASE,    "--resource-limit",
+		l->nofile,   "--",
+	};
+	static_assert(ARRAY_LEN(words) == JAILER_WORDS + 1, "room for all");
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		l->argv[i] = (char *)(uintptr_t)words[i];
+	return ARRAY_LEN(words);
+}
+
 /* "word\0word\0" -> argv, the program's name first. */
 static int words_split(struct launcher *l, const struct conf_vmm *vmm, size_t len, struct err *e)
 {
-	size_t n = 0;
+	size_t n = vmm->jailer[0] ? jailer_words(l, vmm) : 0;
+	const size_t most = n > 0 ? n - 1 + LAUNCH_WORDS_MAX : LAUNCH_WORDS_MAX;
 
-	l->argv[n++] = (char *)(uintptr_t)vmm->binary;
+	if (n == 0)
+		l->argv[n++] = (char *)(uintptr_t)vmm->binary;
 	for (char *at = l->args; at < l->args + len; at += strlen(at) + 1) {
-		if (n > LAUNCH_WORDS_MAX)
+		if (n > most)
 			return err_set(e, ERR_HELPER_REFUSED, "args: more than %d words",
 				       LAUNCH_WORDS_MAX);
 		l->argv[n++] = at;
@@ -164,40 +187,83 @@ static pid_t fork_vmm(int cgroup, int *ret_pidfd)
 }
 
 /* The child's report: closed by its exec, or what it failed at. */
-static int await_exec(int report, int pidfd, struct err *e)
+static int await_exec(int report, struct launch_told *told)
 {
 	const struct timeval patience = { .tv_sec = START_S };
-	struct err told = { 0 };
-	const struct iovec iov = { &told, sizeof(told) };
+	struct vmm_report r = { .dev = 0 };
+	const struct iovec iov = { &r, sizeof(r) };
 	uint32_t nfds;
+	ssize_t n;
 
 	IGNORE(setsockopt(report, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)));
-	const ssize_t n = link_receive(report, &iov, 1, NULL, 0, &nfds);
+	while ((n = link_receive(report, &iov, 1, NULL, 0, &nfds)) == (ssize_t)sizeof(r) &&
+	       r.err.code == ERR_NONE) {
+		told->dev = r.dev;
+		told->ino = r.ino;
+	}
 	if (n == -EPIPE)
 		return 0;
-	IGNORE(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0));
-	if (n != (ssize_t)sizeof(told))
-		return err_set(e, ERR_VMM_START, "launch: its process did not come to its program");
-	*e = told;
-	err_ctx(e, "launch");
-	return err_errno(e);
+	if (n != (ssize_t)sizeof(r))
+		return err_set(&told->err, ERR_VMM_START,
+			       "launch: its process did not come to its program");
+	told->err = r.err;
+	err_ctx(&told->err, "launch");
+	return err_errno(&told->err);
 }
 
-static int child_run(struct launcher *l, const struct launch_ask *ask, const int *fds, int program,
-		     dev_t disk, struct launch_told *told, int *ret_pidfd)
+/* Whose program a process runs. */
+static int look(pid_t pid, struct launch_told *told)
 {
-	char id[VM_ID_CHARS + 1];
+	char path[64];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	if (stat(path, &st) < 0)
+		return err_sys(&told->err, ERR_JAIL, "%s", path);
+	told->dev = st.st_dev;
+	told->ino = st.st_ino;
+	return 0;
+}
+
+/* A jailer's exec tells nobody, but its end does. */
+static int await_jailer(int pidfd, const struct launch_told *told, struct err *e)
+{
+	for (int waited_ms = 0; waited_ms < START_S * 1000; waited_ms += LOOK_MS) {
+		struct pollfd p = { .fd = pidfd, .events = POLLIN };
+		struct launch_told now = { .dev = 0 };
+
+		if (poll(&p, 1, LOOK_MS) > 0)
+			break;
+		if (look(told->pid, &now) == 0 && now.dev == told->dev && now.ino == told->ino)
+			return 0;
+	}
+	return err_set(e, ERR_VMM_START, "launch: the jailer did not come to its program");
+}
+
+/* What a launch has open. */
+struct opened {
+	int program;
+	int jailer; /* -EBADF: none */
+	dev_t disk; /* 0: none */
+};
+
+static int child_run(struct launcher *l, const struct launch_ask *ask, const int *fds,
+		     const struct opened *o, struct launch_told *told, int *ret_pidfd)
+{
+	char root[sizeof(CELL_BASE "/firecracker//root") + VM_ID_CHARS] = CHILD_ROOT;
 	int ends[2] = { -EBADF, -EBADF };
 	CLEANUP_FD int pidfd = -EBADF;
 	const int *const stdio = ask->stdio ? &fds[LAUNCH_FDS_FIXED + ask->nsockets] : NULL;
 	struct vmm_child c = {
 		.place = &l->place,
 		.vmm = &l->conf->vmms[ask->vmm],
-		.id = id,
+		.id = l->id,
+		.root = root,
 		.uid = ask->uid,
 		.gid = ask->uid,
-		.program = program,
-		.disk = disk,
+		.program = o->program,
+		.jailer = o->jailer,
+		.disk = o->disk,
 		.standard = { stdio ? stdio[0] : l->place.null,
 			      stdio ? stdio[1] : fds[LAUNCH_FD_LOG], fds[LAUNCH_FD_LOG] },
 		.sockets = &fds[LAUNCH_FDS_FIXED],
@@ -206,7 +272,8 @@ static int child_run(struct launcher *l, const struct launch_ask *ask, const int
 	};
 	int rc;
 
-	vm_id_text(ask->vm, id);
+	if (o->jailer >= 0)
+		(void)snprintf(root, sizeof(root), CELL_BASE "/firecracker/%s/root", l->id);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_sys(&told->err, ERR_HOST_FILES, "socketpair");
 	c.report = lift(&ends[1]);
@@ -216,51 +283,54 @@ static int child_run(struct launcher *l, const struct launch_ask *ask, const int
 	rc = told->pid < 0 ? err_sys(&told->err, ERR_HOST_MEMORY, "launch: clone3") : 0;
 	close_fd(&ends[1]);
 	if (rc == 0)
-		rc = await_exec(ends[0], pidfd, &told->err);
+		rc = await_exec(ends[0], told);
 	close_fd(&ends[0]);
+	if (rc == 0 && o->jailer >= 0)
+		rc = await_jailer(pidfd, told, &told->err);
+	if (rc < 0 && pidfd >= 0)
+		IGNORE(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0));
 	if (rc == 0)
 		*ret_pidfd = take_fd(&pidfd);
+	return rc;
+}
+
+static int binary_open(const char *path, int *ret_fd, struct stat *ret_st, struct err *e)
+{
+	const int rc = program_open(path, ret_fd, ret_st, e);
+
+	if (rc == 0 && lift(ret_fd) < 0)
+		return err_sys(e, ERR_HOST_FILES, "launch");
 	return rc;
 }
 
 static int start(struct launcher *l, const struct launch_ask *ask, size_t len, const int *fds,
 		 uint32_t nfds, struct launch_told *told, int *ret_pidfd)
 {
-	CLEANUP_FD int program = -EBADF;
+	struct opened o = { .program = -EBADF, .jailer = -EBADF };
 	struct stat st = { 0 };
-	dev_t disk = 0;
+	struct stat its = { 0 };
 	int rc = ask_check(l, ask, len, nfds, &told->err);
 
+	if (rc < 0)
+		return rc;
+	const struct conf_vmm *const vmm = &l->conf->vmms[ask->vmm];
+	vm_id_text(ask->vm, l->id);
+	(void)snprintf(l->uid, sizeof(l->uid), "%u", ask->uid);
+	(void)snprintf(l->nofile, sizeof(l->nofile), "no-file=%d", VMM_NOFILE);
+	rc = words_split(l, vmm, len, &told->err);
 	if (rc == 0)
-		rc = words_split(l, &l->conf->vmms[ask->vmm], len, &told->err);
-	if (rc == 0)
-		rc = program_open(l->conf->vmms[ask->vmm].binary, &program, &st, &told->err);
-	if (rc == 0 && lift(&program) < 0)
-		rc = err_sys(&told->err, ERR_HOST_FILES, "launch");
+		rc = binary_open(vmm->binary, &o.program, &st, &told->err);
+	if (rc == 0 && vmm->jailer[0])
+		rc = binary_open(vmm->jailer, &o.jailer, &its, &told->err);
 	if (rc == 0 && ask->snapshot)
-		rc = snapshot_find(l, ask->vm, &disk, &told->err);
-	if (rc == 0)
-		rc = child_run(l, ask, fds, program, disk, told, ret_pidfd);
-	if (rc == 0) {
-		told->dev = st.st_dev;
-		told->ino = st.st_ino;
-	}
-	return rc;
-}
-
-/* ---- whose program ---- */
-
-static int look(const struct launch_ask *ask, struct launch_told *told)
-{
-	char path[64];
-	struct stat st;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/exe", ask->pid);
-	if (stat(path, &st) < 0)
-		return err_sys(&told->err, ERR_JAIL, "%s", path);
+		rc = snapshot_find(l, ask->vm, &o.disk, &told->err);
 	told->dev = st.st_dev;
 	told->ino = st.st_ino;
-	return 0;
+	if (rc == 0)
+		rc = child_run(l, ask, fds, &o, told, ret_pidfd);
+	close_fd(&o.program);
+	close_fd(&o.jailer);
+	return rc;
 }
 
 /* ---- both ---- */
@@ -280,7 +350,7 @@ int launcher_serve(struct launcher *l, int link)
 	if (rc == 0 && ask.kind == LAUNCH_START)
 		IGNORE(start(l, &ask, (size_t)n - sizeof(ask), fds, nfds, &told, &pidfd));
 	else if (rc == 0)
-		IGNORE(look(&ask, &told));
+		IGNORE(look(ask.pid, &told));
 	for (uint32_t i = 0; i < nfds; i++)
 		close_fd(&fds[i]);
 	if (rc == 0 && link_send(link, &answer, 1, &pidfd, pidfd >= 0) < 0)

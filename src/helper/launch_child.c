@@ -28,28 +28,25 @@
 #include "helper/worker.h"
 
 enum {
+	CHILD_PATH = 256,
 	PARKED_FD = 32, /* sources are moved above here before targets are filled */
-	NOFILE = 1024,
-	NPROC = 512, /* threads of this uid */
+	NPROC = 512,    /* threads of this uid */
 };
-
-#define ROOT "/root" /* in launch_ns.c's namespace */
 
 /* ---- its root ---- */
 
-static int namespace_enter(const struct vmm_child *c, struct err *e)
+int child_namespace(const struct vmm_child *c, struct err *e)
 {
 	if (setns(c->place->ns, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
 		return err_sys(e, ERR_JAIL, "mount namespace");
 	return 0;
 }
 
-static int node_make(const struct vmm_child *c, const char *name, mode_t kind, dev_t dev,
-		     struct err *e)
+int child_node(const struct vmm_child *c, const char *name, mode_t kind, dev_t dev, struct err *e)
 {
-	char path[64];
+	char path[CHILD_PATH];
 
-	(void)snprintf(path, sizeof(path), ROOT "%s", name);
+	(void)snprintf(path, sizeof(path), "%s%s", c->root, name);
 	if (mknod(path, kind | 0600, dev) < 0 || lchown(path, c->uid, c->gid) < 0)
 		return err_sys(e, ERR_JAIL, "%s", name);
 	return 0;
@@ -59,25 +56,28 @@ static int nodes_make(const struct vmm_child *c, struct err *e)
 {
 	int rc = 0;
 
-	if (mkdir(ROOT "/dev", 0755) < 0 || mkdir(ROOT "/dev/net", 0755) < 0)
+	if (mkdir(CHILD_ROOT "/dev", 0755) < 0 || mkdir(CHILD_ROOT "/dev/net", 0755) < 0)
 		return err_sys(e, ERR_JAIL, "/dev");
 	for (int i = 0; rc == 0 && i < c->place->nnodes; i++)
-		rc = node_make(c, c->place->nodes[i].path, S_IFCHR, c->place->nodes[i].dev, e);
+		rc = child_node(c, c->place->nodes[i].path, S_IFCHR, c->place->nodes[i].dev, e);
 	if (rc == 0 && c->disk != 0)
-		rc = node_make(c, LAUNCH_DISK, S_IFBLK, c->disk, e);
+		rc = child_node(c, LAUNCH_DISK, S_IFBLK, c->disk, e);
 	return rc;
 }
 
 /* A copy of a mount of the namespace at a place in the new root. */
-static int graft(int dir, const char *path, const char *to, struct err *e)
+static int graft(const struct vmm_child *c, int dir, const char *path, const char *name,
+		 struct err *e)
 {
+	char to[CHILD_PATH];
 	const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
 			       (path[0] ? 0U : (unsigned)AT_EMPTY_PATH);
 	const int tree = open_tree(dir, path, flags);
 
+	(void)snprintf(to, sizeof(to), "%s%s", c->root, name);
 	if (tree < 0 || mkdir(to, 0755) < 0 ||
 	    move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_sys(e, ERR_JAIL, "%s", to + sizeof(ROOT) - 1);
+		return err_sys(e, ERR_JAIL, "%s", name);
 	close(tree);
 	return 0;
 }
@@ -88,44 +88,46 @@ static int jail_graft(const struct vmm_child *c, struct err *e)
 	CLEANUP_FD int dir = root_open_beneath(jails, c->id, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 
 	return dir < 0 ? err_num(e, ERR_JAIL, dir, "jail: %s", c->id)
-		       : graft(dir, "", ROOT LAUNCH_DIR, e);
+		       : graft(c, dir, "", LAUNCH_DIR, e);
 }
 
 static int libraries_graft(const struct vmm_child *c, struct err *e)
 {
-	char path[CONF_PATH_MAX + sizeof(ROOT)];
+	char path[CHILD_PATH];
 
 	if (!c->vmm->libraries[0])
 		return 0;
 	for (int i = 0; i < c->place->nlinks; i++) {
-		(void)snprintf(path, sizeof(path), ROOT "/%s", c->place->links[i].name);
+		(void)snprintf(path, sizeof(path), "%s/%s", c->root, c->place->links[i].name);
 		if (symlink(c->place->links[i].to, path) < 0)
 			return err_sys(e, ERR_JAIL, "/%s", c->place->links[i].name);
 	}
-	(void)snprintf(path, sizeof(path), ROOT "%s", c->vmm->libraries);
-	return graft(AT_FDCWD, "/libraries", path, e);
+	return graft(c, AT_FDCWD, "/libraries", c->vmm->libraries, e);
+}
+
+int child_graft_all(const struct vmm_child *c, struct err *e)
+{
+	const int rc = jail_graft(c, e);
+
+	return rc < 0 ? rc : libraries_graft(c, e);
 }
 
 static int root_make(const struct vmm_child *c, struct err *e)
 {
-	if (mount("tmpfs", ROOT, "tmpfs", MS_NOSUID | MS_NOEXEC,
+	if (mount("tmpfs", CHILD_ROOT, "tmpfs", MS_NOSUID | MS_NOEXEC,
 		  "mode=0755,size=64k,nr_inodes=64") < 0)
 		return err_sys(e, ERR_JAIL, "tmpfs");
-	int rc = nodes_make(c, e);
-	if (rc == 0)
-		rc = jail_graft(c, e);
-	if (rc == 0)
-		rc = libraries_graft(c, e);
-	return rc;
+	const int rc = nodes_make(c, e);
+	return rc < 0 ? rc : child_graft_all(c, e);
 }
 
 static int root_enter(const struct vmm_child *c, struct err *e)
 {
 	(void)c;
-	if (mount(NULL, ROOT, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC,
+	if (mount(NULL, CHILD_ROOT, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC,
 		  NULL) < 0)
 		return err_sys(e, ERR_JAIL, "remount /");
-	if (chdir(ROOT) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	if (chdir(CHILD_ROOT) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 	    umount2(".", MNT_DETACH) < 0 || chdir(LAUNCH_DIR) < 0)
 		return err_sys(e, ERR_JAIL, "pivot_root");
 	return 0;
@@ -160,7 +162,7 @@ static int limits_set(const struct vmm_child *c, struct err *e)
 		rlim_t most;
 	} limits[] = {
 		{ RLIMIT_CORE, 0 },
-		{ RLIMIT_NOFILE, NOFILE },
+		{ RLIMIT_NOFILE, VMM_NOFILE },
 		{ RLIMIT_NPROC, NPROC },
 		{ RLIMIT_MSGQUEUE, 0 },
 	};
@@ -205,36 +207,51 @@ static int rights_drop(const struct vmm_child *c, struct err *e)
 	return 0;
 }
 
-/* The last: after it only the exec is possible.  Whatever is open besides goes with that. */
-static int calls_drop(const struct vmm_child *c, struct err *e)
+/* Whatever else is open goes with the exec. */
+static int program_set(const struct vmm_child *c, struct err *e)
 {
-	if (dup3(c->program, FILTER_EXEC_FD, O_CLOEXEC) < 0)
+	if (dup3(c->jailer >= 0 ? c->jailer : c->program, FILTER_EXEC_FD, O_CLOEXEC) < 0)
 		return err_sys(e, ERR_JAIL, "program");
 	if (close_range(LAUNCH_FD_FIRST + c->nsockets, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return err_sys(e, ERR_JAIL, "close_range");
+	return 0;
+}
+
+/* The last: after it only the exec is possible. */
+static int calls_drop(const struct vmm_child *c, struct err *e)
+{
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &c->place->calls) < 0)
 		return err_sys(e, ERR_JAIL, "seccomp");
 	return 0;
 }
 
-static int (*const steps[])(const struct vmm_child *c, struct err *e) = {
-	namespace_enter, root_make,     root_enter,  descriptors_set,
-	limits_set,      signals_reset, rights_drop, calls_drop,
+typedef int step(const struct vmm_child *c, struct err *e);
+
+static step *const own_steps[] = {
+	child_namespace, root_make,   root_enter,  descriptors_set, limits_set,
+	signals_reset,   rights_drop, program_set, calls_drop,      NULL,
+};
+
+/* The jailer makes nodes, enters the root and changes the uid; what it cannot be told is done
+ * before it. */
+static step *const jailer_steps[] = {
+	cell_make, descriptors_set, limits_set, signals_reset, cell_caps, program_set, NULL,
 };
 
 void vmm_child_main(const struct vmm_child *c)
 {
 	static char *const no_environment[] = { NULL };
-	struct err e = { 0 };
-	const struct iovec report = { &e, sizeof(e) };
+	step *const *const steps = c->jailer >= 0 ? jailer_steps : own_steps;
+	struct vmm_report told = { .dev = 0 };
+	const struct iovec report = { &told, sizeof(told) };
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(steps); i++)
-		rc = steps[i](c, &e);
+	for (size_t i = 0; rc == 0 && steps[i]; i++)
+		rc = steps[i](c, &told.err);
 	if (rc == 0) {
 		(void)syscall(SYS_execveat, FILTER_EXEC_FD, "", c->argv, no_environment,
 			      AT_EMPTY_PATH);
-		(void)err_sys(&e, ERR_VMM_START, "exec %s", c->vmm->binary);
+		(void)err_sys(&told.err, ERR_VMM_START, "exec %s", c->argv[0]);
 	}
 	IGNORE(link_send(c->report, &report, 1, NULL, 0));
 	_exit(EXIT_FAILURE);

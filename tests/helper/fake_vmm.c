@@ -1,5 +1,5 @@
 /* fake_vmm.c - what a VMM may do in its jail, told by one: it does as it is told on its first
- * socket.
+ * socket; or, where its words are --obey PATH, on one that it makes there.
  *
  *   try NAME      makes the system call and answers with its errno
  *   read PATH     the file's first bytes
@@ -250,13 +250,30 @@ static void obey(const char *line)
 	say("what?\n");
 }
 
+static int control_of(int argc, char **argv)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = CONTROL_FD;
+
+	for (int i = 1; i + 1 < argc; i++) {
+		if (strcmp(argv[i], "--obey") != 0)
+			continue;
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", argv[i + 1]);
+		if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 4) < 0)
+			exit(EXIT_FAILURE); /* NOLINT(concurrency-mt-unsafe) */
+	}
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
 	for (int i = 0; i < argc; i++)
 		(void)printf("word %s\n", argv[i]);
 	(void)fflush(stdout);
+	const int control = control_of(argc, argv);
 	for (;;) {
-		const int fd = accept(CONTROL_FD, NULL, NULL);
+		const int fd = accept(control, NULL, NULL);
 		char line[256];
 		ssize_t n;
 

@@ -14,7 +14,7 @@ def read(*path):
 def keys(top):
     """Of the table in conf.c, and what bridges and VMMs have."""
     table = re.search(r"\} helper_keys\[\] = \{(.*?)\n\};", read(top, "src/helper/conf.c"), re.S)[1]
-    return re.findall(r'\{ "(\w+)",', table) + ["address", "binary", "libraries"]
+    return re.findall(r'\{ "(\w+)",', table) + ["address", "binary", "libraries", "jailer"]
 
 
 def options(program):

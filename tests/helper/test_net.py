@@ -33,7 +33,7 @@ def refused(place, method, args, code, *words):
 
 def bridge_is_made_twice_and_removed_twice(place):
     for _ in range(2):
-        assert place.ask("ensure_bridge", **BRIDGE) == {"bridge": "br-fc", "address": "10.97.0.1", "prefix": 16}
+        assert place.ask("ensure_bridge", **BRIDGE) == {"bridge": "br-fc", "address": "10.97.0.1", "prefix": 16, "slots": 4096}
         link = links()["br-fc"]
         assert link["linkinfo"]["info_kind"] == "bridge" and "UP" in link["flags"], link
         assert link["address"] == "02:fc:0a:61:00:01" and link["inet6_addr_gen_mode"] == "none", link

@@ -550,7 +550,7 @@ def ctl(place, *words):
 
 def helperctl_asks_and_prints(place):
     status, out, err = ctl(place, "ensure_bridge", "bridge=br-fc")
-    assert status == 0 and json.loads(out) == {"bridge": "br-fc", "address": "10.97.0.1", "prefix": 16}, err
+    assert status == 0 and json.loads(out) == {"bridge": "br-fc", "address": "10.97.0.1", "prefix": 16, "slots": 4096}, err
     status, out, err = ctl(place, "create_tap", "bridge=br-fc", "slot=3", "vm=" + VM, "descriptor=true")
     assert status == 0 and json.loads(out)["uid"] == 200003 and "1 descriptors" in err, (out, err)
     status, out, err = ctl(place, "host_report.net")

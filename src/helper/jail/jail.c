@@ -220,6 +220,12 @@ int vmm_validate(const struct helper_conf *conf, const void *args, struct op_tar
 
 	if (rc == 0)
 		rc = vmm_find(conf, a->vmm, &t.vmm, e);
+	if (rc == 0 && conf->vmms[t.vmm].jailer[0] &&
+	    (a->control_socket || a->agent_socket || a->console_socket))
+		rc = err_set(e, ERR_HELPER_REFUSED,
+			     "vmm: the jailer of \"%s\" hands no socket on: control_socket, "
+			     "agent_socket and console_socket must be off",
+			     a->vmm);
 	if (rc == 0)
 		rc = args_check(&a->args, e);
 	if (rc == 0)

@@ -79,6 +79,7 @@ int stage_dir(const struct jail_env *env, const struct jail *j, int *ret_dir,
 int stage_files(const struct jail_env *env, const struct vmm_target *t, int dir,
 		struct err *e) MUST_CHECK;
 int stage_log(const struct jail *j, int dir, int *ret_log, struct err *e) MUST_CHECK;
+void log_context(int dir, struct err *e); /* an error of a launch, with the end of the log */
 int stage_run(const struct jail *j, int dir, struct err *e) MUST_CHECK;
 int stage_input(int dir, int *ret_in, struct err *e) MUST_CHECK;
 /* What has been staged. */

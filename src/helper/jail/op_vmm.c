@@ -92,9 +92,14 @@ static int stage(const struct jail_env *env, const struct vmm_target *t, struct 
 static int launch(const struct jail_env *env, const struct vmm_target *t, struct parts *p,
 		  pid_t *ret_pid, int *ret_pidfd, struct err *e)
 {
-	const int rc = stage(env, t, p, e);
+	int rc = stage(env, t, p, e);
 
-	return rc < 0 ? rc : process_start(t, p->dir, p->fds, p->nfds, ret_pid, ret_pidfd, e);
+	if (rc < 0)
+		return rc;
+	rc = process_start(t, p->dir, p->fds, p->nfds, ret_pid, ret_pidfd, e);
+	if (rc < 0)
+		log_context(p->dir, e);
+	return rc;
 }
 
 /* It runs already: new connections to the same sockets. */

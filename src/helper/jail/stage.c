@@ -18,6 +18,7 @@ enum {
 	DIR_MODE = 0711, /* the VMM passes through, and reads what it is given */
 	RUN_MODE = 0700,
 	LOG_MODE = 0640,
+	LOG_TAIL = 100,              /* bytes of it that an error tells */
 	INPUT_MODE = S_IFIFO | 0600, /* a FIFO takes no capability */
 };
 
@@ -204,6 +205,28 @@ int stage_open(int dir, const char *name, int flags, int *ret_fd, struct err *e)
 		return err_num(e, ERR_JAIL, fd, "%s", name);
 	*ret_fd = fd;
 	return 0;
+}
+
+/* The end of what it has said: why it did not begin, if it knew. */
+void log_context(int dir, struct err *e)
+{
+	const struct err was = *e;
+	CLEANUP_FD int fd = -EBADF;
+	char said[LOG_TAIL + 1];
+	struct stat st;
+	ssize_t n;
+
+	if (stage_open(dir, "vmm.log", O_RDONLY, &fd, NULL) < 0 || fstat(fd, &st) < 0)
+		return;
+	n = pread(fd, said, LOG_TAIL, st.st_size > LOG_TAIL ? st.st_size - LOG_TAIL : 0);
+	while (n > 0 && said[n - 1] == '\n')
+		n--;
+	if (n <= 0)
+		return;
+	for (ssize_t i = 0; i < n; i++)
+		if (said[i] < ' ' || said[i] > '~')
+			said[i] = ' ';
+	(void)err_set(e, was.code, "%s: \"%.*s\"", was.text, (int)n, said);
 }
 
 int stage_run(const struct jail *j, int dir, struct err *e)
