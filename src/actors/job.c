@@ -94,10 +94,11 @@ static int stage(struct plan *p, struct err *e)
 	return work(p, make_staging);
 }
 
+/* As long as it holds what was replaced, it is the only copy of that. */
 static int unstage(struct plan *p, struct err *e)
 {
 	(void)e;
-	return work(p, remove_staging);
+	return job_of(p)->swapped ? STEP_DONE : work(p, remove_staging);
 }
 
 /* ---- run ---- */
@@ -287,9 +288,17 @@ static int unpublish_files(void *arg, const bool *cancelled)
 {
 	struct job *j = arg;
 
+	bool back = false;
+
 	(void)cancelled;
-	return j->swapped ? files_publish(j->staging, j->final, &j->swapped, &j->work_err)
-			  : files_remove(j->final, &j->work_err);
+	if (!j->swapped)
+		return files_remove(j->final, &j->work_err);
+	const int rc = files_publish(j->staging, j->final, &back, &j->work_err);
+
+	/* Also where that could not be made durable: once more would be forward again. */
+	if (back)
+		j->swapped = false;
+	return rc;
 }
 
 static int publish(struct plan *p, struct err *e)

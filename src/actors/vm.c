@@ -589,7 +589,9 @@ static void timer_fired(struct vm *vm, struct msg *m)
 				    .text = "the guest's agent does not answer" };
 
 	if (m == &vm->retry.msg) {
-		if (!vm_busy(vm))
+		if (vm_busy(vm)) /* a set may be under way, which leaves it all as it is */
+			io_timer_set(vm->env->io, &vm->retry, vm->retry_ms, 0);
+		else
 			vm_retry(vm);
 	} else if (vm->run && m == &vm->run->early_over.msg) {
 		vm_exec_refuse(vm, &silent);

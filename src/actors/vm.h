@@ -82,6 +82,7 @@ struct vm_run {
 	int pidfd;
 	struct io_op exit;               /* poll on pidfd: MSG_EXIT */
 	bool exited;                     /* ... has come */
+	bool unkilled;                   /* system mode: the VMM was to be killed, and may live */
 	bool shut_down;                  /* the guest has ended itself, the VMM says */
 	bool ready;                      /* the guest has said that it is up */
 	bool ready_line;                 /* ... the probe, on its console */

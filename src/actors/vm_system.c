@@ -35,6 +35,9 @@ static int ask(struct plan *p, enum helper_method method, const void *args, stru
 					   .msg_type = MSG_HELPER,
 					   .token = p->token };
 
+	if (p->phase == PLAN_UNDOING && vm->run->unkilled && method != HELPER_KILL_VMM)
+		return STEP_DONE; /* the next try will: what a VMM runs on stays as long as it lives
+				   */
 	if (!vm->env->system)
 		return err_set(e, ERR_VM_STATE,
 			       "the VM was made in system mode, and this daemon runs without it");
@@ -269,6 +272,7 @@ int vm_launched(struct plan *p, struct msg *m, struct err *e)
 
 int vm_jail_kill(struct plan *p, struct err *e)
 {
+	vm_of(p)->run->unkilled = true;
 	return ask_jail(p, HELPER_KILL_VMM, e);
 }
 
@@ -277,6 +281,8 @@ int vm_jail_killed(struct plan *p, struct msg *m, struct err *e)
 {
 	const int rc = vm_helped(p, m, e);
 
+	if (rc == STEP_DONE)
+		vm_of(p)->run->unkilled = false;
 	return rc == STEP_DONE && vm_of(p)->run->pidfd >= 0 ? STEP_WAIT : rc;
 }
 

@@ -473,6 +473,7 @@ void vm_exited(struct vm *vm)
 	io_close(vm->env->io, run->pidfd);
 	run->pidfd = -EBADF;
 	run->exited = true;
+	run->unkilled = false;
 	vm->rec.exit_status = status < 0            ? -1
 			      : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 						    : WEXITSTATUS(status);

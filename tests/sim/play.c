@@ -461,6 +461,18 @@ static bool all_answered(struct world *w, void *arg)
 	return true;
 }
 
+static const char *unanswered(void)
+{
+	for (uint32_t i = 0; i < p->nclients; i++) {
+		const struct client *c = p->clients[i];
+
+		for (uint32_t k = 0; !c->ended && k < c->ncalls; k++)
+			if (!c->calls[k]->replied)
+				return client_methods[c->calls[k]->method].name;
+	}
+	return NULL;
+}
+
 /* Those who would wait for ever give up; all others get their answers. */
 static const char *answers(void)
 {
@@ -473,13 +485,14 @@ static const char *answers(void)
 			const enum client_method m = c->calls[k]->method;
 
 			if (!c->calls[k]->replied &&
-			    (m == METHOD_VM_EXEC || m == METHOD_WATCH || m == METHOD_VM_WAIT ||
-			     m == METHOD_IMAGE_IMPORT || m == METHOD_KERNEL_IMPORT))
+			    (m == METHOD_VM_EXEC || m == METHOD_VM_CONSOLE || m == METHOD_WATCH ||
+			     m == METHOD_VM_WAIT || m == METHOD_IMAGE_IMPORT ||
+			     m == METHOD_KERNEL_IMPORT))
 				client_cancel(c, c->calls[k]);
 		}
 	}
 	if (!world_until(p->w, all_answered, NULL, limit_us))
-		return wrong("a request has no answer", NULL);
+		return wrong("a request has no answer", unanswered());
 	for (uint32_t i = 0; i < p->nclients; i++)
 		client_hang_up(p->clients[i]);
 	return NULL;
