@@ -205,7 +205,12 @@ static void connected(struct helper *h, int res)
 static int request_send(struct helper *h, struct request *r)
 {
 	struct wire w = { .type = WIRE_REQUEST, .id = h->last_id + 1, .op_id = r->q.op_id };
+	uint8_t random[10];
 
+	if (op_id_is_zero(&w.op_id)) {
+		io_random(h->io, random, sizeof(random));
+		w.op_id = op_id_make(io_wall_ms(h->io), random);
+	}
 	(void)snprintf(w.name, sizeof(w.name), "%s", helper_methods[r->q.method].name);
 	w.body = (struct wire_span){ buf_data(&r->args), buf_len(&r->args) };
 	return wire_encode(&w, io_stream_out(&h->stream));

@@ -31,8 +31,8 @@ struct helper;
 
 struct helper_question {
 	enum helper_method method;
-	const void *args; /* borrowed for the call: the method's struct */
-	struct op_id op_id;
+	const void *args;      /* borrowed for the call: the method's struct */
+	struct op_id op_id;    /* zero: nobody's request, and one is made */
 	struct actor_id owner; /* who gets the answer ... */
 	uint32_t msg_type;     /* ... as a message of this type ... */
 	uint32_t token;        /* ... with this token */

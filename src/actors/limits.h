@@ -51,7 +51,9 @@ enum {
 	KILL_DEADLINE_MS = 10000,   /* from SIGKILL to the exit */
 	RETRY_FIRST_MS = 1000, /* an undo that failed is tried again after this, doubling ... */
 	LEASE_RETRY_MS = 5000, /* a VM whose client has gone is looked at again */
-	RETRY_MAX_MS = 60000,  /* ... up to this */
+	SYSTEM_PATIENCE_MS =
+		15000,        /* until clients are served though the root helper has said nothing */
+	RETRY_MAX_MS = 60000, /* ... up to this */
 
 	VMM_ASK_MS = 2000, /* for a VMM to say its version, before the daemon serves */
 	ACCEL_FRESH_MS =

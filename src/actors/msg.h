@@ -40,8 +40,9 @@ enum msg_type {
 	MSG_ACCEL_KNOWN, /* accel -> node: now it is known */
 	MSG_DB_FLUSH,    /* db -> db: the run is over, commit */
 	MSG_DB_DONE,     /* the store lane has applied a batch */
-	MSG_HELPER,      /* the root helper's proxy -> whoever asked: owned struct helper_answer */
-	MSG_COMMITTED,   /* db -> whoever waits: durable, or res < 0 */
+	MSG_SYSTEM, /* system -> node: the root helper has answered or failed for the first time */
+	MSG_HELPER, /* the root helper's proxy -> whoever asked: owned struct helper_answer */
+	MSG_COMMITTED, /* db -> whoever waits: durable, or res < 0 */
 	MSG_NTYPES,
 };
 

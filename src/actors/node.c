@@ -427,11 +427,15 @@ static void expired(struct node *n, struct op *op)
 
 /* ---- connections ---- */
 
+/* Whoever has connected waits until it is known what the root helper has for VMs, or that it has
+ * nothing: the first command after the host's start is not refused. */
 static void accept_clients(struct node *n)
 {
 	struct err why = { 0 };
 	int fd;
 
+	if (n->env->system && !n->env->system->settled)
+		return;
 	while ((fd = io_listener_next(n->env->io, &n->listener)) >= 0) {
 		if (n->env->stopping)
 			err_set(&why, ERR_DAEMON_STOPPING, "the daemon is shutting down");
@@ -484,6 +488,10 @@ static void handle(struct actor *a, struct msg *m)
 		if (n->listener.closed)
 			n->listening = false;
 		else
+			accept_clients(n);
+		break;
+	case MSG_SYSTEM:
+		if (n->listening && !n->listener.closed)
 			accept_clients(n);
 		break;
 	case MSG_CHUNK:

@@ -94,6 +94,15 @@ void system_give_slot(struct system *s, const struct vm_record *rec)
 
 /* ---- the bridge ---- */
 
+/* Known, or known not to be for now: whoever waits for that goes on. */
+static void settle(struct system *s)
+{
+	io_timer_cancel(s->env->io, &s->patience);
+	if (!s->settled)
+		actor_post(s->env->actors, s->env->node, &s->tell);
+	s->settled = true;
+}
+
 static void ask_later(struct system *s, const struct err *why)
 {
 	s->why = *why;
@@ -101,17 +110,14 @@ static void ask_later(struct system *s, const struct err *why)
 	if (s->again_ms > RETRY_MAX_MS)
 		s->again_ms = RETRY_MAX_MS;
 	io_timer_set(s->env->io, &s->again, s->again_ms, 0);
+	settle(s);
 }
 
 static void ask(struct system *s)
 {
 	static const struct helper_bridge_args args = { .bridge = SYSTEM_BRIDGE };
-	uint8_t random[10];
-
-	io_random(s->env->io, random, sizeof(random));
 	const struct helper_question q = { .method = HELPER_ENSURE_BRIDGE,
 					   .args = &args,
-					   .op_id = op_id_make(io_wall_ms(s->env->io), random),
 					   .owner = s->actor.id,
 					   .msg_type = MSG_HELPER };
 	struct err e = { 0 };
@@ -135,6 +141,7 @@ static void answered(struct system *s, const struct helper_answer *a)
 	s->nslots = guests < s->bridge.slots ? guests : s->bridge.slots;
 	s->known = true;
 	s->why = (struct err){ 0 };
+	settle(s);
 	LOG_INFO(&s->actor.log, NULL, "system.known", K("bridge", s->bridge.bridge),
 		 K("address", s->bridge.address), K("slots", s->nslots));
 }
@@ -145,6 +152,10 @@ static void handle(struct actor *a, struct msg *m)
 
 	if (m == &s->again.msg) {
 		ask(s);
+		return;
+	}
+	if (m == &s->patience.msg) {
+		settle(s);
 		return;
 	}
 	ASSERT(m->type == MSG_HELPER);
@@ -195,7 +206,10 @@ int system_create(struct env *env, const char *helper_socket, struct err *e)
 	(void)snprintf(s->actor.log.actor, sizeof(s->actor.log.actor), "system");
 	s->env = env;
 	env->system = s;
+	s->tell = (struct msg){ .type = MSG_SYSTEM };
 	io_timer_init(&s->again, &s->actor, MSG_TIMER);
+	io_timer_init(&s->patience, &s->actor, MSG_TIMER);
+	io_timer_set(env->io, &s->patience, SYSTEM_PATIENCE_MS, 0);
 	if (!find_dns("/run/systemd/resolve/resolv.conf", s->dns))
 		IGNORE(find_dns("/etc/resolv.conf", s->dns));
 	ask(s);

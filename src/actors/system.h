@@ -3,6 +3,9 @@
  *
  *   unknown --ensure_bridge--> known          (asked again, ever more slowly, until it is answered)
  *
+ * The daemon serves its first client when the first answer has come, whatever it is: who
+ * connects right after the start waits for that, and is not refused.
+ *
  * A slot is a uid and an address of the bridge's subnet.  A VM has one from its creation to its
  * end, in its record.  Session mode has none of this: env.system is NULL.
  */
@@ -25,6 +28,9 @@ struct system {
 	uint64_t taken[(HELPER_SLOT_MAX + 64) / 64]; /* a bit for each slot */
 	uint32_t first_free;                         /* no slot below is */
 	struct err why;                              /* it is not known */
+	bool settled;                                /* it was known once, or failed once */
+	struct msg tell;                             /* ... which the node hears */
+	struct io_timer patience;                    /* until it is taken for failed */
 	struct io_timer again;
 	uint32_t again_ms;
 	char dns[16]; /* IPv4 of a resolver that guests can be told of, or "" */

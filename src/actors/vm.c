@@ -658,6 +658,7 @@ static void vm_handle(struct actor *a, struct msg *m)
 	case MSG_STREAM:
 	case MSG_ACCEL:
 	case MSG_ACCEL_KNOWN:
+	case MSG_SYSTEM:
 	case MSG_DB_FLUSH:
 	case MSG_DB_DONE:
 	case MSG_NTYPES:
