@@ -53,6 +53,47 @@ def vms():
     return rows["vms"] if isinstance(rows, dict) else rows
 
 
+def vm(name):
+    return json.loads(banger("vm", "show", name, "--json").stdout)
+
+
+# ---- what is on the host ----
+
+TAKEN = {"host_report.net": ("taps", "nat"), "host_report.block": ("snapshots", "loops"),
+         "host_report.jail": ("jails", "slots", "cgroups")}
+UID_FIRST, UID_COUNT = 200000, 4096
+
+
+def taken():
+    """What the root helper finds of VMs: {"taps": [...], ...}."""
+    return {what: report[what] for question, kinds in TAKEN.items() for report in [ask(question)] for what in kinds}
+
+
+def vmms():
+    """{pid: uid} of the processes whose user is a VM's."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            uid = os.stat(f"/proc/{pid}").st_uid
+        except OSError:
+            continue
+        if UID_FIRST <= uid < UID_FIRST + UID_COUNT:
+            found[int(pid)] = uid
+    return found
+
+
+def host_is_empty():
+    """No VM, and nothing of one: asked of the daemon, of the helper, and of the kernel."""
+    assert vms() == [], vms()
+    assert not any(taken().values()), taken()
+    assert vmms() == {}, vmms()
+    left = [*os.listdir(f"{STATE}/vms"), *os.listdir(f"{STATE}/jails"), *os.listdir(f"{RUNTIME}/vm")]
+    left += [d for d in os.listdir(GROUPS) if os.path.isdir(f"{GROUPS}/{d}")] if os.path.isdir(GROUPS) else []
+    left += [d for d in os.listdir("/dev/mapper") if d != "control"]
+    left += [d for d in os.listdir("/sys/class/net") if d.startswith("bg-")]
+    assert left == [], left
+
+
 # ---- the service manager ----
 
 def systemctl(*args, check=True):
@@ -154,7 +195,7 @@ def drop_in(name, text):
 def told(since):
     """What both services said from there on."""
     p = run("journalctl", "--no-pager", "-o", "cat", "--after-cursor", since, "-u", DAEMON, "-u", HELPER, check=False)
-    return "\n".join(p.stdout.splitlines()[-40:])
+    return "\n".join(p.stdout.splitlines()[-25:])
 
 
 def cursor():
