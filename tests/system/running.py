@@ -96,11 +96,19 @@ def its_vmm_is_jailed():
     assert status["NoNewPrivs"] == ["1"] and status["Seccomp"] == ["2"]
     root = set(os.listdir(f"/proc/{pid}/root"))
     assert {"dev", "vm"} <= root and not {"etc", "var", "home", "root", "proc", "sys", "run", "tmp"} & root, root
-    with open(f"/proc/{pid}/cgroup", encoding="ascii") as f:
+    limits_hold(v)
+    systemctl("daemon-reload")  # would have taken the controllers of a group that is not delegated
+    limits_hold(v)
+
+
+def limits_hold(v):
+    with open(f"/proc/{v['pid']}/cgroup", encoding="ascii") as f:
         group = f.read().strip().split("::")[1]
     assert os.path.dirname(group) == GROUP and v["id"] in group, group
     with open(f"/sys/fs/cgroup{group}/memory.max", encoding="ascii") as f:
         assert 256 << 20 < int(f.read()) < 1 << 30
+    with open(f"/sys/fs/cgroup{group}/cpu.max", encoding="ascii") as f:
+        assert f.read().split()[0] == "100000", "one virtual CPU"
 
 
 def its_disk_is_a_snapshot_and_its_tap_a_port_of_the_bridge():
