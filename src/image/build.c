@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -152,6 +153,17 @@ static int build_run(const struct job *job, const struct strv *argv, const char 
 	return rc;
 }
 
+/* As the daemon of system mode is.  mmdebstrap would say that newuidmap has failed. */
+static int privilege_check(struct err *e)
+{
+	if (geteuid() == 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return 0;
+	return err_set(e, ERR_IMAGE_BUILD,
+		       "the daemon may not gain privilege, and mmdebstrap maps user ids by a "
+		       "set-uid program: build the image in a session (--session) or as a tar, "
+		       "and import it");
+}
+
 int image_build(const struct job *job, struct err *e)
 {
 	CLEANUP_FREE char *path = NULL;
@@ -160,6 +172,8 @@ int image_build(const struct job *job, struct err *e)
 	struct stat st;
 	int rc = argv_fill(&argv, job, e);
 
+	if (rc == 0)
+		rc = privilege_check(e);
 	if (rc == 0)
 		rc = job_path(job, IMAGE_FILE_ROOT, &path, e);
 	if (rc == 0)

@@ -5,6 +5,7 @@ usage: test_imager.py BANGER_IMAGER [TEST...]
 
 Tars come from Python's tarfile, so that reader and writer are not the same library.
 """
+import ctypes
 import gzip
 import hashlib
 import io
@@ -19,6 +20,8 @@ import unittest
 
 IMAGER = None
 MIB = 1 << 20
+NOBODY = 65534
+PR_SET_NO_NEW_PRIVS = 38
 
 
 class Entry:
@@ -476,7 +479,7 @@ class Kernel(ImagerTest):
 class Build(ImagerTest):
     """image-build with a mmdebstrap of our own making."""
 
-    def build(self, script, source="debian:bookworm", packages=()):
+    def build(self, script, source="debian:bookworm", packages=(), **more):
         tools = os.path.join(self.dir, "bin")
         os.makedirs(tools, exist_ok=True)
         if script is not None:
@@ -486,7 +489,20 @@ class Build(ImagerTest):
             os.chmod(path, 0o755)
         # The tool is looked for in our directory only; what its script needs has its full name.
         return Job(self.staging, "image-build", source, str(64 * MIB), *packages,
-                   env={**os.environ, "PATH": tools})
+                   env={**os.environ, "PATH": tools}, **more)
+
+    def test_where_no_privilege_can_be_gained_it_says_so_first(self):
+        for path in self.dir, self.staging:
+            os.chown(path, NOBODY if os.geteuid() == 0 else -1, -1)
+
+        def confine():
+            if os.geteuid() == 0:
+                os.setuid(NOBODY)
+            ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+        job = self.build("echo ran >&2; exit 1", preexec_fn=confine)
+        self.assertEqual((job.status, len(job.errors)), (1, 1))
+        self.assertRegex(job.errors[0], "^image.build the daemon may not gain privilege.*--session")
 
     def test_its_tar_becomes_the_image(self):
         make_tar(self.tar, [Entry("etc/x", data=b"x")])
