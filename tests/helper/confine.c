@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "helper/block/landlock.h"
 #include "helper/filter.h"
 
 enum {
@@ -151,13 +153,74 @@ static int in_zygote(const struct row *r)
 	return status;
 }
 
+/* ---- Landlock, in the child that becomes e2fsck ---- */
+
+static const struct {
+	const char *path;
+	int flags;
+	int error; /* that opening it must give */
+} opens[] = {
+	{ "/etc/passwd", O_RDONLY, EACCES },
+	{ "/etc/hostname", O_RDONLY, EACCES },
+	{ "/", O_RDONLY | O_DIRECTORY, EACCES },
+	{ "/proc/1/status", O_RDONLY, EACCES },
+	{ "/dev/urandom", O_RDONLY, EACCES },
+	{ "/tmp/landlocked", O_WRONLY | O_CREAT, EACCES },
+	{ "/usr/lib", O_RDONLY | O_DIRECTORY, 0 },
+	{ "/usr/bin/env", O_RDONLY, 0 },
+	{ "/usr/bin/env", O_WRONLY, EACCES },
+	{ "/dev/null", O_RDWR, 0 },
+	{ "/proc/self/mounts", O_RDONLY, 0 },
+	{ "/proc/self/fd/3", O_RDWR, 0 }, /* its disk */
+};
+
+static int in_landlock(int disk, const char *path, int flags)
+{
+	const pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		if (dup2(disk, 3) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		    landlock_confine(3) < 0)
+			_exit(STATUS_NOT_CONFINED);
+		errno = 0;
+		(void)open(path, flags | O_CLOEXEC, 0600);
+		_exit(errno);
+	}
+	(void)waitpid(pid, &status, 0);
+	return status;
+}
+
+/* As root: what everybody may open is not enough to be refused. */
+static void landlock_holds(void)
+{
+	const bool there = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 1;
+	char name[] = "/tmp/banger-landlock-XXXXXX";
+	const int disk = mkstemp(name);
+
+	(void)unlink(name);
+	for (size_t i = 0; i < ARRAY_LEN(opens); i++) {
+		char what[80];
+		(void)fflush(stdout);
+		const int status = in_landlock(disk, opens[i].path, opens[i].flags);
+
+		(void)snprintf(what, sizeof(what), "open %s %s%s", opens[i].path,
+			       opens[i].error ? "is refused" : "is allowed",
+			       there ? "" : " # SKIP this kernel has no Landlock");
+		tell(!there || (WIFEXITED(status) && WEXITSTATUS(status) == opens[i].error),
+		     "landlock", what, status);
+	}
+	close(disk);
+}
+
 int main(void)
 {
 	if (geteuid() != 0) {
 		(void)puts("1..0 # SKIP needs root");
 		return STATUS_SKIP;
 	}
-	(void)printf("1..%d\n", (int)(FILTER_NROLES * ARRAY_LEN(rows) + ARRAY_LEN(refused)));
+	(void)printf("1..%d\n", (int)(FILTER_NROLES * ARRAY_LEN(rows) + ARRAY_LEN(refused) +
+				      ARRAY_LEN(opens)));
 	for (int role = 0; role < FILTER_NROLES; role++)
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 			char what[80];
@@ -179,5 +242,6 @@ int main(void)
 		(void)snprintf(what, sizeof(what), "%s is refused", refused[i].name);
 		tell(WIFEXITED(status) && WEXITSTATUS(status) == EPERM, "zygote", what, status);
 	}
+	landlock_holds();
 	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -40,6 +40,7 @@
 
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include "helper/block/landlock.h"
 #include "helper/filter.h"
 #include "helper/worker.h"
 
@@ -96,7 +97,8 @@ static _Noreturn void child_fsck(int disk, int pipe)
 		if (dup2(pipe, fd) < 0)
 			_exit(FSCK_FAILED);
 	/* The limits last: to make a filter takes memory. */
-	if (dup2(disk, TOOL_DEVICE_FD) < 0 || filter_narrow(FILTER_FSCK, NULL) < 0 || limit() < 0)
+	if (dup2(disk, TOOL_DEVICE_FD) < 0 || landlock_confine(TOOL_DEVICE_FD) < 0 ||
+	    filter_narrow(FILTER_FSCK, NULL) < 0 || limit() < 0)
 		_exit(FSCK_FAILED);
 	(void)execve(E2FSCK, argv, env);
 	(void)dprintf(STDERR_FILENO, E2FSCK ": %s", err_sys_text(errno));
