@@ -161,6 +161,7 @@ class Helper:
         self.env = dict(os.environ, BANGER_FAULTS=self.faults.path, **(env or {}))
         self.prefix = list(prefix)
         self.process = None
+        self.group = None  # the directory of its VMs' cgroups, where it has any
         self.start()
 
     def start(self):
@@ -295,7 +296,21 @@ def clean_helpers():
             except ProcessLookupError:
                 pass
         helper.stop(signal.SIGKILL)
+        clean_group(helper.group)
         shutil.rmtree(helper.top, ignore_errors=True)
+
+
+def clean_group(group):
+    """Ends VMMs by their cgroups, which nobody else's process is in, and takes those away."""
+    if not group or not os.path.isdir(group):
+        return
+    with open(os.path.join(group, "cgroup.kill"), "w", encoding="ascii") as f:
+        f.write("1")
+    until = time.monotonic() + DEADLINE_S
+    while "populated 1" in read_file(os.path.join(group, "cgroup.events")) and time.monotonic() < until:
+        time.sleep(0.01)
+    for name in [e.path for e in os.scandir(group) if e.is_dir()] + [group]:
+        os.rmdir(name)
 
 
 def clean_network():

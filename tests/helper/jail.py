@@ -48,6 +48,7 @@ class Jail(Place):
         conf = f"{head}\nstate_dir = {self.state}\ncgroup = {self.group}\n\n{rest}\n[vmm fake]\nbinary = {fake}\n\n" \
                f"[vmm qemu]\nbinary = {QEMU}\nlibraries = /usr\n\n{more}"
         self.helper = Helper(self.top, binary=binary, conf=conf, **options)
+        self.helper.group = self.group
         self.faults = self.helper.faults
         self.client = self.helper.client()
         self.ask = self.client.ask

@@ -29,11 +29,12 @@ class Vmm(Jail):
         with open(self.base, "r+b") as f:
             f.write(b"image")
 
-    def sized(self, path, size):
+    def sized(self, path, size, own=True):
         self.put(path, "", 0o600)
         at = os.path.join(self.state, path)
         os.truncate(at, size)
-        self.own_all()
+        if own:
+            self.own_all()
         return at
 
     def snapshot(self, vm=VM):
@@ -202,6 +203,55 @@ def it_opens_its_own_tap_by_name(place):
     place.ask("remove_bridge", bridge="br-fc")
 
 
+# ---- a hundred ----
+
+def a_hundred_vms_come_and_go():
+    """Tap, NAT and disk of each; nothing is left, and the helper starts no process for any of it."""
+    need_vm()
+    forks = "/run/forks"
+    for prefix in ([], ["strace", "-f", "--seccomp-bpf", "-e", "trace=fork,vfork,clone,clone3,execve,execveat", "-o", forks]):
+        place = Vmm(prefix=prefix)
+        ids = [f"00000014d2{b}{c}" for b in "0123" for c in "0123456789abcdefghjkmnpqr"]
+        for vm in ids:
+            place.sized(f"vms/{vm}/rootfs.cow", 4 * MIB, own=False)
+        place.own_all()
+        place.ask("ensure_bridge", bridge="br-fc")
+        started = read_file(forks).count("\n")
+        began, cpu = time.monotonic(), cpu_of(place)
+        for slot, vm in enumerate(ids):
+            which = {"bridge": "br-fc", "vm": vm, "slot": slot}
+            place.ask("create_tap", **which)
+            place.ask("ensure_nat", **which, address=f"10.97.1.{slot + 2}")
+            place.snapshot(vm)
+        up = time.monotonic()
+        assert len(devices()) == 100 and len(place.ask("host_report.net")["nat"]) == 100
+        report = time.monotonic()
+        for slot, vm in enumerate(ids):
+            which = {"bridge": "br-fc", "vm": vm, "slot": slot}
+            place.ask("remove_dm_snapshot", device=f"fc-rootfs-{vm}")
+            place.ask("remove_nat", **which, address=f"10.97.1.{slot + 2}")
+            place.ask("delete_tap", **which)
+        down = time.monotonic()
+        assert place.ask("host_report.block") == {} and place.report() == {}
+        assert place.ask("host_report.net") == {"bridges": ["br-fc"]}
+        assert devices() == {} and loops() == {} and [n for n in links() if n.startswith("bg-")] == []
+        assert read_file(forks).count("\n") == started, read_file(forks)[-500:]
+        figures = {"bench": "helper.hundred", "vms": 100, "up_ms": round((up - began) * 1e3), "down_ms": round((down - report) * 1e3),
+                   "cpu_ms": cpu_of(place) - cpu, "forks": 0 if prefix else None}
+        print("# " + json.dumps(figures), flush=True)
+        place.ask("remove_bridge", bridge="br-fc")
+        place.close()
+
+
+def cpu_of(place):
+    """Milliseconds that the workers have run for."""
+    ticks = 0
+    for pid in place.helper.workers().values():
+        words = read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        ticks += int(words[11]) + int(words[12])
+    return ticks * 1000 // os.sysconf("SC_CLK_TCK")
+
+
 # ---- Firecracker, with all that it takes by name ----
 
 def firecracker_has_all_by_name():
@@ -285,5 +335,6 @@ main([
     kvm_is_its_to_open,
     it_opens_its_own_tap_by_name,
     qemu_has_disk_and_tap,
+    a_hundred_vms_come_and_go,
     firecracker_has_all_by_name,
 ], Vmm)
