@@ -152,6 +152,27 @@ static void check_firecracker(const struct doctor *d, struct finding *f)
 		     "%.100s does not say its version", path);
 }
 
+/* Which network a new VM gets, and why. */
+static void check_network(const struct doctor *d, struct finding *f)
+{
+	const struct conf *c = d->conf;
+	const bool open = strcmp(c->host_loopback, "yes") == 0;
+	const bool wanted = strcmp(c->network, "user") != 0;
+
+	if (c->system)
+		find(f, PASS, "", "interfaces of their own, by the root helper");
+	else if (wanted && c->passt[0] && access(c->passt, X_OK) == 0)
+		find(f, PASS, "", "%.200s%s", c->passt,
+		     open ? "; VMs reach the host's loopback, as configured" : "");
+	else if (strcmp(c->network, "passt") == 0)
+		find(f, FAIL, "apt-get install passt", "passt is not there, and `network = passt`");
+	else
+		find(f, open ? PASS : WARN,
+		     wanted ? "apt-get install passt" : "Set `network = auto` and install passt.",
+		     "QEMU's own (%s): VMs reach what listens on the host's loopback",
+		     wanted ? "passt is not installed" : "as configured");
+}
+
 static void check_mmdebstrap(const struct doctor *d, struct finding *f)
 {
 	char path[PATHS_FILE_MAX];
@@ -395,6 +416,7 @@ const struct check doctor_checks[] = {
 	{ "kvm", check_kvm },
 	{ "qemu", check_qemu },
 	{ "firecracker", check_firecracker },
+	{ "network", check_network },
 	{ "mmdebstrap", check_mmdebstrap },
 	{ "runtime directory", check_runtime },
 	{ "state directory", check_state },

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -123,11 +124,12 @@ static int word_take(struct options *o, const char *word, struct err *e)
 int options_parse(const char *cmdline, struct options *ret_options, struct err *e)
 {
 	struct options o = { .root = ROOT_DEFAULT };
-	CLEANUP_FREE char *copy = strdup(cmdline);
+	char copy[OPTION_CMDLINE_MAX + 1];
 	char *save = NULL;
 
-	if (!copy)
-		return err_num(e, ERR_GUEST_BOOT, ENOMEM, "command line");
+	if (strlen(cmdline) > OPTION_CMDLINE_MAX)
+		return err_num(e, ERR_GUEST_BOOT, E2BIG, "command line");
+	(void)snprintf(copy, sizeof(copy), "%s", cmdline);
 	for (char *w = strtok_r(copy, WORD_BREAKS, &save); w;
 	     w = strtok_r(NULL, WORD_BREAKS, &save)) {
 		const int rc = word_take(&o, w, e);

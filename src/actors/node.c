@@ -505,6 +505,8 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_PLAN_TIMER:
 	case MSG_IO:
 	case MSG_EXIT:
+	case MSG_NET:
+	case MSG_NET_EXIT:
 	case MSG_STREAM:
 	case MSG_CONSOLE:
 	case MSG_AGENT:

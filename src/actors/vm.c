@@ -238,6 +238,7 @@ struct vm_run *vm_run_begin(struct vm *vm)
 	buf_init(&run->console, BOOT_LINE_MAX);
 	buf_init(&run->control, VMM_ANSWER_MAX);
 	io_op_init(&run->exit, &vm->actor, MSG_EXIT);
+	vm_net_init(&run->net, &vm->actor);
 	for (int i = 0; i < VMM_NSOCKETS; i++)
 		run->listen_fd[i] = -EBADF;
 	run->cgroup_fd = -EBADF;
@@ -266,6 +267,7 @@ void vm_run_end(struct vm *vm)
 	accel_forget(&run->accel);
 	gate_give(&vm->env->gate, &run->gate);
 	guest_link_fini(&run->link);
+	vm_net_fini(&run->net);
 	ASSERT(list_empty(&run->early));
 	buf_fini(&run->console);
 	buf_fini(&run->control);
@@ -595,7 +597,7 @@ static void timer_fired(struct vm *vm, struct msg *m)
 			vm_retry(vm);
 	} else if (vm->run && m == &vm->run->early_over.msg) {
 		vm_exec_refuse(vm, &silent);
-	} else if (vm->run) {
+	} else if (vm->run && !vm_net_timer(vm, m)) {
 		guest_link_timer(&vm->run->link, m);
 	}
 }
@@ -625,6 +627,12 @@ static void vm_handle(struct actor *a, struct msg *m)
 		break;
 	case MSG_EXIT:
 		vm_exited(vm);
+		break;
+	case MSG_NET:
+		vm_net_answered(vm, m);
+		break;
+	case MSG_NET_EXIT:
+		vm_net_exited(vm);
 		break;
 	case MSG_CONSOLE:
 		vm_stream_event(vm, VMM_SOCKET_CONSOLE);

@@ -19,6 +19,7 @@
 #include "actors/limits.h"
 #include "actors/system.h"
 #include "actors/task.h"
+#include "actors/vm_net.h"
 
 /* Files of a VM in its state directory. */
 #define VM_FILE_DISK    "disk.qcow2"
@@ -62,7 +63,8 @@ struct vm_run {
 	struct io_stream stream[VMM_NSOCKETS];
 	bool stream_open[VMM_NSOCKETS]; /* the stream holds a descriptor: close and wait for its end
 					 */
-	struct guest_link link;         /* the conversation on the agent's stream */
+	struct vm_net net;
+	struct guest_link link;     /* the conversation on the agent's stream */
 	struct list early;          /* msg.link: commands, and what belongs to them, that wait */
 	uint32_t nearly;            /* ... for the agent, so many */
 	struct io_timer early_over; /* ... until then */

@@ -84,6 +84,7 @@ static int put_starting(struct plan *p, struct err *e)
 	res->helper = vm_is_system(vm);
 	res->runtime = res->files && !res->helper;
 	res->process = res->files;
+	res->network = vm_net_by_passt(vm);
 	if (res->runtime && vm->env->cgroup.path[0])
 		cgroup_path(&vm->env->cgroup, vm->rec.id, vm->env->home, res->cgroup);
 	vm->rec.failure[0] = '\0';
@@ -271,6 +272,7 @@ static const struct step session_steps[] = {
 	{ "console",  vm_channel_up, vm_channel_opened, vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONSOLE },
 	{ "agent",    vm_channel_up, vm_channel_opened, vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control",  vm_channel_up, vm_channel_opened, vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "network",  vm_net_up,     NULL,              vm_net_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
 	{ "cgroup",   vm_cgroup_up,  vm_worked,         vm_cgroup_down,  vm_worked,    FILES_DEADLINE_MS,   0 },
 	{ "vmm",      vm_vmm_up,     vm_vmm_started,    vm_vmm_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
 	END_STEPS,
@@ -310,6 +312,7 @@ static const struct step session_adopt_steps[] = {
 	/* name      start             finish           undo  undone ms                   arg */
 	{ "agent",   vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "network", vm_net_again,     NULL,            NULL, NULL,  0,                   0 },
 };
 
 static const struct step own_adopt_steps[] = {
@@ -359,7 +362,8 @@ bool vm_is_adopted_by(const struct vm *vm, const struct plan *p)
 }
 
 static_assert((int)CGROUP_PATH_MAX == (int)RECORD_CGROUP_MAX, "it is recorded as it is");
-static_assert(VMM_NSOCKETS + 2 <= IO_SPAWN_FDS, "the sockets and the log are inherited");
+static_assert(VMM_NSOCKETS + 3 <= IO_SPAWN_FDS,
+	      "the sockets, the network and the log are inherited");
 
 void vm_start_begin(struct vm *vm)
 {

@@ -1,6 +1,6 @@
 /* vm_steps.h - between the files of the start plan: what its table (vm_start.c) is made of.
  *
- * A step's functions are where the resource is: vm_channel.c, vm_vmm.c, vm_system.c.
+ * A step's functions are where the resource is: vm_channel.c, vm_net.c, vm_vmm.c, vm_system.c.
  */
 #pragma once
 
@@ -34,6 +34,9 @@ int vm_configure(struct vm *vm, struct err *e); /* run->config: what the VMM is 
 step_fn vm_cgroup_up, vm_cgroup_down, vm_vmm_up, vm_vmm_down;
 step_answer_fn vm_vmm_started;
 void vm_watch(struct vm *vm); /* its end becomes MSG_EXIT */
+
+/* vm_net.c */
+step_fn vm_net_up, vm_net_down, vm_net_again;
 
 /* Files that the VMM is given, by their paths on the host. */
 struct vm_files {

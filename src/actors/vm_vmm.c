@@ -141,7 +141,9 @@ static void as_ours(const struct vm *vm, struct parts *parts, struct vmm_machine
 	m->kernel = parts->files.kernel;
 	m->initrd = parts->files.initrd;
 	m->console_log = parts->console;
-	m->net = vm_has_own_channels(vm) ? VMM_NET_NONE : VMM_NET_USER;
+	m->net = vm->run->res.network	      ? VMM_NET_SOCKET
+		 : vm_has_own_channels(vm) ? VMM_NET_NONE
+					   : VMM_NET_USER;
 	if (vm_has_own_channels(vm))
 		listens_itself(vm, parts, m);
 	if (vm_is_probe(vm))
@@ -218,6 +220,7 @@ static int machine_of(struct vm *vm, struct vmm_machine *m, struct parts *parts,
 		m->socket_fd[s] = vm_has_socket(vm, (enum vmm_socket)s) && !vm_has_own_channels(vm)
 					  ? at++
 					  : -1;
+	m->net_fd = at;
 	return 0;
 }
 
@@ -261,6 +264,8 @@ static int spawn(struct plan *p, const struct vmm_machine *m)
 		if (m->socket_fd[s] >= 0)
 			sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->listen_fd[s],
 								    m->socket_fd[s] };
+	if (m->net == VMM_NET_SOCKET)
+		sp->fds[sp->nfds++] = (struct io_spawn_fd){ run->net.listen_fd, m->net_fd };
 	io_spawn(p->io, &p->op, sp);
 	return STEP_WAIT_OP;
 }
@@ -319,6 +324,8 @@ int vm_vmm_started(struct plan *p, struct msg *m, struct err *e)
 			io_close(vm->env->io, run->listen_fd[s]);
 		run->listen_fd[s] = -EBADF;
 	}
+	if (run->net.listen_fd >= 0)
+		io_close(vm->env->io, take_fd(&run->net.listen_fd));
 	/* Durable with whatever commit comes next: adoption finds it by its name until then. */
 	if (vm_put_resources(vm) < 0)
 		return err_set(e, ERR_HOST_MEMORY, "store");

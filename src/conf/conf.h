@@ -48,7 +48,10 @@ enum conf_key {
 	CONF_FIRECRACKER,
 	CONF_LIBEXEC,
 	CONF_HELPER,
+	CONF_PASST,
 	CONF_ACCEL,
+	CONF_NETWORK,
+	CONF_HOST_LOOPBACK,
 	CONF_LOG_LEVEL,
 	CONF_COLOR,
 	CONF_DAEMON,
@@ -88,6 +91,9 @@ struct conf {
 	char firecracker[CONF_PATH_MAX];   /* likewise */
 	char libexec_dir[CONF_PATH_MAX];   /* banger-imager, banger-init, banger-agent, probe.elf */
 	char helper_socket[CONF_PATH_MAX]; /* of the root helper; in system mode alone */
+	char passt[CONF_PATH_MAX];         /* "" when there is none */
+	char network[CONF_WORD_MAX];       /* of session VMs: "passt", "user"; "" to choose */
+	char host_loopback[CONF_WORD_MAX]; /* whether they reach it: "yes", "no" */
 	char accel[CONF_WORD_MAX];         /* "kvm" or "tcg" to decide, "" to measure */
 	char log_level[CONF_WORD_MAX];     /* a row of conf_log_levels */
 	char color[CONF_WORD_MAX];         /* of the command line: "never", "" */

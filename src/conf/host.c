@@ -37,6 +37,7 @@ static void built_in(struct conf *c, const char *libexec)
 	c->stop_ms = 10000;
 	(void)snprintf(c->libexec_dir, sizeof(c->libexec_dir), "%s", libexec);
 	(void)snprintf(c->helper_socket, sizeof(c->helper_socket), "%s", HELPER_SOCKET);
+	(void)snprintf(c->host_loopback, sizeof(c->host_loopback), "no");
 	(void)snprintf(c->log_level, sizeof(c->log_level), "info");
 }
 
@@ -95,6 +96,8 @@ static void host_programs(struct conf *c)
 
 	if (find_in(places, "qemu-system-x86_64", c->qemu))
 		from_host(c, CONF_QEMU);
+	if (find_in(places, "passt", c->passt))
+		from_host(c, CONF_PASST);
 	if (find_in(path ? path : "", "firecracker", c->firecracker) ||
 	    find_in(places, "firecracker", c->firecracker))
 		from_host(c, CONF_FIRECRACKER);

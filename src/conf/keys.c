@@ -11,6 +11,8 @@
 const char *const conf_vmms[] = { "auto", "firecracker", "qemu", "null", NULL };
 const char *const conf_log_levels[] = { "err", "warning", "notice", "info", "debug", NULL };
 static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
+static const char *const networks[] = { "auto", "passt", "user", NULL };
+static const char *const answers[] = { "no", "yes", NULL };
 static const char *const cgroups[] = { "auto", "none", NULL };
 static const char *const colors[] = { "auto", "never", NULL };
 
@@ -87,9 +89,18 @@ const struct conf_row conf_rows[CONF_NKEYS] = {
 	ROW(HELPER,     "paths",    "helper",     PATH,     helper_socket, 0, 0, NULL, "BANGER_HELPER", START, DAEMON,
 	    "/run/banger-root/bangerd-root.sock",
 	    "The socket of the root helper, which the daemon of the system asks for what only root may do. A session has none."),
+	ROW(PASST,      "paths",    "passt",      PATH,     passt,        0, 0, NULL, "BANGER_PASST", LIVE, DAEMON,
+	    "passt in /usr/local/bin, /usr/bin or /bin",
+	    "The passt to run, for the network of VMs without root."),
 	ROW(ACCEL,      "vmm",      "accel",      WORD,     accel,        0, 0, accels, "BANGER_ACCEL", START, DAEMON,
 	    "auto",
 	    "How guests are run: by KVM, by emulation (`tcg`), or by whichever is faster on this host, which is measured."),
+	ROW(NETWORK,    "vmm",      "network",    WORD,     network,      0, 0, networks, "BANGER_NETWORK", LIVE, DAEMON,
+	    "auto",
+	    "Network of VMs without root: `passt`, a process beside each VM, or `user`, QEMU's own; `auto` is passt where it is installed. In system mode VMs have interfaces of their own."),
+	ROW(HOST_LOOPBACK, "vmm",   "host_loopback", WORD,  host_loopback, 0, 0, answers, "BANGER_HOST_LOOPBACK", LIVE, DAEMON,
+	    "no",
+	    "Whether VMs without root reach what listens on the host's loopback addresses, as 10.0.2.2. `no` needs passt; with `network = user` they always do."),
 	ROW(LOG_LEVEL,  "log",      "level",      WORD,     log_level,    0, 0, conf_log_levels, "BANGER_LOG_LEVEL", LIVE, DAEMON,
 	    "info",
 	    "The least important lines that are logged."),

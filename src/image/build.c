@@ -30,6 +30,10 @@ enum {
 
 static const char word_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
+/* mmdebstrap leaves the builder's own there, which is of no use to a guest: banger-init gives it
+ * one where there is none. */
+#define NO_RESOLVER "--customize-hook=rm -f \"$1/etc/resolv.conf\""
+
 /* Neither an option nor anything that mmdebstrap would take apart further. */
 static bool is_word(const char *text, const char *more)
 {
@@ -74,7 +78,7 @@ static int argv_fill(struct strv *argv, const struct job *job, struct err *e)
 		return err_set(e, ERR_BAD_REQUEST, "\"%s\": write " BUILD_PREFIX "SUITE",
 			       job->source);
 	if (strv_add(argv, "mmdebstrap") < 0 || strv_add(argv, "--variant=minbase") < 0 ||
-	    strv_add(argv, "--format=tar") < 0 ||
+	    strv_add(argv, "--format=tar") < 0 || strv_add(argv, NO_RESOLVER) < 0 ||
 	    strv_addf(argv, "--mode=%s", geteuid() == 0 ? "root" : "unshare") < 0)
 		return err_set(e, ERR_HOST_MEMORY, "no memory for a command line");
 	rc = include_add(argv, job->rest, e);

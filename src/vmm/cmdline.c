@@ -9,9 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/passt.h"
 #include "vmm/vmm.h"
 
-#define USER_NET    "banger.ip=10.0.2.15/24 banger.gw=10.0.2.2 banger.dns=10.0.2.3"
+#define USER_NET                                                                                   \
+	"banger.ip=" PASST_GUEST "/" PASST_PREFIX " banger.gw=" PASST_GATEWAY                      \
+	" banger.dns=" PASST_DNS
 #define FIRST_DISK  "/dev/vda"
 #define SECOND_DISK "/dev/vdb"
 
@@ -46,8 +49,12 @@ static bool is_one_word(const char *name)
 
 static void net_words(const struct vmm_machine *m, struct line *line)
 {
-	if (m->net == VMM_NET_USER)
+	if (m->net == VMM_NET_USER || m->net == VMM_NET_SOCKET || m->net == VMM_NET_VSOCK)
 		add(line, " " USER_NET);
+	if (m->net == VMM_NET_SOCKET || m->net == VMM_NET_VSOCK)
+		add(line, " banger.mtu=%d", PASST_MTU);
+	if (m->net == VMM_NET_VSOCK)
+		add(line, " banger.net=vsock");
 	if (m->net != VMM_NET_TAP)
 		return;
 	add(line, " banger.ip=%s banger.gw=%s", m->address, m->gateway);

@@ -223,6 +223,9 @@ static void add_net(struct args *a, const struct vmm_machine *m)
 		return;
 	if (m->net == VMM_NET_USER)
 		add_user_net(a, m);
+	else if (m->net == VMM_NET_SOCKET)
+		optionf(a, "-netdev", "stream,id=net,server=on,addr.type=fd,addr.str=%d",
+			m->net_fd);
 	else
 		optionf(a, "-netdev", "tap,id=net,ifname=%s,script=no,downscript=no", m->tap);
 	vmm_mac(m->id, mac);

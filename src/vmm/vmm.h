@@ -96,7 +96,14 @@ enum vmm_socket {
 enum vmm_net {
 	VMM_NET_USER, /* the VMM's own user network */
 	VMM_NET_NONE,
-	VMM_NET_TAP, /* machine.tap, an interface of the host */
+	VMM_NET_TAP,    /* machine.tap, an interface of the host */
+	VMM_NET_SOCKET, /* machine.net_fd, a listening socket where passt is connected */
+	VMM_NET_VSOCK,  /* the guest carries its frames over vsock, to passt */
+};
+
+/* A port of the host's loopback that leads to one of the guest's. */
+struct vmm_publish {
+	uint16_t host, guest;
 };
 
 /* Everything that a driver needs to know of a machine.  Strings are borrowed. */
@@ -120,13 +127,12 @@ struct vmm_machine {
 	bool sandbox;            /* the VMM's own seccomp sandbox */
 	const char *append;      /* more words for the guest's command line, or NULL */
 	enum vmm_net net;
+	int net_fd;          /* with VMM_NET_SOCKET: its number in the child */
 	const char *tap;     /* with VMM_NET_TAP; and what the guest is told: */
 	const char *address; /* IPv4 "ADDRESS/PREFIX" */
 	const char *gateway;
 	const char *dns; /* or NULL */
-	struct {
-		uint16_t host, guest;
-	} publish[VMM_PUBLISH_MAX];
+	struct vmm_publish publish[VMM_PUBLISH_MAX];
 	uint32_t npublish;
 	int socket_fd[VMM_NSOCKETS]; /* numbers in the child of the inherited listeners; -1: none */
 	/* VMM_CHANNELS_OWN: paths. */

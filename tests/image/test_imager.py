@@ -512,6 +512,7 @@ class Build(ImagerTest):
         with open(os.path.join(self.staging, "log")) as f:
             log = f.read()
         self.assertIn("--include=iproute2,procps,vim,g++ bookworm -", log)
+        self.assertIn('rm -f "$1/etc/resolv.conf"', log)  # the builder's name servers are not the guest's
         self.assertEqual(sorted(os.listdir(self.staging)), ["log", "rootfs.ext4", "upper.ext4"])
 
     def test_its_last_words_are_in_the_error(self):

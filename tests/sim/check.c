@@ -8,6 +8,7 @@
 #include "actors/catalog.h"
 #include "proto/record.h"
 #include "tests/sim/world.h"
+#include "vmm/passt.h"
 
 static char wrong[1024];
 
@@ -28,11 +29,12 @@ static bool exists(const char *path)
 	return lstat(path, &st) == 0;
 }
 
-uint32_t world_processes(struct world *w, vm_id id)
+static uint32_t processes(struct world *w, const char *prefix, vm_id id)
 {
-	char word[64] = VMM_PROCESS_PREFIX;
+	char word[64];
 	uint32_t n = 0;
 
+	(void)snprintf(word, sizeof(word), "%s", prefix);
 	if (id)
 		vm_id_text(id, word + strlen(word));
 	for (const struct sim_proc *p = sim_next(w->sim, NULL); p; p = sim_next(w->sim, p)) {
@@ -43,6 +45,16 @@ uint32_t world_processes(struct world *w, vm_id id)
 		n += found;
 	}
 	return n;
+}
+
+uint32_t world_processes(struct world *w, vm_id id)
+{
+	return processes(w, VMM_PROCESS_PREFIX, id);
+}
+
+uint32_t world_passts(struct world *w, vm_id id)
+{
+	return processes(w, PASST_WORD_PREFIX, id);
 }
 
 /* ---- what is in a directory ---- */
@@ -209,6 +221,9 @@ static const char *check_host(struct world *w, const struct vm *vm)
 	if (have != want)
 		return say("vm %s is %s and has %u processes", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), have);
+	/* One that has died is replaced after a while, and is none that is missed. */
+	if (world_passts(w, vm->rec.id) > want)
+		return say("vm %s is %s and has a network", vm->rec.spec.name, fsm_name(&vm->fsm));
 	vm_runtime_path(vm, "", path);
 	if (exists(path) != want)
 		return say("vm %s is %s, its runtime directory is%s there", vm->rec.spec.name,
@@ -319,6 +334,7 @@ static const char *check_open(struct world *w)
 		if (!vm->run)
 			continue;
 		want += vm->run->pidfd >= 0;
+		want += vm->run->net.pidfd >= 0;
 		for (int s = 0; s < VMM_NSOCKETS; s++)
 			want += vm->run->stream_open[s] && !vm->run->stream[s].closed;
 	}
@@ -327,7 +343,7 @@ static const char *check_open(struct world *w)
 			   sim_daemon_fds(w->sim), want);
 	if (calls_open() != w->fds_at_start)
 		return say("%u files are open, %u should be", calls_open(), w->fds_at_start);
-	if (sim_daemon_children(w->sim) > running)
+	if (sim_daemon_children(w->sim) > running + world_passts(w, 0))
 		return say("%u children, and %u VMs run", sim_daemon_children(w->sim), running);
 	if (world_processes(w, 0) != running)
 		return say("%u VMMs, and %u VMs run", world_processes(w, 0), running);

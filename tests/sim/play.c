@@ -380,10 +380,11 @@ static void ask(void)
 
 static void vmm_dies(void)
 {
+	const struct sim_program *program = choose(3) ? &vmm_program : &passt_program;
 	uint32_t n = choose(4);
 
 	for (struct sim_proc *q = sim_next(p->w->sim, NULL); q; q = sim_next(p->w->sim, q))
-		if (q->program == &vmm_program && n-- == 0) {
+		if (q->program == program && n-- == 0) {
 			sim_proc_signal(q, choose(2) ? SIGKILL : SIGSEGV);
 			return;
 		}

@@ -321,7 +321,7 @@ Test(shortage, a_cancel_is_not_lost)
 	cr_assert(world_until(w, boots, NULL, UINT64_C(10) * 1000 * 1000));
 	none = true;
 	client_cancel(c, call);
-	for (int i = 0; i < 8; i++) /* it has arrived by now */
+	for (int i = 0; i < 4; i++) /* it has arrived by now, and nothing is undone yet */
 		turn(w);
 	none = false;
 	cr_assert(world_until(w, is_gone, name, UINT64_C(30) * 1000 * 1000), "it is %s",

@@ -55,6 +55,7 @@ Test(story, a_probe_is_created_and_started)
 			       "[    0ms] vm/a step.do step=console\n"
 			       "[    0ms] vm/a step.do step=agent\n"
 			       "[    0ms] vm/a step.do step=control\n"
+			       "[    0ms] vm/a step.do step=network\n"
 			       "[    0ms] vm/a step.do step=cgroup\n"
 			       "[    0ms] vm/a step.do step=vmm\n"
 			       "[    0ms] vm/a step.do step=boot\n"
@@ -85,6 +86,7 @@ Test(story, a_guest_runs_a_command_and_is_stopped)
 			       "[  200ms] vm/web vmm.exit status=0\n"
 			       "[  200ms] vm/web undo.do step=vmm\n"
 			       "[  200ms] vm/web undo.do step=cgroup\n"
+			       "[  200ms] vm/web undo.do step=network\n"
 			       "[  200ms] vm/web undo.do step=control\n"
 			       "[  200ms] vm/web undo.do step=agent\n"
 			       "[  200ms] vm/web undo.do step=console\n"
@@ -116,6 +118,7 @@ Test(story, a_guest_that_dies_while_it_boots_is_undone)
 	       "[    0ms] vm/a step.do step=console\n"
 	       "[    0ms] vm/a step.do step=agent\n"
 	       "[    0ms] vm/a step.do step=control\n"
+	       "[    0ms] vm/a step.do step=network\n"
 	       "[    0ms] vm/a step.do step=cgroup\n"
 	       "[    0ms] vm/a step.do step=vmm\n"
 	       "[    0ms] vm/a step.do step=boot\n"
@@ -125,6 +128,7 @@ Test(story, a_guest_that_dies_while_it_boots_is_undone)
 	       "signal 6: qemu: it went wrong\"\n"
 	       "[  270ms] vm/a undo.do step=vmm\n"
 	       "[  270ms] vm/a undo.do step=cgroup\n"
+	       "[  270ms] vm/a undo.do step=network\n"
 	       "[  270ms] vm/a undo.do step=control\n"
 	       "[  270ms] vm/a undo.do step=agent\n"
 	       "[  270ms] vm/a undo.do step=console\n"
@@ -155,8 +159,9 @@ Test(story, a_new_daemon_adopts_what_runs)
 	struct call *call = client_exec(c, "a", "exit", "0");
 	done(c, call, ERR_NONE);
 	expect(world_story(w), "[    0ms] vm/a step.do step=agent\n"
-			       "[    0ms] vm/a vm.adopted pid=301\n"
+			       "[    0ms] vm/a vm.adopted pid=302\n"
 			       "[    0ms] vm/a step.do step=control\n"
+			       "[    0ms] vm/a step.do step=network\n"
 			       "[    0ms] vm/a agent.up boot_id=boot-1 agent=fake\n");
 	over(w, c);
 }
@@ -175,6 +180,7 @@ Test(story, after_a_power_loss_what_ran_is_taken_down)
 	expect(world_story(w), "[    0ms] vm/a vm.state from=running to=stopping\n"
 			       "[    0ms] vm/a undo.do step=vmm\n"
 			       "[    0ms] vm/a undo.do step=cgroup\n"
+			       "[    0ms] vm/a undo.do step=network\n"
 			       "[    0ms] vm/a undo.do step=control\n"
 			       "[    0ms] vm/a undo.do step=agent\n"
 			       "[    0ms] vm/a undo.do step=console\n"

@@ -39,7 +39,7 @@ struct vmm {
 		bool waits; /* for a connection, before its guest runs */
 		bool open;
 		struct sim_conn conn;
-	} channels[VMM_NSOCKETS];
+	} channels[VMM_NSOCKETS], net; /* net: passt's frames, which nobody waits for */
 };
 
 static const char *const names[VMM_NSOCKETS] = {
@@ -90,6 +90,9 @@ static void parse(struct vmm *v)
 	v->probe = kernel && (strstr(kernel, "probe.elf") || value_of(v->proc, "acpi=off"));
 	v->disk = value_of(v->proc, "file.filename=");
 	v->log = value_of(v->proc, "logfile=");
+	const char *net = value_of(v->proc, "addr.str=");
+
+	v->net.number = net ? (int)strtol(net, NULL, 10) : -1;
 	for (int s = 0; s < VMM_NSOCKETS; s++) {
 		const char *option = value_of(v->proc, names[s]);
 		const char *fd = option ? strstr(option, "fd=") : NULL;
@@ -183,6 +186,39 @@ static void guest_boots(struct sim_proc *p)
 		sim_proc_after(p, us, guest_up);
 		break;
 	}
+}
+
+/* ---- its network ---- */
+
+static void net_open(struct sim_proc *p, int number);
+
+static void net_data(struct sim_conn *c, const uint8_t *data, size_t len)
+{
+	(void)c;
+	(void)data;
+	(void)len;
+}
+
+static void net_end(struct sim_conn *c, int error)
+{
+	struct vmm *v = c->arg;
+
+	(void)error;
+	sim_conn_close(c);
+	v->net.open = false;
+	net_open(v->proc, v->net.number);
+}
+
+static const struct sim_conn_ops net_ops = { net_data, net_end };
+
+static void net_open(struct sim_proc *p, int number)
+{
+	struct vmm *v = vmm_of(p);
+
+	sim_proc_on_accept(p, number, NULL);
+	v->net.open = sim_proc_accept(p, number, &v->net.conn, &net_ops, v) == 0;
+	if (!v->net.open)
+		sim_proc_on_accept(p, number, net_open);
 }
 
 /* ---- its control channel ---- */
@@ -322,6 +358,8 @@ static void begin(struct sim_proc *p)
 		sim_proc_exit(p, W_EXITCODE(1, 0));
 		return;
 	}
+	if (v->net.number >= 0)
+		net_open(p, v->net.number);
 	channels_open(p);
 }
 
