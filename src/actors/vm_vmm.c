@@ -141,7 +141,7 @@ static void as_ours(const struct vm *vm, struct parts *parts, struct vmm_machine
 	m->kernel = parts->files.kernel;
 	m->initrd = parts->files.initrd;
 	m->console_log = parts->console;
-	m->net = vm->run->res.network	      ? VMM_NET_SOCKET
+	m->net = vm->run->res.network      ? VMM_NET_SOCKET
 		 : vm_has_own_channels(vm) ? VMM_NET_NONE
 					   : VMM_NET_USER;
 	if (vm_has_own_channels(vm))

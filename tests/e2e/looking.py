@@ -30,7 +30,7 @@ def an_operation_on_many_keeps_each_ones_steps(s):
         by_vm.setdefault(step["vm"], []).append(step["name"])
     assert len(by_vm) == 20
     for names in by_vm.values():
-        assert names == ["intent", "files", "record", "accel", "admit", "intent", "runtime", "console", "agent", "control",
+        assert names == ["intent", "files", "record", "accel", "admit", "intent", "runtime", "console", "agent", "control", "network",
                          "cgroup", "vmm", "boot", "record"], names
     # More than the gate lets in at once have waited for it.
     waited = sum(x["name"] == "admit" and x["duration_us"] > 1000 for x in view["steps"])
@@ -73,7 +73,7 @@ def what_failed_is_in_its_steps_undone(s):
     failed = [x["name"] for x in view["steps"] if x["result"] < 0]
     assert failed == ["boot"], view["steps"]
     undone = [x["name"] for x in view["steps"] if x["undo"]]
-    assert undone == ["vmm", "cgroup", "control", "agent", "console", "runtime", "intent", "admit", "accel"], undone
+    assert undone == ["vmm", "cgroup", "network", "control", "agent", "console", "runtime", "intent", "admit", "accel"], undone
     text = s.run("op", "show", op).stdout
     assert "late: timeout: boot: " in text and "undo vmm" in text, text
     s.clear()
