@@ -16,7 +16,7 @@
  * reboot and panic do; the rest spares the kernel looking for parts of a keyboard that are not
  * there. */
 #define LINUX_WORDS                                                                                \
-	"console=ttyS0 quiet loglevel=3 reboot=k panic=-1 pci=off "                                \
+	"console=ttyS0 quiet loglevel=3 reboot=k panic=-1 pci=off banger.off=reset "               \
 	"i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd"
 
 enum {

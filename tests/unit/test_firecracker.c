@@ -124,7 +124,7 @@ static void expect_config(const struct vmm_machine *m, const char *golden)
 }
 
 #define WORDS                                                                                      \
-	"console=ttyS0 quiet loglevel=3 reboot=k panic=-1 pci=off "                                \
+	"console=ttyS0 quiet loglevel=3 reboot=k panic=-1 pci=off banger.off=reset "               \
 	"i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd"
 
 Test(firecracker, gives_linux_all_that_it_has)
