@@ -70,8 +70,7 @@ static void finish(struct sim_proc *p)
 	switch (the_world->imager) {
 	case IMAGER_WELL:
 		leave(p, kernel ? IMAGE_FILE_KERNEL : IMAGE_FILE_ROOT);
-		if (kernel)
-			leave(p, IMAGE_FILE_INITRD);
+		leave(p, kernel ? IMAGE_FILE_INITRD : IMAGE_FILE_UPPER);
 		say(p, "result sha256 "
 		       "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
 		       "result bytes 1048576\nresult version 6.1.0\n");

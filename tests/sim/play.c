@@ -380,11 +380,11 @@ static void ask(void)
 
 static void vmm_dies(void)
 {
-	const struct sim_program *program = choose(3) ? &vmm_program : &passt_program;
+	const bool passt = choose(3) == 0;
 	uint32_t n = choose(4);
 
 	for (struct sim_proc *q = sim_next(p->w->sim, NULL); q; q = sim_next(p->w->sim, q))
-		if (q->program == program && n-- == 0) {
+		if ((passt ? q->program == &passt_program : world_is_vmm(q)) && n-- == 0) {
 			sim_proc_signal(q, choose(2) ? SIGKILL : SIGSEGV);
 			return;
 		}
@@ -611,8 +611,10 @@ const char *play(const struct play_config *conf)
 	const char *bad = NULL;
 
 	*p = (struct play){ 0 };
-	p->w = world_create(&(struct world_config){
-		.sim = conf->sim, .disk_image = true, .system = conf->sim.seed % 2 == 1 });
+	p->w = world_create(&(struct world_config){ .sim = conf->sim,
+						    .disk_image = true,
+						    .system = conf->sim.seed % 2 == 1,
+						    .firecracker = conf->sim.seed % 4 == 2 });
 	p->w->boot_chance_us = BOOT_MOST_US;
 	p->w->on_line = on_line;
 	sim_policy(p->w->sim, policy, NULL);

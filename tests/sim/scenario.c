@@ -254,6 +254,22 @@ const struct scenario scenarios[] = {
 	{ "adopt",                 NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "" },
 	{ "adopt a probe",         NAME, probe_running_and_left,  start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "" },
 	{ "recover",               NAME, running_and_lost,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "" },
+	{ "firecracker: create",   NAME, nothing,                 create,           VMM_WELL,      IMAGER_WELL,    "created", "gone",                  "gone",            false, true },
+	{ "firecracker: create and start", NAME, nothing,         create_and_start, VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone",            false, true },
+	{ "firecracker: a probe",  NAME, nothing,                 create_probe,     VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone",            false, true },
+	{ "firecracker: it ends",  NAME, nothing,                 create_and_start, VMM_NO_START,  IMAGER_WELL,    "failed",  "gone failed",           "gone",            false, true },
+	{ "firecracker: run and hang up", NAME, nothing,          lease_and_go,     VMM_WELL,      IMAGER_WELL,    "gone",    "gone failed",           "gone",            false, true },
+	{ "firecracker: start",    NAME, created,                 start,            VMM_WELL,      IMAGER_WELL,    "running", "failed created",        "stopped created", false, true },
+	{ "firecracker: the guest dies", NAME, created,           start,            VMM_DIES,      IMAGER_WELL,    "failed",  "failed created",        "stopped created", false, true },
+	{ "firecracker: a silent guest", NAME, created,           start,            VMM_SILENT,    IMAGER_WELL,    "failed",  "failed created",        "stopped created", false, true },
+	{ "firecracker: stop",     NAME, running,                 stop,             VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         false, true },
+	{ "firecracker: stop, deaf", NAME, running,               stop,             VMM_STUBBORN,  IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         false, true },
+	{ "firecracker: stop a probe", NAME, probe_running,       stop,             VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         false, true },
+	{ "firecracker: set",      NAME, created,                 set_all,          VMM_WELL,      IMAGER_WELL,    "created", "created",               "created",         false, true },
+	{ "firecracker: delete",   NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone",            false, true },
+	{ "firecracker: adopt",    NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               false, true },
+	{ "firecracker: adopt a probe", NAME, probe_running_and_left, start_daemon, VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               false, true },
+	{ "firecracker: recover",  NAME, running_and_lost,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "",                false, true },
 	{ "import an image",       "",   nothing,                 import_image,     VMM_WELL,      IMAGER_WELL,    "",        "",                      "" },
 	{ "import a bad image",    "",   nothing,                 import_image,     VMM_WELL,      IMAGER_ERROR,   "",        "",                      "" },
 	{ "import, a crash",       "",   nothing,                 import_image,     VMM_WELL,      IMAGER_CRASH,   "",        "",                      "" },
@@ -291,8 +307,10 @@ void run_reconnect(struct run *r)
 void run_begin(struct run *r, const struct scenario *sc, const struct sim_config *sim)
 {
 	*r = (struct run){ 0 };
-	r->w = world_create(
-		&(struct world_config){ .sim = *sim, .disk_image = true, .system = sc->system });
+	r->w = world_create(&(struct world_config){ .sim = *sim,
+						    .disk_image = true,
+						    .system = sc->system,
+						    .firecracker = sc->firecracker });
 	const bool started = world_start(r->w) && world_settle(r->w);
 
 	ASSERT(started);

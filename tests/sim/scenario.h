@@ -23,7 +23,8 @@ struct scenario {
 	const char *done;
 	const char *failed;
 	const char *cancelled;
-	bool system; /* in system mode */
+	bool system;      /* in system mode */
+	bool firecracker; /* on that instead of QEMU */
 };
 
 extern const struct scenario scenarios[];

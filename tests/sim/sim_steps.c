@@ -105,7 +105,7 @@ static void act(struct sim_event *ev)
 	case FATE_DIED:
 		(void)snprintf(word, sizeof(word), "process=");
 		for (struct sim_proc *p = sim_next(r->w->sim, NULL); p; p = sim_next(r->w->sim, p))
-			if (p->program == &vmm_program)
+			if (world_is_vmm(p))
 				sim_proc_signal(p, SIGKILL);
 		break;
 	case FATE_NONE:

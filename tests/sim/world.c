@@ -174,6 +174,7 @@ static void add_disk_image(struct world *w)
 	(void)snprintf(image.path, sizeof(image.path), "%s",
 		       world_path(w, "state/images/debian/rootfs.ext4"));
 	touch(image.path);
+	touch(world_path(w, "state/images/debian/upper.ext4"));
 	(void)snprintf(kernel.path, sizeof(kernel.path), "%s",
 		       world_path(w, "state/kernels/linux/vmlinux"));
 	touch(kernel.path);
@@ -255,6 +256,15 @@ static void make_system(struct world *w)
 	touch(world_path(w, "libexec/probe.elf"));
 }
 
+static void make_firecracker(struct world *w)
+{
+	struct conf *c = &w->conf;
+
+	(void)snprintf(c->vmm, sizeof(c->vmm), "%s", vmm_firecracker.name);
+	(void)snprintf(c->firecracker, sizeof(c->firecracker), "/usr/bin/%s",
+		       firecracker_program.name);
+}
+
 struct world *world_create(const struct world_config *conf)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -271,9 +281,12 @@ struct world *world_create(const struct world_config *conf)
 		add_disk_image(w);
 	if (conf->system)
 		make_system(w);
+	if (conf->firecracker)
+		make_firecracker(w);
 	w->sim = sim_create(&conf->sim);
 	sim_install(w->sim, &vmm_program);
 	sim_install(w->sim, &passt_program);
+	sim_install(w->sim, &firecracker_program);
 	sim_install(w->sim, &imager_program);
 	sim_use(w->sim);
 	log_set_sink(log_line, w);
@@ -306,7 +319,8 @@ bool world_start(struct world *w)
 				    .problems = &w->conf_problems,
 				    .no_sync = true,
 				    .listen_fd = -EBADF,
-				    .tsc_khz = 2000000 };
+				    .tsc_khz = 2000000,
+				    .firecracker = { .usable = true, .version = "1.16.1" } };
 	struct daemon *d = NULL;
 
 	ASSERT(!w->daemon);

@@ -82,8 +82,9 @@ extern struct world *the_world; /* for the interceptors */
 
 struct world_config {
 	struct sim_config sim;
-	bool disk_image; /* "debian" and a kernel are there from the beginning */
-	bool system;     /* system mode, with a root helper */
+	bool disk_image;  /* "debian" and a kernel are there from the beginning */
+	bool system;      /* system mode, with a root helper */
+	bool firecracker; /* VMs run on that */
 };
 
 struct world *world_create(const struct world_config *conf);
@@ -143,9 +144,14 @@ bool helper_rests(const struct world *w); /* it runs, and owes no answer */
 const char *helper_holds(const struct world *w, vm_id vm);
 uint32_t helper_nheld(const struct world *w); /* VMs that it holds something for */
 
-/* ---- programs (vmm_fake.c, imager_fake.c) ---- */
+/* ---- programs (vmm_fake.c, firecracker_fake.c, imager_fake.c) ---- */
 
 extern const struct sim_program vmm_program;
 extern const struct sim_program passt_program;
+extern const struct sim_program firecracker_program;
 extern const struct sim_program imager_program;
+static inline bool world_is_vmm(const struct sim_proc *p)
+{
+	return p->program == &vmm_program || p->program == &firecracker_program;
+}
 extern const struct sim_program bystander_program;

@@ -1,0 +1,232 @@
+/* firecracker_fake.c - a Firecracker of the simulated host: what the daemon hears of one.
+ *
+ * It reads its file, says on its output that a probe is up, and lets its guest's agent call the
+ * daemon, again a while after each conversation's end.  Its own sockets nobody can connect to: then
+ * the daemon goes on without.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tests/sim/agent_fake.h"
+#include "vmm/vmm.h"
+
+enum {
+	SETUP_US = 2000,
+	POWER_OFF_US = 5000,
+	REDIAL_US = 2000 * 1000,
+	REDIALS_MAX = 30, /* so that a host without a daemon comes to rest */
+	GARBAGE_BYTES = 300,
+};
+#define LATE_US (UINT64_C(600) * 1000 * 1000)
+
+struct firecracker {
+	struct sim_proc *proc;
+	enum vmm_mood mood;
+	bool probe;
+	char calls[WORLD_PATH * 2]; /* where the daemon listens for the agent; "": no vsock */
+	char log[WORLD_PATH * 2];
+	struct sim_conn console; /* a probe's */
+	struct sim_conn call;
+	struct agent agent;
+	uint32_t redials;
+};
+
+static struct firecracker *fc_of(struct sim_proc *p)
+{
+	return p->mem;
+}
+
+/* ---- its command line, and its file ---- */
+
+static const char *option(const struct sim_proc *p, const char *name)
+{
+	for (uint32_t i = 0; i + 1 < p->argv.n; i++)
+		if (strcmp(p->argv.v[i], name) == 0)
+			return p->argv.v[i + 1];
+	return "";
+}
+
+static void parse(struct firecracker *f)
+{
+	static const char uds[] = "\"uds_path\":\"";
+	char text[4096];
+	CLEANUP_FD int fd = open(option(f->proc, "--config-file"), O_RDONLY | O_CLOEXEC);
+	const ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	f->probe = strstr(text, "probe.elf") != NULL;
+	const char *at = strstr(text, uds);
+	if (at)
+		(void)snprintf(f->calls, sizeof(f->calls), "%.*s_%d",
+			       (int)strcspn(at + strlen(uds), "\""), at + strlen(uds),
+			       VMM_VSOCK_AGENT_PORT);
+	(void)snprintf(f->log, sizeof(f->log), "%s", option(f->proc, "--log-path"));
+}
+
+static void complain(const struct firecracker *f, const char *why)
+{
+	CLEANUP_FD int fd = open(f->log, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	if (fd >= 0)
+		IGNORE(dprintf(fd,
+			       "2026-01-01T00:00:00.000000000 [x:main] RunWithApiError error: %s\n",
+			       why) < 0);
+}
+
+/* ---- its guest ---- */
+
+static void power_over(struct sim_proc *p)
+{
+	sim_proc_exit(p, 0);
+}
+
+static void power_off(void *arg)
+{
+	struct firecracker *f = arg;
+
+	if (f->mood != VMM_STUBBORN)
+		sim_proc_after(f->proc, POWER_OFF_US, power_over);
+}
+
+static void dial(struct sim_proc *p);
+
+static void call_data(struct sim_conn *c, const uint8_t *data, size_t len)
+{
+	struct firecracker *f = c->arg;
+
+	if (f->mood != VMM_GARBLED)
+		agent_data(&f->agent, c, data, len);
+}
+
+static void call_end(struct sim_conn *c, int error)
+{
+	struct firecracker *f = c->arg;
+
+	(void)error;
+	sim_conn_close(c);
+	agent_gone(&f->agent);
+	sim_proc_after(f->proc, REDIAL_US, dial);
+}
+
+static void console_data(struct sim_conn *c, const uint8_t *data, size_t len)
+{
+	(void)c;
+	(void)data;
+	(void)len;
+}
+
+static void console_end(struct sim_conn *c, int error)
+{
+	(void)error;
+	sim_conn_close(c);
+}
+
+static void send_garbage(struct sim_conn *c)
+{
+	uint8_t garbage[GARBAGE_BYTES];
+
+	for (size_t i = 0; i < sizeof(garbage); i++)
+		garbage[i] = (uint8_t)sim_choose(c->sim, 256);
+	sim_conn_send(c, garbage, sizeof(garbage));
+}
+
+static void dial(struct sim_proc *p)
+{
+	static const struct sim_conn_ops ops = { call_data, call_end };
+	struct firecracker *f = fc_of(p);
+
+	if (!f->calls[0] || f->redials++ == REDIALS_MAX)
+		return;
+	if (sim_connect(p->sim, &f->call, f->calls, &ops, f) < 0)
+		sim_proc_after(p, REDIAL_US, dial);
+	else if (f->mood == VMM_GARBLED)
+		send_garbage(&f->call);
+}
+
+static void guest_up(struct sim_proc *p)
+{
+	static const char line[] = VMM_PROBE_LINE "\r\n";
+	struct firecracker *f = fc_of(p);
+
+	if (!f->probe)
+		dial(p);
+	else if (sim_conn_open(&f->console) && f->mood == VMM_GARBLED)
+		send_garbage(&f->console);
+	else if (sim_conn_open(&f->console))
+		sim_conn_send(&f->console, line, strlen(line));
+}
+
+static void crash(struct sim_proc *p)
+{
+	complain(fc_of(p), "it went wrong");
+	sim_proc_exit(p, W_EXITCODE(0, SIGABRT));
+}
+
+static void boot(struct sim_proc *p)
+{
+	struct firecracker *f = fc_of(p);
+	const uint64_t us = the_world->boot_chance_us
+				    ? 1 + sim_choose(p->sim, the_world->boot_chance_us)
+				    : the_world->boot_us;
+
+	switch (f->mood) {
+	case VMM_NO_START:
+		complain(f, "Failed to build MicroVM from Json: no such kernel");
+		sim_proc_exit(p, W_EXITCODE(1, 0));
+		break;
+	case VMM_DIES:
+		sim_proc_after(p, us / 2, crash);
+		break;
+	case VMM_SILENT:
+		break;
+	case VMM_LATE:
+		sim_proc_after(p, LATE_US, guest_up);
+		break;
+	case VMM_WELL:
+	case VMM_STUBBORN:
+	case VMM_GARBLED:
+	case VMM_NMOODS:
+		sim_proc_after(p, us, guest_up);
+		break;
+	}
+}
+
+/* ---- its life ---- */
+
+static void start(struct sim_proc *p)
+{
+	static const struct sim_conn_ops ops = { console_data, console_end };
+	struct firecracker *f = fc_of(p);
+
+	f->proc = p;
+	f->mood = the_world->vmm_chance && sim_chance(p->sim, 3)
+			  ? (enum vmm_mood)sim_choose(p->sim, VMM_NMOODS)
+			  : the_world->vmm;
+	agent_init(&f->agent, ++the_world->boots, power_off, f);
+	parse(f);
+	if (f->probe)
+		IGNORE(sim_proc_use(p, STDOUT_FILENO, &f->console, &ops, f) < 0);
+	sim_proc_after(p, SETUP_US, boot);
+}
+
+static void end(struct sim_proc *p)
+{
+	struct firecracker *f = fc_of(p);
+
+	if (sim_conn_open(&f->call))
+		sim_conn_close(&f->call);
+	agent_fini(&f->agent);
+}
+
+const struct sim_program firecracker_program = {
+	.name = "firecracker",
+	.bytes = sizeof(struct firecracker),
+	.start = start,
+	.end = end,
+};
