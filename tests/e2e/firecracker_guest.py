@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""A Debian guest in the real Firecracker ($REAL_FIRECRACKER) without root helper or network: a session's whole life of it.
+
+Where KVM runs Linux, which the test VM's does: scripts/test-firecracker --guest.  Its kernel and image are on /dev/vda there.
+"""
+import os
+import subprocess
+import sys
+
+import banger_session
+from banger_guests import Guests
+from banger_session import wait_for
+
+BOOT = ("--timeout", "200s")
+
+
+class FirecrackerGuests(Guests):
+    def __init__(self):
+        super().__init__({"BANGER_FIRECRACKER": os.environ["REAL_FIRECRACKER"]})
+
+    def boot_id(self):
+        return self.json("vm", "show", "g")["boot_id"]
+
+    def sh(self, script, check=True):
+        return self.run("vm", "exec", "g", "--", "sh", "-c", script, check=check)
+
+
+def it_boots_and_its_status_comes_back(s):
+    s.run("vm", "create", "--vmm", "firecracker", "--memory", "256M", "--name", "g", *BOOT, deadline=240)
+    assert s.json("vm", "show", "g")["vmm"] == "firecracker"
+    p = s.sh("echo out; echo err >&2; exit 42", check=False)
+    assert (p.returncode, p.stdout, p.stderr.startswith("err\n")) == (42, "out\n", True), p
+
+
+def its_root_is_in_two_layers(s):
+    assert "overlay / overlay" in s.sh("cat /proc/mounts").stdout
+    s.sh("echo kept >/root/kept; sync")
+
+
+def it_outlives_the_daemon_and_is_heard_again(s):
+    before = s.boot_id()
+    s.kill_daemon()
+    wait_for(lambda: s.sh("true", check=False).returncode == 0, "no command runs")
+    assert s.boot_id() == before
+
+
+def files_come_whole(s):
+    with open(f"{s.top}/file", "wb") as f:
+        f.write(os.urandom(8 << 20))
+    s.run("vm", "cp", f"{s.top}/file", "g:/root/file")
+    there = s.sh("sha256sum </root/file").stdout
+    assert there == subprocess.run(["sha256sum"], stdin=open(f"{s.top}/file", "rb"), capture_output=True, text=True, check=True).stdout
+    s.run("vm", "cp", "g:/root/file", f"{s.top}/back")
+    assert subprocess.run(["cmp", f"{s.top}/file", f"{s.top}/back"], check=False).returncode == 0
+
+
+def it_stops_by_itself_and_begins_anew_with_what_was_written(s):
+    before = s.boot_id()
+    s.run("vm", "stop", "g")
+    v = s.json("vm", "show", "g")
+    assert (v["state"], v["failure"]) == ("stopped", ""), v
+    s.run("vm", "set", "g", "--disk", "10G")
+    s.run("vm", "start", "g", *BOOT, deadline=240)
+    assert s.boot_id() != before
+    assert s.sh("cat /root/kept").stdout == "kept\n"
+    assert int(s.sh("stat -f -c '%b %S' / | { read b s; echo $((b * s >> 30)); }").stdout) >= 9
+    s.run("vm", "delete", "-f", "g")
+
+
+if "REAL_FIRECRACKER" not in os.environ:
+    print("1..0 # SKIP no Firecracker: scripts/test-firecracker --guest")
+    sys.exit(77)
+if os.environ.get("BANGER_TEST_VM") == "1":
+    os.makedirs(os.environ["BANGER_E2E_CACHE"], exist_ok=True)
+    subprocess.run(["mount", "/dev/vda", os.environ["BANGER_E2E_CACHE"]], check=True)
+banger_session.main([it_boots_and_its_status_comes_back, its_root_is_in_two_layers, it_outlives_the_daemon_and_is_heard_again,
+                     files_come_whole, it_stops_by_itself_and_begins_anew_with_what_was_written], session=FirecrackerGuests)
