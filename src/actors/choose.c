@@ -9,7 +9,7 @@ static const char *against_firecracker(const struct env *env, const struct choic
 	const bool fast = env->accel_known && env->accel == VMM_ACCEL_KVM;
 
 	if (env->conf.system)
-		return "firecracker: not in system mode yet";
+		return "firecracker: in system mode only where it is asked for";
 	if (!env->firecracker.usable)
 		return env->firecracker.err.text;
 	if (strcmp(env->conf.accel, "tcg") == 0)
@@ -41,13 +41,14 @@ int choose_check(const struct env *env, const struct vmm_driver *d, const struct
 {
 	if (d != &vmm_firecracker)
 		return 0;
-	if (env->conf.system)
-		return err_set(e, ERR_BAD_REQUEST, "vmm: no firecracker in system mode yet");
+	if (env->conf.system && !c->os)
+		return err_set(e, ERR_BAD_REQUEST,
+			       "vmm: a probe in firecracker cannot be heard in system mode");
 	if (!env->firecracker.usable) {
 		*e = env->firecracker.err;
 		return err_errno(e);
 	}
-	if (c->publish)
+	if (c->publish && !env->conf.system)
 		return err_set(
 			e, ERR_BAD_REQUEST,
 			"publish: a guest in firecracker has no network in session mode yet");

@@ -79,7 +79,8 @@ void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]
 
 bool vm_has_upper(const struct vm *vm)
 {
-	return vm->driver->disk_format && strcmp(vm->driver->disk_format, "raw") == 0;
+	return !vm_is_system(vm) && vm->driver->disk_format &&
+	       strcmp(vm->driver->disk_format, "raw") == 0;
 }
 
 void vm_disk_path(const struct vm *vm, char out[ENV_PATH_MAX])

@@ -115,14 +115,19 @@ int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e)
 	return open_stream(vm, s, fd, "", e);
 }
 
+int vm_channel_take_own(struct vm *vm, enum vmm_socket s, int fd, struct err *e)
+{
+	return open_stream(vm, s, fd, s == VMM_SOCKET_AGENT ? VMM_VSOCK_CONNECT : "", e);
+}
+
 int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
 {
 	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
 
 	if (m->res < 0)
 		return err_num(e, ERR_HOST_IO, m->res, "connect %s", sockets[s].file);
-	const bool through = s == VMM_SOCKET_AGENT && vm_has_own_channels(vm_of(p));
-	return open_stream(vm_of(p), s, m->res, through ? VMM_VSOCK_CONNECT : "", e);
+	return vm_has_own_channels(vm_of(p)) ? vm_channel_take_own(vm_of(p), s, m->res, e)
+					     : vm_channel_take(vm_of(p), s, m->res, e);
 }
 
 static bool is_closed(const struct vm_run *run, enum vmm_socket s)

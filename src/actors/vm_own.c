@@ -78,26 +78,30 @@ int vm_own_console_up(struct plan *p, struct err *e)
 	return vm_channel_take(vm, VMM_SOCKET_CONSOLE, ends[0], e);
 }
 
-/* There we hear the agent's calls. */
-int vm_own_agent_up(struct plan *p, struct err *e)
+int vm_own_hear(struct vm *vm, int fd, struct err *e)
 {
-	struct vm *vm = vm_of(p);
 	struct vm_run *run = vm->run;
-	char path[ENV_PATH_MAX];
-
-	if (!vm_has_agent(vm))
-		return STEP_DONE;
-	vm_runtime_path(vm, VM_FILE_CALLS, path);
-	const int fd = io_listen_unix(vm->env->io, path, e);
-	if (fd < 0)
-		return fd;
 	const int rc = io_listener_open(vm->env->io, &run->calls, &vm->actor, MSG_CALLS, fd);
+
 	if (rc < 0) {
 		io_close(vm->env->io, fd);
 		return err_num(e, ERR_HOST_MEMORY, rc, "%s", VM_FILE_CALLS);
 	}
 	run->calls_open = true;
 	return STEP_DONE;
+}
+
+/* There we hear the agent's calls. */
+int vm_own_agent_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	char path[ENV_PATH_MAX];
+
+	if (!vm_has_agent(vm))
+		return STEP_DONE;
+	vm_runtime_path(vm, VM_FILE_CALLS, path);
+	const int fd = io_listen_unix(vm->env->io, path, e);
+	return fd < 0 ? fd : vm_own_hear(vm, fd, e);
 }
 
 /* One that does not hear us may still call. */

@@ -293,19 +293,32 @@ static const struct step own_steps[] = {
 };
 
 /* The jail, the limits and the sockets come with the VMM. */
+#define SYSTEM_STEPS                                                                                                     \
+	{ "disk",     vm_disk_up,    vm_helped,         vm_disk_down,    vm_helped,    HELPER_DEADLINE_MS,  0 },             \
+	{ "bridge",   vm_bridge_up,  vm_helped,         NULL,            NULL,         HELPER_DEADLINE_MS,  0 },             \
+	{ "tap",      vm_tap_up,     vm_tap_made,       vm_tap_down,     vm_helped,    HELPER_DEADLINE_MS,  0 },             \
+	{ "nat",      vm_nat_up,     vm_helped,         vm_nat_down,     vm_helped,    HELPER_DEADLINE_MS,  0 },             \
+	{ "jail",     NULL,          NULL,              vm_jail_down,    vm_helped,    HELPER_DEADLINE_MS,  0 },             \
+	{ "log",      NULL,          NULL,              log_down,        vm_worked,    FILES_DEADLINE_MS,   0 },             \
+	{ "console",  NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONSOLE }, \
+	{ "agent",    NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT }, \
+	{ "control",  NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL }
+
 static const struct step system_steps[] = {
 	BEGIN_STEPS,
-	{ "disk",     vm_disk_up,    vm_helped,         vm_disk_down,    vm_helped,    HELPER_DEADLINE_MS,  0 },
-	{ "bridge",   vm_bridge_up,  vm_helped,         NULL,            NULL,         HELPER_DEADLINE_MS,  0 },
-	{ "tap",      vm_tap_up,     vm_tap_made,       vm_tap_down,     vm_helped,    HELPER_DEADLINE_MS,  0 },
-	{ "nat",      vm_nat_up,     vm_helped,         vm_nat_down,     vm_helped,    HELPER_DEADLINE_MS,  0 },
-	{ "jail",     NULL,          NULL,              vm_jail_down,    vm_helped,    HELPER_DEADLINE_MS,  0 },
-	{ "log",      NULL,          NULL,              log_down,        vm_worked,    FILES_DEADLINE_MS,   0 },
-	{ "console",  NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONSOLE },
-	{ "agent",    NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
-	{ "control",  NULL,          NULL,              vm_channel_down, NULL,         CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	SYSTEM_STEPS,
 	{ "vmm",      vm_vmm_up,     vm_launched,       vm_jail_kill,    vm_jail_killed, HELPER_DEADLINE_MS, 0 },
 	END_STEPS,
+};
+
+static const struct step system_own_steps[] = {
+	BEGIN_STEPS,
+	SYSTEM_STEPS,
+	{ "config",   vm_jail_config, vm_worked,        NULL,            NULL,         FILES_DEADLINE_MS,   0 },
+	{ "vmm",      vm_vmm_up,     vm_launched,       vm_jail_kill,    vm_jail_killed, HELPER_DEADLINE_MS, 0 },
+	BOOT_STEP,
+	{ "api",      vm_jail_channel, vm_jail_channel_back, NULL,       NULL,         HELPER_DEADLINE_MS,  VMM_SOCKET_CONTROL },
+	RECORD_STEP,
 };
 
 static const struct step session_adopt_steps[] = {
@@ -320,6 +333,12 @@ static const struct step own_adopt_steps[] = {
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
 };
 
+static const struct step system_own_adopt_steps[] = {
+	{ "vmm",     vm_find,          vm_found,             NULL, NULL, HELPER_DEADLINE_MS, 0 },
+	{ "agent",   vm_jail_channel,  vm_jail_channel_back, NULL, NULL, HELPER_DEADLINE_MS, VMM_SOCKET_AGENT },
+	{ "control", vm_jail_channel,  vm_jail_channel_back, NULL, NULL, HELPER_DEADLINE_MS, VMM_SOCKET_CONTROL },
+};
+
 static const struct step system_adopt_steps[] = {
 	{ "vmm",     vm_find,          vm_found,        NULL, NULL,  HELPER_DEADLINE_MS,  0 },
 	{ "agent",   vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
@@ -332,21 +351,29 @@ struct table {
 	uint32_t n;
 };
 
+#define TABLE(rows)                                                                                \
+	{                                                                                          \
+		rows, ARRAY_LEN(rows)                                                              \
+	}
+
+/* By mode, and by whether the VMM listens itself. */
+static const struct table start_tables[2][2] = {
+	{ TABLE(session_steps), TABLE(own_steps) },
+	{ TABLE(system_steps), TABLE(system_own_steps) },
+};
+static const struct table adopt_tables[2][2] = {
+	{ TABLE(session_adopt_steps), TABLE(own_adopt_steps) },
+	{ TABLE(system_adopt_steps), TABLE(system_own_adopt_steps) },
+};
+
 static struct table start_table(const struct vm *vm)
 {
-	if (vm_is_system(vm))
-		return (struct table){ system_steps, ARRAY_LEN(system_steps) };
-	return vm_has_own_channels(vm) ? (struct table){ own_steps, ARRAY_LEN(own_steps) }
-				       : (struct table){ session_steps, ARRAY_LEN(session_steps) };
+	return start_tables[vm_is_system(vm)][vm_has_own_channels(vm)];
 }
 
 static struct table adopt_table(const struct vm *vm)
 {
-	if (vm_is_system(vm))
-		return (struct table){ system_adopt_steps, ARRAY_LEN(system_adopt_steps) };
-	return vm_has_own_channels(vm)
-		       ? (struct table){ own_adopt_steps, ARRAY_LEN(own_adopt_steps) }
-		       : (struct table){ session_adopt_steps, ARRAY_LEN(session_adopt_steps) };
+	return adopt_tables[vm_is_system(vm)][vm_has_own_channels(vm)];
 }
 
 bool vm_starts(const struct vm *vm)

@@ -11,12 +11,17 @@
 #include <string.h>
 
 #include "actors/catalog.h"
+#include "actors/files.h"
 #include "actors/limits.h"
 #include "actors/vm_steps.h"
 #include "base/cleanup.h"
 #include "image/job.h"
 
 #define SNAPSHOT_PREFIX "fc-rootfs-"
+
+enum {
+	CONFIG_MODE = 0644, /* read under the slot's uid; nothing in it is secret */
+};
 
 /* The probe needs neither disk nor network. */
 static bool has_disk(const struct vm *vm)
@@ -188,6 +193,18 @@ static int words_of(const struct strv *argv, struct buf *out, struct err *e)
 	return rc < 0 ? err_num(e, ERR_HOST_MEMORY, rc, "the VMM's command line") : 0;
 }
 
+static int fill_own(const struct vm *vm, struct helper_vmm_args *a, struct err *e)
+{
+	char path[ENV_PATH_MAX];
+
+	a->run = true;
+	a->console_stdio = true;
+	if (vm_has_agent(vm))
+		(void)snprintf(a->listener, sizeof(a->listener), VM_FILE_CALLS);
+	vm_state_path(vm, VM_FILE_CONFIG, path);
+	return below_state(vm, path, a->config, e);
+}
+
 static int fill_args(const struct vm *vm, const struct vm_files *files, struct helper_vmm_args *a,
 		     struct err *e)
 {
@@ -198,6 +215,8 @@ static int fill_args(const struct vm *vm, const struct vm_files *files, struct h
 	if (rc == 0)
 		rc = below_state(vm, files->console, a->console, e);
 	a->snapshot = has_disk(vm);
+	if (vm_has_own_channels(vm))
+		return rc < 0 ? rc : fill_own(vm, a, e);
 	a->control_socket = vm_has_socket(vm, VMM_SOCKET_CONTROL);
 	a->agent_socket = vm_has_socket(vm, VMM_SOCKET_AGENT);
 	a->console_socket = vm_has_socket(vm, VMM_SOCKET_CONSOLE);
@@ -239,6 +258,19 @@ static void take_process(struct vm *vm, struct helper_answer *a, const struct he
 	vm_watch(vm);
 }
 
+/* Of one that listens itself: what its console reads, which has a path too, and where its guest's
+ * agent calls. */
+static int take_own(struct vm *vm, struct helper_answer *a, struct err *e)
+{
+	enum { PIDFD, CONSOLE, LISTENER, NFDS };
+
+	if (!vm_has_agent(vm))
+		return STEP_DONE;
+	if (a->nfds < NFDS)
+		return err_set(e, ERR_HELPER_DOWN, "the root helper sent too few descriptors");
+	return vm_own_hear(vm, take_fd(&a->fds[LISTENER]), e);
+}
+
 /* The pidfd comes first, then a socket for each that was asked for, in their order. */
 int vm_launched(struct plan *p, struct msg *m, struct err *e)
 {
@@ -256,7 +288,9 @@ int vm_launched(struct plan *p, struct msg *m, struct err *e)
 	if (a->nfds == 0)
 		return err_set(e, ERR_HELPER_DOWN, "the root helper sent no pidfd");
 	take_process(vm, a, &view);
-	for (int s = 0; s < VMM_NSOCKETS && rc == STEP_DONE; s++) {
+	if (vm_has_own_channels(vm))
+		rc = take_own(vm, a, e);
+	for (int s = 0; s < VMM_NSOCKETS && rc == STEP_DONE && !vm_has_own_channels(vm); s++) {
 		if (!vm_has_socket(vm, (enum vmm_socket)s))
 			continue;
 		if (at == a->nfds)
@@ -268,6 +302,57 @@ int vm_launched(struct plan *p, struct msg *m, struct err *e)
 	if (rc == STEP_DONE && vm_put_resources(vm) < 0)
 		return err_set(e, ERR_HOST_MEMORY, "store");
 	return rc;
+}
+
+/* ---- what a VMM that listens itself reads, and where it does ---- */
+
+/* On a worker. */
+static int write_config(void *arg, const bool *cancelled)
+{
+	struct vm_run *run = arg;
+	char path[ENV_PATH_MAX];
+
+	(void)cancelled;
+	vm_state_path(run->vm, VM_FILE_CONFIG, path);
+	const int rc = files_write(path, buf_data(&run->config), buf_len(&run->config),
+				   &run->work_err);
+	return rc < 0 ? rc : files_make_shared(path, CONFIG_MODE, &run->work_err);
+}
+
+int vm_jail_config(struct plan *p, struct err *e)
+{
+	const int rc = vm_configure(vm_of(p), e);
+
+	return rc < 0 ? rc : vm_work(p, IO_LANE_START, write_config);
+}
+
+/* The VMM has made it; the helper looks at it and connects. */
+int vm_jail_channel(struct plan *p, struct err *e)
+{
+	const struct vm *vm = vm_of(p);
+	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
+	struct helper_socket_args args = { .vm = vm->rec.id, .slot = vm->rec.slot };
+
+	if (!vm_has_socket(vm, s) || vm->run->missed)
+		return STEP_DONE;
+	(void)snprintf(args.socket, sizeof(args.socket), "%s",
+		       s == VMM_SOCKET_AGENT ? VM_FILE_VSOCK : VM_FILE_CONTROL);
+	return ask(p, HELPER_ENSURE_SOCKET, &args, e);
+}
+
+int vm_jail_channel_back(struct plan *p, struct msg *m, struct err *e)
+{
+	struct helper_answer *a = answer_of(m);
+	int rc = vm_helped(p, m, e);
+
+	if (rc == STEP_DONE && a->nfds == 0)
+		rc = err_set(e, ERR_HELPER_DOWN, "the root helper sent no socket");
+	if (rc == STEP_DONE)
+		rc = vm_channel_take_own(vm_of(p), (enum vmm_socket)plan_step(p)->arg,
+					 take_fd(&a->fds[0]), e);
+	if (rc < 0)
+		vm_channel_missed(p, e);
+	return STEP_DONE;
 }
 
 int vm_jail_kill(struct plan *p, struct err *e)

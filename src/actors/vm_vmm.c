@@ -165,6 +165,11 @@ static void as_jailed(const struct vm *vm, struct parts *parts, struct vmm_machi
 	m->kernel = "/vm/kernel";
 	m->initrd = parts->files.initrd ? "/vm/initrd" : NULL;
 	m->console_log = "/vm/console";
+	m->control = "/vm/run/" VM_FILE_CONTROL;
+	m->vsock = vm_has_agent(vm) ? "/vm/run/" VM_FILE_VSOCK : NULL;
+	m->config = "/vm/config";
+	m->log = "/vm/" VM_FILE_LOG;
+	m->net = VMM_NET_NONE;
 	if (vm_is_probe(vm))
 		return;
 	m->disk = "/vm/disk";

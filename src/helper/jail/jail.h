@@ -81,7 +81,7 @@ int stage_files(const struct jail_env *env, const struct vmm_target *t, int dir,
 int stage_log(const struct jail *j, int dir, int *ret_log, struct err *e) MUST_CHECK;
 void log_context(int dir, struct err *e); /* an error of a launch, with the end of the log */
 int stage_run(const struct jail *j, int dir, struct err *e) MUST_CHECK;
-int stage_input(int dir, int *ret_in, struct err *e) MUST_CHECK;
+int stage_input(const struct jail *j, int dir, int *ret_in, struct err *e) MUST_CHECK;
 /* What has been staged. */
 int stage_open(int dir, const char *name, int flags, int *ret_fd, struct err *e) MUST_CHECK;
 

@@ -48,9 +48,9 @@ static int sockets_make(const struct vmm_target *t, struct parts *p, struct err 
 	return rc;
 }
 
-static int stdio_make(struct parts *p, struct err *e)
+static int stdio_make(const struct jail *j, struct parts *p, struct err *e)
 {
-	int rc = stage_input(p->dir, &p->fds[p->nfds++], e);
+	int rc = stage_input(j, p->dir, &p->fds[p->nfds++], e);
 
 	if (rc == 0)
 		rc = stage_open(p->dir, JAIL_OUTPUT, O_WRONLY | O_APPEND, &p->fds[p->nfds++], e);
@@ -85,7 +85,7 @@ static int stage(const struct jail_env *env, const struct vmm_target *t, struct 
 	if (rc == 0)
 		rc = sockets_make(t, p, e);
 	if (rc == 0 && t->stdio)
-		rc = stdio_make(p, e);
+		rc = stdio_make(&t->jail, p, e);
 	return rc < 0 ? rc : others_open(t, p, e);
 }
 

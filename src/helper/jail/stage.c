@@ -188,12 +188,16 @@ int stage_log(const struct jail *j, int dir, int *ret_log, struct err *e)
 /* ---- a console that is standard input and output ---- */
 
 /* A FIFO, so that a daemon that begins anew can write to it again; what the VMM reads of it is open
- * to be written as well, so that it never sees an end. */
-int stage_input(int dir, int *ret_in, struct err *e)
+ * to be written as well, so that it never sees an end.  Who types is the owner. */
+int stage_input(const struct jail *j, int dir, int *ret_in, struct err *e)
 {
 	const long made = mknodat(dir, JAIL_INPUT, INPUT_MODE, 0);
-	const int rc = made < 0 && errno == EEXIST ? 0 : jail_did(made, JAIL_INPUT, e);
+	int rc = made < 0 && errno == EEXIST ? 0 : jail_did(made, JAIL_INPUT, e);
 
+	if (rc == 0)
+		rc = jail_did(fchownat(dir, JAIL_INPUT, j->conf->owner, j->conf->owner_gid,
+				       AT_SYMLINK_NOFOLLOW),
+			      JAIL_INPUT, e);
 	return rc < 0 ? rc : stage_open(dir, JAIL_INPUT, O_RDWR | O_NONBLOCK, ret_in, e);
 }
 
