@@ -176,11 +176,11 @@ def install(conf="", helper_conf=HELPER_CONF):
     systemctl("enable", "--now", "bangerd.socket", "bangerd-root.socket")
 
 
-def install_with_guests(conf=""):
+def install_with_guests(conf="", helper_conf=HELPER_CONF):
     """... and with the state that is on the VM's disk."""
     run("mkdir", "-p", STATE)
     run("mount", "/dev/vda", STATE)
-    install(conf)
+    install(conf, helper_conf)
     run("chown", "-R", "banger:banger", STATE)
     run("sh", "-c", f"chmod 644 {STATE}/kernels/*/*")  # also of those that an older daemon has imported
 
