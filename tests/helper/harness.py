@@ -362,7 +362,8 @@ def main(tests, place=Place):
             host_is_empty()
             print(f"ok {number} - {test.__name__}", flush=True)
         except Skipped as e:
-            here.close()
+            if here:
+                here.close()
             print(f"ok {number} - {test.__name__} # SKIP {e}", flush=True)
         except Exception as e:  # each test's story is its own
             failed += 1
