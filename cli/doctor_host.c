@@ -157,20 +157,18 @@ static void check_network(const struct doctor *d, struct finding *f)
 {
 	const struct conf *c = d->conf;
 	const bool open = strcmp(c->host_loopback, "yes") == 0;
-	const bool wanted = strcmp(c->network, "user") != 0;
+	const bool wanted = strcmp(c->network, "passt") == 0;
 
 	if (c->system)
 		find(f, PASS, "", "interfaces of their own, by the root helper");
-	else if (wanted && c->passt[0] && access(c->passt, X_OK) == 0)
+	else if (!wanted)
+		find(f, PASS, "",
+		     "QEMU's own: VMs reach what listens on the host's loopback (vmm.network)");
+	else if (c->passt[0] && access(c->passt, X_OK) == 0)
 		find(f, PASS, "", "%.200s%s", c->passt,
 		     open ? "; VMs reach the host's loopback, as configured" : "");
-	else if (strcmp(c->network, "passt") == 0)
-		find(f, FAIL, "apt-get install passt", "passt is not there, and `network = passt`");
 	else
-		find(f, open ? PASS : WARN,
-		     wanted ? "apt-get install passt" : "Set `network = auto` and install passt.",
-		     "QEMU's own (%s): VMs reach what listens on the host's loopback",
-		     wanted ? "passt is not installed" : "as configured");
+		find(f, FAIL, "apt-get install passt", "passt is not there, and `network = passt`");
 }
 
 static void check_mmdebstrap(const struct doctor *d, struct finding *f)

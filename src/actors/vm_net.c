@@ -50,12 +50,8 @@ void vm_net_fini(struct vm_net *n)
 
 bool vm_net_by_passt(const struct vm *vm)
 {
-	const struct conf *c = &vm->env->conf;
-
-	if (!vm_has_agent(vm) || vm_is_system(vm) || vm_has_own_channels(vm) ||
-	    strcmp(c->network, "user") == 0)
-		return false;
-	return c->passt[0] || strcmp(c->network, "passt") == 0;
+	return vm_has_agent(vm) && !vm_is_system(vm) && !vm_has_own_channels(vm) &&
+	       strcmp(vm->env->conf.network, "passt") == 0;
 }
 
 /* ---- it is begun ---- */

@@ -50,6 +50,11 @@ void name_tap(vm_id vm, uint32_t slot, name_if out)
 		(void)snprintf(out, sizeof(name_if), NAME_TAP_PREFIX "s%u", slot);
 }
 
+void name_tap_aside(uint32_t index, name_if out)
+{
+	(void)snprintf(out, sizeof(name_if), NAME_TAP_PREFIX "x%x", index);
+}
+
 bool name_is_tap(const char *name)
 {
 	return strncmp(name, NAME_TAP_PREFIX, strlen(NAME_TAP_PREFIX)) == 0;

@@ -22,6 +22,8 @@ int name_slot_uid(const struct helper_conf *conf, uint32_t slot, uid_t *ret_uid,
 		  struct err *e) MUST_CHECK;
 void name_tap(vm_id vm, uint32_t slot, name_if out);
 bool name_is_tap(const char *name);
+/* Of a tap that is about to be deleted, by its index: no VM's and no slot's. */
+void name_tap_aside(uint32_t index, name_if out);
 
 /* A host's address in the bridge's subnet (in host order), neither its first nor its last. */
 bool name_is_guest_address(const struct conf_bridge *bridge, uint32_t address);

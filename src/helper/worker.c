@@ -35,6 +35,14 @@ static worker_open *const opens[WORKER_NWORKERS] = {
 	[FILTER_RESOLVER] = resolver_open,
 };
 
+/* What it does while nobody asks, and once nobody can (link < 0); returns when somebody does. NULL:
+ * nothing. */
+typedef void worker_rest(void *env, int link);
+
+static worker_rest *const rests[WORKER_NWORKERS] = {
+	[FILTER_NET] = net_rest,
+};
+
 static int become_worker(enum filter_role role, const struct helper_conf *conf, pid_t supervisor,
 			 void **ret_env, struct err *e)
 {
@@ -68,11 +76,14 @@ static void serve_forever(enum filter_role role, const struct helper_conf *conf,
 		struct op_call c = { .env = env };
 		struct serve_note note;
 		struct buf out;
+
+		if (rests[role])
+			rests[role](env, LINK_FD);
 		const ssize_t n = link_receive(LINK_FD, &request, 1, c.tun, HELPER_SLOTS_MAX,
 					       &c.ntun);
 
 		if (n < 0)
-			return;
+			break;
 		buf_init_fixed(&out, frame, sizeof(frame));
 		serve_request(role, conf, &c, in, (size_t)n, &out, &note);
 		const struct iovec answer[] = { { &note, sizeof(note) },
@@ -80,8 +91,10 @@ static void serve_forever(enum filter_role role, const struct helper_conf *conf,
 		const ssize_t sent = link_send(LINK_FD, answer, ARRAY_LEN(answer), c.fds, c.nfds);
 		serve_close(&c);
 		if (sent < 0)
-			return;
+			break;
 	}
+	if (rests[role])
+		rests[role](env, -EBADF);
 }
 
 void worker_main(enum filter_role role, const struct helper_conf *conf, int link, int launch,

@@ -35,7 +35,7 @@ class Networked(Guests):
     def __init__(self):
         self.wrap = []
         super().__init__()  # kernel and image come from the real one
-        self.run("daemon", "stop")
+        self.again(BANGER_NETWORK="passt")
         self.net = Net()
         self.wrap = self.net.host.wrap
 
@@ -153,6 +153,7 @@ def the_hosts_loopback_is_out_of_reach(s):
 
 
 def a_passt_that_dies_is_replaced(s):
+    assert s.ask("web", NAME) == "hello\n"  # so there is a daemon that looks after it
     (old,) = s.passts()
     os.kill(old, signal.SIGKILL)
     wait_for(lambda: s.passts() and s.passts() != [old], "no other passt has come")
@@ -206,14 +207,14 @@ def a_host_without_a_way_out_has_vms_too(s):
 
 
 def without_passt_it_is_qemus_own(s):
-    s.again(BANGER_NETWORK="user")
+    s.again(BANGER_NETWORK="auto")
     try:
         s.create("plain")
         assert s.passts() == []
         assert s.ask("plain", NAME) == "hello\n"
         s.run("vm", "delete", "-f", "plain")
     finally:
-        s.again(BANGER_NETWORK="auto")
+        s.again(BANGER_NETWORK="passt")
 
 
 banger_session.main([a_guest_reaches_the_world_by_name, bytes_go_out_and_come_in, a_published_port_leads_in,

@@ -322,6 +322,10 @@ def clean_network():
 
 
 def host_is_empty():
+    """Taps that were deleted a moment ago may still be on their way."""
+    until = time.monotonic() + DEADLINE_S
+    while any(n.startswith("bg-x") for n in links()) and time.monotonic() < until:
+        time.sleep(0.01)
     left = [n for n in links() if n.startswith(("bg-", "br-fc"))]
     assert not left, f"left behind: {left}"
     assert ruleset() == "", f"left behind: {ruleset()}"

@@ -4,6 +4,7 @@ worker killed at every effect; attacks.  The host is looked at with ip(8) and nf
 import errno
 import fcntl
 import os
+import signal
 import struct
 
 from harness import DIE, OWNER, TAP, VM, Place, Refused, links, main, read_file, ruleset, run
@@ -108,6 +109,32 @@ def tap_is_made_twice_and_removed_twice(place):
         assert TAP not in links()
     place.ask("remove_bridge", **BRIDGE)
     assert place.report() == EMPTY
+
+
+def report_of_the_next(place):
+    """A question that was with the worker when it died has its error."""
+    try:
+        return place.report()
+    except Refused as e:
+        assert e.code == "helper.worker", e
+        return place.report()
+
+
+def tap_is_out_of_use_before_it_is_gone(place):
+    """What delete_tap answers for, and what comes behind: also when its worker does not live to do it."""
+    place.ask("ensure_bridge", **BRIDGE)
+    for end in ("host_report", "worker"):
+        place.ask("create_tap", **VM_TAP)
+        index = links()[TAP]["ifindex"]
+        place.ask("delete_tap", **VM_TAP)
+        aside = [link for link in links().values() if link["ifindex"] == index]
+        for link in aside:  # unless it is gone already
+            assert link["ifname"].startswith("bg-x") and "UP" not in link["flags"] and "master" not in link, link
+        if end == "worker":
+            os.kill(place.helper.workers()["net"], signal.SIGKILL)
+        assert report_of_the_next(place) == {"bridges": ["br-fc"]}
+        assert not any(name.startswith("bg-") for name in links()), links()
+    place.ask("remove_bridge", **BRIDGE)
 
 
 def check_tap(name, uid):
@@ -443,6 +470,7 @@ main([
     bridge_names_are_checked,
     somebody_elses_link_is_left_alone,
     tap_is_made_twice_and_removed_twice,
+    tap_is_out_of_use_before_it_is_gone,
     tap_without_a_vm_is_named_after_its_slot,
     tap_comes_opened_where_that_is_asked_for,
     only_the_slots_uid_may_open_the_tap,

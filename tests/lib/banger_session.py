@@ -127,6 +127,7 @@ class Session:
                     f'exec {sys.executable} {fake} "$@"\n')
         os.chmod(script, 0o700)
         self.env["BANGER_QEMU"] = script
+        self.env.setdefault("BANGER_NETWORK", "user")  # what is published there is this host's own
         if accel:
             self.env["BANGER_ACCEL"] = accel
 

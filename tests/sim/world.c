@@ -230,6 +230,7 @@ static void make_conf(struct world *w)
 	(void)snprintf(c->runtime_dir, sizeof(c->runtime_dir), "%s", w->runtime);
 	(void)snprintf(c->state_dir, sizeof(c->state_dir), "%s", w->state);
 	(void)snprintf(c->qemu, sizeof(c->qemu), "/usr/bin/%s", vmm_program.name);
+	(void)snprintf(c->network, sizeof(c->network), "passt");
 	(void)snprintf(c->passt, sizeof(c->passt), "/usr/bin/%s", passt_program.name);
 	(void)snprintf(c->log_level, sizeof(c->log_level), "debug");
 	(void)snprintf(c->cgroup, sizeof(c->cgroup), "%s/cgroup", w->root);

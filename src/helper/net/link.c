@@ -242,10 +242,47 @@ int link_delete(struct nl *nl, const struct link *l, struct err *e)
 	return rc == -ENODEV ? 0 : rc; /* somebody was quicker */
 }
 
-static void see_group(const struct link *l, void *arg)
+int link_set_aside(struct nl *nl, const struct link *l, struct err *e)
 {
-	if (l->group == GROUP_GOING)
-		*(bool *)arg = true;
+	struct ifinfomsg *info;
+	struct nlmsghdr *m;
+	name_if name;
+
+	name_tap_aside((uint32_t)l->index, name);
+	nl_begin(nl);
+	info = link_msg(nl, RTM_NEWLINK, 0, "set aside", l->index, &m);
+	info->ifi_change = IFF_UP;
+	mnl_attr_put_u32(m, IFLA_MASTER, 0);
+	mnl_attr_put_u32(m, IFLA_GROUP, GROUP_GOING);
+	(void)link_msg(nl, RTM_NEWLINK, 0, "rename", l->index, &m);
+	mnl_attr_put_strz(m, IFLA_IFNAME, name);
+	const int rc = nl_run(nl, l->name, e);
+	return rc == -ENODEV ? 0 : rc; /* somebody was quicker */
+}
+
+/* What bears our mark: ours by their names too, and others'. */
+static struct {
+	struct link ours[HELPER_SLOTS_MAX];
+	uint32_t nours; /* may be more than there is room for */
+	bool others;
+} marked; /* too large for the stack */
+
+static void see_marked(const struct link *l, void *arg)
+{
+	(void)arg;
+	if (l->group != GROUP_GOING)
+		return;
+	if (l->kind != LINK_TAP || !name_is_tap(l->name))
+		marked.others = true;
+	else if (marked.nours++ < HELPER_SLOTS_MAX)
+		marked.ours[marked.nours - 1] = *l;
+}
+
+static int look_for_marked(struct nl *nl, struct err *e)
+{
+	marked.nours = 0;
+	marked.others = false;
+	return link_list(nl, 0, see_marked, NULL, e);
 }
 
 static int delete_group(struct nl *nl, struct err *e)
@@ -258,6 +295,19 @@ static int delete_group(struct nl *nl, struct err *e)
 	mnl_attr_put_u32(m, IFLA_GROUP, GROUP_GOING);
 	rc = nl_run(nl, "group of taps", e);
 	return rc == -ENODEV ? 0 : rc;
+}
+
+int link_delete_aside(struct nl *nl, struct err *e)
+{
+	int rc = look_for_marked(nl, e);
+
+	if (rc < 0 || marked.nours == 0)
+		return rc;
+	if (!marked.others)
+		return delete_group(nl, e);
+	for (uint32_t i = 0; rc == 0 && i < marked.nours && i < HELPER_SLOTS_MAX; i++)
+		rc = link_delete(nl, &marked.ours[i], e);
+	return rc;
 }
 
 /* Marks them, as many as one call takes, and deletes what is marked. */
@@ -279,10 +329,10 @@ static int delete_some(struct nl *nl, const struct link *links, uint32_t n, stru
 
 int link_delete_all(struct nl *nl, const struct link *links, uint32_t n, struct err *e)
 {
-	bool taken = false;
-	int rc = link_list(nl, 0, see_group, &taken, e);
+	int rc = look_for_marked(nl, e);
+	const bool taken = rc == 0 && marked.others;
 
-	/* Somebody else's links bear our mark, or ours of a worker that died in the middle. */
+	/* Somebody else's links bear our mark; ours, which are set aside, go along. */
 	for (uint32_t i = 0; rc == 0 && taken && i < n; i++)
 		rc = link_delete(nl, &links[i], e);
 	if (rc < 0 || taken)

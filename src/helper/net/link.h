@@ -47,6 +47,11 @@ int link_no_ipv6(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
 int link_up(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
 int link_delete(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
 
+/* Of no more use to anybody: down, no port, under another name, so that its own is free.  It is
+ * marked, and link_delete_aside() deletes what is, whichever worker has marked it. */
+int link_set_aside(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
+int link_delete_aside(struct nl *nl, struct err *e) MUST_CHECK;
+
 /* All at once: a deletion is mostly the kernel's wait for others to let go, and many wait together.
  */
 int link_delete_all(struct nl *nl, const struct link *links, uint32_t n, struct err *e) MUST_CHECK;

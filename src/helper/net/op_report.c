@@ -67,7 +67,9 @@ int report_act(struct op_call *c, struct err *e)
 	r.conf = env->conf;
 	r.bridges.n = r.taps.n = r.nat.n = 0;
 	r.bridges.partial = r.taps.partial = r.nat.partial = false;
-	rc = link_list(&env->route, 0, add_link, &r, e);
+	rc = net_tidy(env, e);
+	if (rc == 0)
+		rc = link_list(&env->route, 0, add_link, &r, e);
 	if (rc == 0)
 		rc = nft_list_nat(&env->filter, add_nat, &r, e);
 	if (rc < 0)

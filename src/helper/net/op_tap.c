@@ -157,15 +157,20 @@ static int tap_up(struct nl *nl, const struct tap_target *t, int tun, struct err
 	return rc;
 }
 
-/* By index: what was looked at is what goes, whatever is renamed meanwhile. */
-static int tap_down(struct nl *nl, const char *name, struct err *e)
+/* By index: what was looked at is what goes, whatever is renamed meanwhile.  Deleting is mostly the
+ * kernel's wait for others to let go: nobody has to wait for that. */
+static int tap_down(struct net_env *env, const char *name, struct err *e)
 {
 	struct link l;
-	const int rc = find_tap(nl, name, &l, e);
+	int rc = find_tap(&env->route, name, &l, e);
 
 	if (rc == -ENODEV)
 		return 0;
-	return rc < 0 ? rc : link_delete(nl, &l, e);
+	if (rc == 0) {
+		env->aside++;
+		rc = link_set_aside(&env->route, &l, e);
+	}
+	return rc;
 }
 
 int tap_act(struct op_call *c, struct err *e)
@@ -188,7 +193,7 @@ int tap_undo(struct op_call *c, struct err *e)
 {
 	struct net_env *const env = c->env;
 
-	return tap_down(&env->route, c->target.tap.name, e);
+	return tap_down(env, c->target.tap.name, e);
 }
 
 /* ---- many ---- */
