@@ -3,6 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Its guests carry their frames to a passt, or nowhere. */
+static bool has_network(const struct env *env)
+{
+	return env->conf.passt[0] && strcmp(env->conf.network, "user") != 0;
+}
+
 /* What speaks against Firecracker, the first that does; or NULL. */
 static const char *against_firecracker(const struct env *env, const struct choice *c)
 {
@@ -15,7 +21,7 @@ static const char *against_firecracker(const struct env *env, const struct choic
 	if (strcmp(env->conf.accel, "tcg") == 0)
 		return "firecracker: vmm.accel is tcg";
 	if (c->os)
-		return fast ? "firecracker: its guests have no network here yet"
+		return fast ? "firecracker: where it is asked for: its guests' network is new"
 			    : "firecracker: KVM is not known to be fast here";
 	return NULL;
 }
@@ -48,9 +54,8 @@ int choose_check(const struct env *env, const struct vmm_driver *d, const struct
 		*e = env->firecracker.err;
 		return err_errno(e);
 	}
-	if (c->publish && !env->conf.system)
-		return err_set(
-			e, ERR_BAD_REQUEST,
-			"publish: a guest in firecracker has no network in session mode yet");
+	if (c->publish && !env->conf.system && !has_network(env))
+		return err_set(e, ERR_BAD_REQUEST,
+			       "publish: a guest in firecracker needs passt for a network");
 	return 0;
 }

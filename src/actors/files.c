@@ -141,6 +141,21 @@ int files_make_sparse(const char *path, uint64_t bytes, struct err *e)
 	return sync_parent(path, e);
 }
 
+/* Across two layers of an overlayfs, and on some file systems, the kernel refuses to copy by
+ * itself. */
+static ssize_t copy_some(int in, off_t *at, int out, off_t *to, size_t len)
+{
+	ssize_t n = copy_file_range(in, at, out, to, len, 0);
+
+	if (n >= 0 || (errno != EXDEV && errno != EOPNOTSUPP && errno != EINVAL))
+		return n;
+	if (lseek(out, *to, SEEK_SET) < 0)
+		return -1;
+	n = sendfile(out, in, at, len);
+	*to += n > 0 ? n : 0;
+	return n;
+}
+
 /* What the template has of data, at the same places; the rest is holes. */
 static int copy_data(int in, int out)
 {
@@ -153,7 +168,7 @@ static int copy_data(int in, int out)
 
 		n = 1;
 		while (n > 0 && at < end)
-			n = copy_file_range(in, &at, out, &to, (size_t)(end - at), 0);
+			n = copy_some(in, &at, out, &to, (size_t)(end - at));
 	}
 	return n < 0 || errno != ENXIO ? -errno : 0; /* ENXIO: nothing but a hole follows */
 }

@@ -29,9 +29,10 @@ enum msg_type {
 	MSG_PLAN_TIMER,  /* the step's deadline */
 	MSG_TIMER,
 	MSG_IO,
-	MSG_EXIT,     /* a pidfd became readable */
-	MSG_NET,      /* a VM's passt: connected, or started */
-	MSG_NET_EXIT, /* ... has ended */
+	MSG_EXIT,      /* a pidfd became readable */
+	MSG_NET,       /* a VM's passt: connected, or started */
+	MSG_NET_EXIT,  /* ... has ended */
+	MSG_NET_CALLS, /* a guest has frames for its passt */
 	MSG_LISTENER,
 	MSG_STREAM,
 	MSG_CONSOLE, /* streams of a VM */

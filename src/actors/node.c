@@ -507,6 +507,7 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_EXIT:
 	case MSG_NET:
 	case MSG_NET_EXIT:
+	case MSG_NET_CALLS:
 	case MSG_STREAM:
 	case MSG_CONSOLE:
 	case MSG_AGENT:

@@ -635,6 +635,9 @@ static void vm_handle(struct actor *a, struct msg *m)
 	case MSG_NET_EXIT:
 		vm_net_exited(vm);
 		break;
+	case MSG_NET_CALLS:
+		vm_net_calls(vm);
+		break;
 	case MSG_CONSOLE:
 		vm_stream_event(vm, VMM_SOCKET_CONSOLE);
 		break;

@@ -15,6 +15,7 @@
 #include "vmm/passt.h"
 
 #define NET_SOCKET "net.sock"
+#define NET_CALLS  "vsock_1025" /* GUEST_VSOCK_NET_PORT, of VM_FILE_VSOCK */
 #define NET_LOG    "passt.log"
 
 enum {
@@ -33,6 +34,7 @@ void vm_net_init(struct vm_net *n, const struct actor *owner)
 		.fd = -EBADF,
 		.log_fd = -EBADF,
 		.pidfd = -EBADF,
+		.next_call = -EBADF,
 	};
 	io_op_init(&n->op, owner, MSG_NET);
 	io_op_init(&n->exit, owner, MSG_NET_EXIT);
@@ -43,6 +45,7 @@ void vm_net_fini(struct vm_net *n)
 {
 	ASSERT(n->phase == VM_NET_NONE);
 	ASSERT(!n->op.armed && !n->exit.armed);
+	ASSERT(!n->calls_open && n->next_call < 0);
 	ASSERT(n->listen_fd < 0 && n->fd < 0 && n->pidfd < 0);
 	close_fd(&n->log_fd);
 	strv_fini(&n->argv);
@@ -52,8 +55,7 @@ bool vm_net_by_passt(const struct vm *vm)
 {
 	const struct conf *c = &vm->env->conf;
 
-	if (!vm_has_agent(vm) || vm_is_system(vm) || vm_has_own_channels(vm) ||
-	    strcmp(c->network, "user") == 0)
+	if (!vm_has_agent(vm) || vm_is_system(vm) || strcmp(c->network, "user") == 0)
 		return false;
 	return c->passt[0] || strcmp(c->network, "passt") == 0;
 }
@@ -72,7 +74,11 @@ static void net_connect(struct vm *vm)
 static void net_rest(struct vm *vm)
 {
 	struct vm_net *n = net_of(vm);
+	const uint64_t up_us = n->up_us ? io_now_us(vm->env->io) - n->up_us : 0;
 
+	if (up_us > (uint64_t)RETRY_MAX_MS * 1000)
+		n->rest_ms = 0; /* it was well for a while */
+	n->up_us = 0;
 	n->phase = VM_NET_RESTING;
 	n->rest_ms = n->rest_ms == 0                 ? RETRY_FIRST_MS
 		     : n->rest_ms * 2 < RETRY_MAX_MS ? n->rest_ms * 2
@@ -86,6 +92,7 @@ static void net_watch(struct vm *vm, int pidfd)
 	struct vm_net *n = net_of(vm);
 
 	n->phase = VM_NET_UP;
+	n->up_us = io_now_us(vm->env->io);
 	n->pidfd = pidfd;
 	n->gone = false;
 	io_poll(vm->env->io, &n->exit, pidfd, POLLIN);
@@ -102,19 +109,6 @@ static int find_again(struct vm *vm)
 	if (res->net_pid)
 		fd = io_adopt(vm->env->io, (pid_t)res->net_pid, res->net_ticks, word);
 	return fd == -ESRCH ? io_find_process(vm->env->io, word) : fd;
-}
-
-/* One at a time: where it cannot be told whether one lives, that is found out first. */
-static void net_begin_again(struct vm *vm)
-{
-	const int fd = find_again(vm);
-
-	if (fd >= 0)
-		net_watch(vm, fd);
-	else if (fd == -ESRCH)
-		net_connect(vm);
-	else
-		net_rest(vm);
 }
 
 /* It did not come up, or has ended.  While the VM starts that is the start's failure. */
@@ -176,6 +170,37 @@ static int spawn(struct vm *vm, struct err *e)
 	return 0;
 }
 
+/* The guest's newest connection gets a passt, once the one before has ended. */
+static void net_next(struct vm *vm)
+{
+	struct vm_net *n = net_of(vm);
+	struct err e = { 0 };
+
+	n->phase = VM_NET_NONE;
+	if (n->next_call < 0)
+		return;
+	n->fd = take_fd(&n->next_call);
+	if (spawn(vm, &e) >= 0)
+		return;
+	io_close(vm->env->io, take_fd(&n->fd));
+	net_failed(vm, &e);
+}
+
+/* One at a time: where it cannot be told whether one lives, that is found out first. */
+static void net_begin_again(struct vm *vm)
+{
+	const int fd = find_again(vm);
+
+	if (fd >= 0)
+		net_watch(vm, fd);
+	else if (fd == -ESRCH && vm_has_own_channels(vm))
+		net_next(vm);
+	else if (fd == -ESRCH)
+		net_connect(vm);
+	else
+		net_rest(vm);
+}
+
 static void net_up(struct vm *vm)
 {
 	struct vm_net *n = net_of(vm);
@@ -187,7 +212,7 @@ static void net_up(struct vm *vm)
 	/* Durable with whatever commit comes next: it is found by its name until then. */
 	if (vm_put_resources(vm) < 0)
 		LOG_WARN(&vm->actor.log, NULL, "network.record", K("why", "no memory"));
-	if (n->ending)
+	if (n->ending || n->next_call >= 0)
 		IGNORE(io_kill(vm->env->io, n->pidfd, SIGKILL) < 0);
 	else if (plan_waits_in(&vm->run->plan, vm_net_up))
 		plan_event(&vm->run->plan, 0);
@@ -197,6 +222,8 @@ static void net_up(struct vm *vm)
 static void net_ended(struct vm *vm)
 {
 	net_of(vm)->phase = VM_NET_NONE;
+	if (net_of(vm)->calls_open)
+		return; /* not before that has ended too */
 	net_of(vm)->ending = false;
 	if (plan_waits_undo(&vm->run->plan, vm_net_down))
 		plan_event(&vm->run->plan, 0);
@@ -282,8 +309,9 @@ void vm_net_exited(struct vm *vm)
 		net_ended(vm);
 		return;
 	}
-	if (status == 0) {
-		/* Its VMM hung up, which is about to be told of as well. */
+	if (status == 0 || n->next_call >= 0) {
+		/* Its VMM hung up, which is about to be told of as well; or its guest has, and has
+		 * called anew. */
 		LOG_INFO(&vm->actor.log, NULL, "network.ended");
 		net_rest(vm);
 		return;
@@ -321,15 +349,13 @@ int vm_net_up(struct plan *p, struct err *e)
 	return STEP_WAIT;
 }
 
-int vm_net_down(struct plan *p, struct err *e)
+/* STEP_DONE: there is none, or no more. */
+static int net_end(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 	struct vm_net *n = net_of(vm);
 	int fd;
 
-	if (n->listen_fd >= 0)
-		io_close(vm->env->io, take_fd(&n->listen_fd));
-	io_timer_cancel(vm->env->io, &n->again);
 	switch (n->phase) {
 	case VM_NET_CONNECTING:
 	case VM_NET_SPAWNING:
@@ -359,6 +385,109 @@ int vm_net_down(struct plan *p, struct err *e)
 	if (fd < 0 && fd != -ESRCH)
 		return err_num(e, ERR_HOST_IO, fd, "kill passt");
 	return STEP_WAIT; /* for MSG_NET_EXIT */
+}
+
+int vm_net_down(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+	struct vm_net *n = net_of(vm);
+
+	if (n->listen_fd >= 0)
+		io_close(vm->env->io, take_fd(&n->listen_fd));
+	if (n->next_call >= 0)
+		io_close(vm->env->io, take_fd(&n->next_call));
+	io_timer_cancel(vm->env->io, &n->again);
+	if (!n->calls_open)
+		return net_end(p, e);
+	n->ending = true;
+	io_listener_close(vm->env->io, &n->calls);
+	return STEP_WAIT; /* for its last message */
+}
+
+/* ---- guests that carry their frames ---- */
+
+static int calls_open(struct vm *vm, struct err *e)
+{
+	struct vm_net *n = net_of(vm);
+	char path[ENV_PATH_MAX];
+
+	vm_runtime_path(vm, NET_CALLS, path);
+	const int fd = io_listen_unix(vm->env->io, path, e);
+
+	if (fd < 0)
+		return fd;
+	const int rc = io_listener_open(vm->env->io, &n->calls, &vm->actor, MSG_NET_CALLS, fd);
+	if (rc < 0) {
+		io_close(vm->env->io, fd);
+		return err_num(e, ERR_HOST_MEMORY, rc, NET_CALLS);
+	}
+	n->calls_open = true;
+	return STEP_DONE;
+}
+
+int vm_net_own_up(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	if (!vm->run->res.network)
+		return STEP_DONE;
+	if (!vm->env->conf.passt[0])
+		return err_set(e, ERR_NETWORK, "passt is not installed, and `network = passt`");
+	net_of(vm)->rest_ms = 0;
+	return calls_open(vm, e);
+}
+
+int vm_net_own_again(struct plan *p, struct err *e)
+{
+	struct vm *vm = vm_of(p);
+
+	if (!vm->run->res.network)
+		return STEP_DONE;
+	if (calls_open(vm, e) < 0) {
+		LOG_WARN(p->log, NULL, "network.calls", K("why", e->text));
+		*e = (struct err){ 0 };
+	}
+	net_begin_again(vm);
+	return STEP_DONE;
+}
+
+static void calls_closed(struct vm *vm)
+{
+	struct plan *p = &vm->run->plan;
+	struct err e = { 0 };
+
+	net_of(vm)->calls_open = false;
+	net_of(vm)->ending = false;
+	if (!plan_waits_undo(p, vm_net_down))
+		return;
+	const int rc = net_end(p, &e);
+
+	if (rc <= STEP_DONE)
+		plan_event(p, rc);
+}
+
+void vm_net_calls(struct vm *vm)
+{
+	struct vm_net *n = net_of(vm);
+	int fd;
+
+	if (n->calls.closed) {
+		calls_closed(vm);
+		return;
+	}
+	while ((fd = io_listener_next(vm->env->io, &n->calls)) >= 0) {
+		if (n->next_call >= 0)
+			io_close(vm->env->io, n->next_call);
+		n->next_call = fd;
+	}
+	if (n->next_call < 0)
+		return;
+	if (n->ending)
+		io_close(vm->env->io, take_fd(&n->next_call));
+	else if (n->phase == VM_NET_NONE)
+		net_next(vm);
+	else if (n->phase == VM_NET_UP)
+		IGNORE(io_kill(vm->env->io, n->pidfd, SIGKILL) < 0); /* its end is heard of */
 }
 
 /* A network that cannot be had back at once is no reason to end a VM that runs. */

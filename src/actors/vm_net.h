@@ -6,6 +6,10 @@
  * and hand the connection to a passt, which ends with it.  One that ends while the VM runs is
  * replaced, after a rest that doubles up to RETRY_MAX_MS: connections through it are lost, the VM
  * is not.  While the VM starts its end is the start's failure.  Part of the VM actor.
+ *
+ * Where the VMM has no such socket the guest itself carries its frames, over vsock: we listen at
+ * vsock_1025, and each connection of the guest's gets a passt, the newest one at a time and no
+ * faster than they may be replaced.
  */
 #pragma once
 
@@ -30,6 +34,10 @@ struct vm_net {
 	struct io_op exit;
 	struct io_timer again;
 	uint32_t rest_ms;
+	uint64_t up_us;           /* reactor's clock when the one that lives came up */
+	struct io_listener calls; /* of the guest's; MSG_NET_CALLS */
+	bool calls_open;
+	int next_call; /* owned: the newest connection that waits for its passt */
 	struct io_spawn spawn;
 	struct strv argv;
 	int listen_fd; /* owned until the VMM has it */
@@ -46,4 +54,5 @@ void vm_net_fini(struct vm_net *n); /* nothing may be under way */
 bool vm_net_by_passt(const struct vm *vm);          /* this VM's network is, or is to be, passt's */
 void vm_net_answered(struct vm *vm, struct msg *m); /* MSG_NET: connected, or spawned */
 void vm_net_exited(struct vm *vm);                  /* MSG_NET_EXIT */
+void vm_net_calls(struct vm *vm);                   /* MSG_NET_CALLS */
 bool vm_net_timer(struct vm *vm, const struct msg *m); /* whether it was ours */

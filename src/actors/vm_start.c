@@ -285,6 +285,7 @@ static const struct step own_steps[] = {
 	{ "console",  vm_own_console_up, NULL,          vm_channel_down, NULL,         0,                   VMM_SOCKET_CONSOLE },
 	{ "agent",    vm_own_agent_up, NULL,            vm_channel_down, NULL,         0,                   VMM_SOCKET_AGENT },
 	{ "control",  NULL,          NULL,              vm_channel_down, NULL,         0,                   VMM_SOCKET_CONTROL },
+	{ "network",  vm_net_own_up, NULL,              vm_net_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
 	{ "cgroup",   vm_cgroup_up,  vm_worked,         vm_cgroup_down,  vm_worked,    FILES_DEADLINE_MS,   0 },
 	{ "vmm",      vm_vmm_up,     vm_vmm_started,    vm_vmm_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
 	BOOT_STEP,
@@ -331,6 +332,7 @@ static const struct step session_adopt_steps[] = {
 static const struct step own_adopt_steps[] = {
 	{ "agent",   vm_own_agent_again, vm_channel_back, NULL, NULL, CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "network", vm_net_own_again, NULL,            NULL, NULL,  0,                   0 },
 };
 
 static const struct step system_own_adopt_steps[] = {

@@ -40,6 +40,7 @@ void vm_watch(struct vm *vm); /* its end becomes MSG_EXIT */
 
 /* vm_net.c */
 step_fn vm_net_up, vm_net_down, vm_net_again;
+step_fn vm_net_own_up, vm_net_own_again; /* for guests that carry their frames */
 
 /* Files that the VMM is given, by their paths on the host. */
 struct vm_files {

@@ -186,8 +186,10 @@ def it_is_chosen_where_it_has_all_that_is_needed(s):
     assert s.show("chosen")["vmm"] == "firecracker"
     s.run("vm", "delete", "-f", "chosen")
     assert s.info()["vmm"] == "qemu" and re.search("network|KVM", s.info()["vmm_reason"]), s.info()
+    s.restart(BANGER_NETWORK="user")
     p = s.probe("p", "--publish", "8080:80", check=False)
-    assert p.returncode != 0 and "publish: " in p.stderr, p.stderr
+    assert p.returncode != 0 and "publish: " in p.stderr and "passt" in p.stderr, p.stderr
+    del s.env["BANGER_NETWORK"]
     s.restart(BANGER_VMM="qemu")
     assert (s.info()["vmm"], s.info()["vmm_reason"]) == ("qemu", "as configured")
     del s.env["BANGER_VMM"]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The network of VMs without root: a real Debian guest behind passt, on a host with a world of its own around it.
 
-NETWORK_BIG_MB says how much goes each way (10).
+NETWORK_BIG_MB says how much goes each way (10); NETWORK_VMM=firecracker has the guest carry its frames over vsock.
 """
 import os
 import signal
@@ -14,6 +14,7 @@ from banger_net import HOST, NAME, WORLD, Net, content, digest
 from banger_session import wait_for
 
 BIG = int(os.environ.get("NETWORK_BIG_MB", "10")) * 1_000_000
+VMM = os.environ.get("NETWORK_VMM")  # firecracker: where it can run a guest
 GATEWAY, PUBLISHED, GUEST_PORT = "10.0.2.2", 18080, 8000
 
 # bash speaks TCP and the guest has no more: a request, and what comes after the answer's head.
@@ -41,6 +42,9 @@ class Networked(Guests):
 
     def run(self, *args, **more):
         return super().run(*args, **{"wrap": self.wrap, **more})
+
+    def create(self, name, *args):
+        return super().create(name, *(["--vmm", VMM] if VMM else []), *args)
 
     def again(self, **env):
         """Another daemon, with these settings."""
@@ -93,7 +97,7 @@ while data := s.recv(1 << 16): sys.stdout.buffer.write(data)"""
 
 def a_guest_reaches_the_world_by_name(s):
     s.create("web", "--publish", f"{PUBLISHED}:{GUEST_PORT}")
-    assert len(s.passts()) == 1
+    wait_for(lambda: len(s.passts()) == 1, "no passt has come")
     assert s.exec("web", "getent", "hosts", NAME).split()[0] == WORLD
     assert s.ask("web", NAME) == "hello\n"
 
@@ -175,7 +179,7 @@ def nothing_of_it_outlives_its_vm(s):
     s.run("vm", "stop", "web")
     assert s.passts() == []
     s.run("vm", "start", "web")
-    assert len(s.passts()) == 1
+    wait_for(lambda: len(s.passts()) == 1, "no passt has come")
     s.run("vm", "delete", "-f", "web")
     assert s.passts() == []
 
