@@ -50,7 +50,7 @@ enum {
 	METHOD(ENSURE_BRIDGE,  "ensure_bridge",          helper_bridge_args_schema,   helper_bridge_view_schema, "bridge, address, up") \
 	METHOD(REMOVE_BRIDGE,  "remove_bridge",          helper_bridge_args_schema,   none_schema,               "ensures absent; refused while it has ports") \
 	METHOD(CREATE_TAP,     "create_tap",             helper_tap_args_schema,      helper_tap_view_schema,    "tap of the slot's uid: isolated port of the bridge, up") \
-	METHOD(DELETE_TAP,     "delete_tap",             helper_tap_args_schema,      none_schema,               "ensures absent") \
+	METHOD(DELETE_TAP,     "delete_tap",             helper_tap_args_schema,      none_schema,               "ensures absent; deleted behind the answer, at the latest by `host_report.net`") \
 	METHOD(ENSURE_NAT,     "ensure_nat",             helper_nat_args_schema,      none_schema,               "lets the VM's address out") \
 	METHOD(REMOVE_NAT,     "remove_nat",             helper_nat_args_schema,      none_schema,               "ensures absent") \
 	METHOD(PREPARE_TAPS,   "prepare_slots.net",      helper_slots_args_schema,    none_schema,               "taps ahead of demand") \
