@@ -87,12 +87,13 @@ int vm_channel_up(struct plan *p, struct err *e)
 }
 
 /* On the way to an agent through the VMM's own socket there is a word to be said first.  The answer
- * to it passes for noise before the conversation. */
+ * to it passes for noise before the conversation.  While we were on the way the agent itself may
+ * have called: then we talk already. */
 static int open_stream(struct vm *vm, enum vmm_socket s, int fd, const char *first, struct err *e)
 {
 	struct io_stream *stream = &vm->run->stream[s];
 
-	if (!is_listened_to(vm, s)) {
+	if (!is_listened_to(vm, s) || vm->run->stream_open[s]) {
 		io_close(vm->env->io, fd);
 		return STEP_DONE;
 	}

@@ -173,10 +173,13 @@ bool sim_conn_open(const struct sim_conn *c);
 void sim_conn_send(struct sim_conn *c, const void *data, size_t len);
 void sim_conn_pause(struct sim_conn *c, bool paused); /* stops reading */
 void sim_conn_close(struct sim_conn *c);
-/* A descriptor goes along with the next byte that is sent: of a process, or of a new connection to
- * the listening socket (-errno as connect(2)). */
+/* A descriptor goes along with the next byte that is sent: of a process, of a new connection to the
+ * listening socket (-errno as connect(2)), of a new listening socket. */
 void sim_conn_pass_process(struct sim_conn *c, struct sim_proc *p);
 int sim_conn_pass_connection(struct sim_conn *c, const char *path);
+int sim_conn_pass_listener(struct sim_conn *c, const char *path); /* ... as bind(2) */
+/* ... of one end of a pair; the process has the other. */
+void sim_conn_pass_pair(struct sim_conn *c, struct sim_proc *p, int number);
 
 /* ---- processes ---- */
 

@@ -628,6 +628,30 @@ int sim_conn_pass_connection(struct sim_conn *c, const char *path)
 	return 0;
 }
 
+int sim_conn_pass_listener(struct sim_conn *c, const char *path)
+{
+	SIM_HOST_SCOPE;
+	struct sim_listener *l;
+	const int rc = bind_path(c->sim, path, &l);
+
+	if (rc < 0)
+		return rc;
+	conn_pass(c, (struct sim_fd){ .kind = SIM_FD_LISTENER, .listener = l });
+	return 0;
+}
+
+void sim_conn_pass_pair(struct sim_conn *c, struct sim_proc *p, int number)
+{
+	SIM_HOST_SCOPE;
+	struct sim_sock *pair[2];
+	const int rc = sock_pair(c->sim, pair);
+
+	ASSERT(rc == 0);
+	ASSERT(p->nfds < SIM_PROC_FDS);
+	p->fds[p->nfds++] = (struct sim_inherited){ .number = number, .sock = pair[0] };
+	conn_pass(c, (struct sim_fd){ .kind = SIM_FD_SOCK, .sock = pair[1] });
+}
+
 void sim_conn_close(struct sim_conn *c)
 {
 	SIM_HOST_SCOPE;

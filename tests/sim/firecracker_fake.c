@@ -1,8 +1,9 @@
 /* firecracker_fake.c - a Firecracker of the simulated host: what the daemon hears of one.
  *
  * It reads its file, says on its output that a probe is up, and lets its guest's agent call the
- * daemon, again a while after each conversation's end.  Its own sockets nobody can connect to: then
- * the daemon goes on without.
+ * daemon, again a while after each conversation's end.  It listens on its API's socket, where each
+ * request is answered, and on that of its vsock, where the agent can be called: then that
+ * conversation takes the place of the other.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -22,6 +23,8 @@ enum {
 	REDIAL_US = 2000 * 1000,
 	REDIALS_MAX = 30, /* so that a host without a daemon comes to rest */
 	GARBAGE_BYTES = 300,
+	API_FD = 10, /* its own, in numbers that nobody inherits */
+	VSOCK_FD = 11,
 };
 #define LATE_US (UINT64_C(600) * 1000 * 1000)
 
@@ -29,9 +32,13 @@ struct firecracker {
 	struct sim_proc *proc;
 	enum vmm_mood mood;
 	bool probe;
-	char calls[WORLD_PATH * 2]; /* where the daemon listens for the agent; "": no vsock */
+	char vsock[WORLD_PATH * 2];     /* "": none */
+	char calls[WORLD_PATH * 2 + 8]; /* where the daemon listens for the agent; "": no vsock */
 	char log[WORLD_PATH * 2];
 	struct sim_conn console; /* a probe's */
+	struct sim_conn api;
+	struct sim_conn called; /* through its vsock */
+	bool greeted;           /* ... and its first line has been answered */
 	struct sim_conn call;
 	struct agent agent;
 	uint32_t redials;
@@ -52,6 +59,21 @@ static const char *option(const struct sim_proc *p, const char *name)
 	return "";
 }
 
+/* What a jail calls /vm is where its configuration is. */
+static void real_path(const struct firecracker *f, const char *named, size_t len,
+		      char out[WORLD_PATH * 2])
+{
+	static const char jail[] = "/vm/";
+	const char *config = option(f->proc, "--config-file");
+
+	if (strncmp(named, jail, strlen(jail)) != 0)
+		(void)snprintf(out, WORLD_PATH * 2, "%.*s", (int)len, named);
+	else
+		(void)snprintf(out, WORLD_PATH * 2, "%.*s%.*s",
+			       (int)(strrchr(config, '/') + 1 - config), config,
+			       (int)(len - strlen(jail)), named + strlen(jail));
+}
+
 static void parse(struct firecracker *f)
 {
 	static const char uds[] = "\"uds_path\":\"";
@@ -60,12 +82,13 @@ static void parse(struct firecracker *f)
 	const ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 
 	text[n > 0 ? n : 0] = '\0';
-	f->probe = strstr(text, "probe.elf") != NULL;
+	f->probe = strstr(text, "\"drives\":[]") != NULL;
 	const char *at = strstr(text, uds);
-	if (at)
-		(void)snprintf(f->calls, sizeof(f->calls), "%.*s_%d",
-			       (int)strcspn(at + strlen(uds), "\""), at + strlen(uds),
-			       VMM_VSOCK_AGENT_PORT);
+	if (at) {
+		at += strlen(uds);
+		real_path(f, at, strcspn(at, "\""), f->vsock);
+		(void)snprintf(f->calls, sizeof(f->calls), "%s_%d", f->vsock, VMM_VSOCK_AGENT_PORT);
+	}
 	(void)snprintf(f->log, sizeof(f->log), "%s", option(f->proc, "--log-path"));
 }
 
@@ -96,6 +119,12 @@ static void power_off(void *arg)
 
 static void dial(struct sim_proc *p);
 
+static void redial(struct firecracker *f)
+{
+	agent_gone(&f->agent);
+	sim_proc_after(f->proc, REDIAL_US, dial);
+}
+
 static void call_data(struct sim_conn *c, const uint8_t *data, size_t len)
 {
 	struct firecracker *f = c->arg;
@@ -110,8 +139,7 @@ static void call_end(struct sim_conn *c, int error)
 
 	(void)error;
 	sim_conn_close(c);
-	agent_gone(&f->agent);
-	sim_proc_after(f->proc, REDIAL_US, dial);
+	redial(f);
 }
 
 static void console_data(struct sim_conn *c, const uint8_t *data, size_t len)
@@ -141,13 +169,109 @@ static void dial(struct sim_proc *p)
 	static const struct sim_conn_ops ops = { call_data, call_end };
 	struct firecracker *f = fc_of(p);
 
-	if (!f->calls[0] || f->redials++ == REDIALS_MAX)
+	if (!f->calls[0] || f->agent.conn || f->redials++ >= REDIALS_MAX)
 		return;
 	if (sim_connect(p->sim, &f->call, f->calls, &ops, f) < 0)
 		sim_proc_after(p, REDIAL_US, dial);
 	else if (f->mood == VMM_GARBLED)
 		send_garbage(&f->call);
 }
+
+/* ---- its own sockets ---- */
+
+static void api_open(struct sim_proc *p, int number);
+static void vsock_open(struct sim_proc *p, int number);
+
+/* One that is paused answers as one that is not: nobody looks. */
+static void api_data(struct sim_conn *c, const uint8_t *data, size_t len)
+{
+	static const char state[] = "{\"state\":\"Running\"}";
+	char text[160];
+
+	if (len > 4 && memcmp(data, "GET ", 4) == 0)
+		(void)snprintf(text, sizeof(text),
+			       "HTTP/1.1 200 \r\nContent-Type: application/json\r\n"
+			       "Content-Length: %zu\r\n\r\n%s",
+			       strlen(state), state);
+	else
+		(void)snprintf(text, sizeof(text), "HTTP/1.1 204 \r\n\r\n");
+	sim_conn_send(c, text, strlen(text));
+}
+
+static void api_end(struct sim_conn *c, int error)
+{
+	struct firecracker *f = c->arg;
+
+	(void)error;
+	sim_conn_close(c);
+	api_open(f->proc, API_FD);
+}
+
+static void api_open(struct sim_proc *p, int number)
+{
+	static const struct sim_conn_ops ops = { api_data, api_end };
+	struct firecracker *f = fc_of(p);
+
+	sim_proc_on_accept(p, number, NULL);
+	if (sim_proc_accept(p, number, &f->api, &ops, f) < 0)
+		sim_proc_on_accept(p, number, api_open);
+}
+
+/* "CONNECT 1024\n" -> "OK 1073741824\n", and then the agent. */
+static void called_data(struct sim_conn *c, const uint8_t *data, size_t len)
+{
+	static const char taken[] = "OK 1073741824\n";
+	struct firecracker *f = c->arg;
+	const uint8_t *end = f->greeted ? NULL : memchr(data, '\n', len);
+
+	if (!f->greeted && !end)
+		return; /* in parts it does not come */
+	if (end) {
+		len -= (size_t)(end + 1 - data);
+		data = end + 1;
+		f->greeted = true;
+		if (sim_conn_open(&f->call))
+			sim_conn_close(&f->call);
+		agent_gone(&f->agent);
+		sim_conn_send(c, taken, strlen(taken));
+	}
+	if (len > 0 && f->mood != VMM_GARBLED)
+		agent_data(&f->agent, c, data, len);
+}
+
+static void called_end(struct sim_conn *c, int error)
+{
+	struct firecracker *f = c->arg;
+
+	(void)error;
+	sim_conn_close(c);
+	if (!sim_conn_open(&f->call))
+		redial(f);
+	vsock_open(f->proc, VSOCK_FD);
+}
+
+static void vsock_open(struct sim_proc *p, int number)
+{
+	static const struct sim_conn_ops ops = { called_data, called_end };
+	struct firecracker *f = fc_of(p);
+
+	f->greeted = false;
+	sim_proc_on_accept(p, number, NULL);
+	if (sim_proc_accept(p, number, &f->called, &ops, f) < 0)
+		sim_proc_on_accept(p, number, vsock_open);
+}
+
+/* A path that is taken ends the real one; here a daemon has always removed what was there. */
+static void listen_on(struct sim_proc *p, int number, const char *path,
+		      void (*open_fn)(struct sim_proc *p, int number))
+{
+	const int rc = sim_proc_listen(p, number, path);
+
+	ASSERT(rc == 0);
+	open_fn(p, number);
+}
+
+/* ---- its guest is up ---- */
 
 static void guest_up(struct sim_proc *p)
 {
@@ -175,11 +299,15 @@ static void boot(struct sim_proc *p)
 				    ? 1 + sim_choose(p->sim, the_world->boot_chance_us)
 				    : the_world->boot_us;
 
+	if (f->mood != VMM_NO_START)
+		listen_on(p, API_FD, option(p, "--api-sock"), api_open);
+	if (f->mood != VMM_NO_START && f->vsock[0])
+		listen_on(p, VSOCK_FD, f->vsock, vsock_open);
 	switch (f->mood) {
 	case VMM_NO_START:
 		complain(f, "Failed to build MicroVM from Json: no such kernel");
 		sim_proc_exit(p, W_EXITCODE(1, 0));
-		break;
+		return;
 	case VMM_DIES:
 		sim_proc_after(p, us / 2, crash);
 		break;

@@ -6,7 +6,6 @@
  * one would refuse: a slot of another VM, NAT without its tap, a snapshot without its files, the
  * clean-up of a jail whose VMM lives.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,37 +20,12 @@
 #include "proto/frame.h"
 #include "proto/helper.h"
 #include "proto/wire.h"
-#include "tests/sim/world.h"
+#include "tests/sim/helper_fake.h"
 
 enum {
-	HELD_MAX = 64,
 	LISTENER = 3,
-	VMM_FD_FIRST = 3,
-	SLOTS = 16,
-	UID_FIRST = 200000,
 	RESTART_US = 1000 * 1000,
 	LATE_MAX_US = 40 * 1000 * 1000, /* longer than the daemon waits for an answer */
-};
-
-struct held {
-	vm_id vm;
-	uint32_t slot;
-	bool disk, tap, nat, jail;
-	pid_t pid; /* of its VMM, which may have ended */
-};
-
-struct world_helper {
-	struct world *w;
-	struct sim_proc *proc; /* it, or the service manager that keeps its socket meanwhile */
-	bool down;
-	struct sim_event restart;
-	struct held held[HELD_MAX];
-	struct sim_conn conn;
-	bool open;
-	bool greeted;
-	bool busy; /* the answer in `out` is late, and the next ones with it */
-	struct buf in;
-	struct buf out;
 };
 
 static struct world_helper *the_helper(void)
@@ -63,7 +37,7 @@ static void accepts(struct sim_proc *p, int number);
 
 /* ---- what it holds ---- */
 
-static struct held *held_find(struct world_helper *h, vm_id vm)
+struct held *helper_held(struct world_helper *h, vm_id vm)
 {
 	for (size_t i = 0; i < HELD_MAX; i++)
 		if (h->held[i].vm == vm)
@@ -71,12 +45,12 @@ static struct held *held_find(struct world_helper *h, vm_id vm)
 	return NULL;
 }
 
-static struct held *held_make(struct world_helper *h, vm_id vm, uint32_t slot)
+struct held *helper_hold(struct world_helper *h, vm_id vm, uint32_t slot)
 {
-	struct held *x = held_find(h, vm);
+	struct held *x = helper_held(h, vm);
 
 	if (!x)
-		x = held_find(h, 0);
+		x = helper_held(h, 0);
 	ASSERT(x);
 	x->vm = vm;
 	x->slot = slot;
@@ -84,13 +58,13 @@ static struct held *held_make(struct world_helper *h, vm_id vm, uint32_t slot)
 }
 
 /* Forgotten once nothing is held. */
-static void held_drop(struct held *x)
+void helper_let_go(struct held *x)
 {
 	if (x && !x->disk && !x->tap && !x->nat && !x->jail)
 		*x = (struct held){ 0 };
 }
 
-static bool slot_is_anothers(const struct world_helper *h, vm_id vm, uint32_t slot)
+bool helper_slot_taken(const struct world_helper *h, vm_id vm, uint32_t slot)
 {
 	for (size_t i = 0; i < HELD_MAX; i++) {
 		const struct held *x = &h->held[i];
@@ -101,7 +75,7 @@ static bool slot_is_anothers(const struct world_helper *h, vm_id vm, uint32_t sl
 	return false;
 }
 
-static struct sim_proc *vmm_of(const struct world_helper *h, const struct held *x)
+struct sim_proc *helper_vmm(const struct world_helper *h, const struct held *x)
 {
 	return x && x->pid ? sim_find(h->w->sim, x->pid) : NULL;
 }
@@ -124,27 +98,21 @@ static void say(struct world_helper *h, const struct wire *w)
 		send_out(h);
 }
 
-struct answer {
-	struct err err;
-	struct buf body;
-	uint32_t fds;
-};
-
-static void result(struct answer *a, const struct schema *schema, const void *value)
+void helper_says(struct answer *a, const struct schema *schema, const void *value)
 {
 	const int rc = schema_encode(schema, value, &a->body);
 
 	ASSERT(rc == 0);
 }
 
-static void refuse(struct answer *a, const char *why)
+void helper_refuses(struct answer *a, const char *why)
 {
 	IGNORE(err_set(&a->err, ERR_HELPER_REFUSED, "%s", why));
 }
 
 /* ---- operations ---- */
 
-static bool file_there(const struct world_helper *h, const char *under)
+bool helper_sees(const struct world_helper *h, const char *under)
 {
 	char path[WORLD_PATH * 2];
 
@@ -155,57 +123,57 @@ static bool file_there(const struct world_helper *h, const char *under)
 static void ensure_bridge(struct world_helper *h, const void *args, struct answer *a)
 {
 	const struct helper_bridge_view view = {
-		.bridge = "br-fc", .address = "10.97.0.1", .prefix = 24, .slots = SLOTS
+		.bridge = "br-fc", .address = "10.97.0.1", .prefix = 24, .slots = HELPER_FAKE_SLOTS
 	};
 
 	(void)h;
 	(void)args;
-	result(a, &helper_bridge_view_schema, &view);
+	helper_says(a, &helper_bridge_view_schema, &view);
 }
 
 static void create_tap(struct world_helper *h, const void *args, struct answer *a)
 {
 	const struct helper_tap_args *t = args;
-	struct helper_tap_view view = { .uid = UID_FIRST + t->slot };
+	struct helper_tap_view view = { .uid = HELPER_FAKE_UID + t->slot };
 
-	if (t->slot >= SLOTS || slot_is_anothers(h, t->vm, t->slot)) {
-		refuse(a, "slot: is that of another VM");
+	if (t->slot >= HELPER_FAKE_SLOTS || helper_slot_taken(h, t->vm, t->slot)) {
+		helper_refuses(a, "slot: is that of another VM");
 		return;
 	}
-	held_make(h, t->vm, t->slot)->tap = true;
+	helper_hold(h, t->vm, t->slot)->tap = true;
 	(void)snprintf(view.tap, sizeof(view.tap), "bg-");
 	vm_id_text(t->vm, view.tap + strlen(view.tap));
-	result(a, &helper_tap_view_schema, &view);
+	helper_says(a, &helper_tap_view_schema, &view);
 }
 
 static void delete_tap(struct world_helper *h, const void *args, struct answer *a)
 {
-	struct held *x = held_find(h, ((const struct helper_tap_args *)args)->vm);
+	struct held *x = helper_held(h, ((const struct helper_tap_args *)args)->vm);
 
 	(void)a;
 	if (x)
 		x->tap = x->nat = false;
-	held_drop(x);
+	helper_let_go(x);
 }
 
 static void ensure_nat(struct world_helper *h, const void *args, struct answer *a)
 {
-	struct held *x = held_find(h, ((const struct helper_nat_args *)args)->vm);
+	struct held *x = helper_held(h, ((const struct helper_nat_args *)args)->vm);
 
 	if (!x || !x->tap)
-		refuse(a, "tap: is not there");
+		helper_refuses(a, "tap: is not there");
 	else
 		x->nat = true;
 }
 
 static void remove_nat(struct world_helper *h, const void *args, struct answer *a)
 {
-	struct held *x = held_find(h, ((const struct helper_nat_args *)args)->vm);
+	struct held *x = helper_held(h, ((const struct helper_nat_args *)args)->vm);
 
 	(void)a;
 	if (x)
 		x->nat = false;
-	held_drop(x);
+	helper_let_go(x);
 }
 
 static void create_snapshot(struct world_helper *h, const void *args, struct answer *a)
@@ -219,16 +187,16 @@ static void create_snapshot(struct world_helper *h, const void *args, struct ans
 	vm_id_text(s->vm, id);
 	(void)snprintf(cow, sizeof(cow), "vms/%s/rootfs.cow", id);
 	(void)snprintf(base, sizeof(base), "images/%s", s->base);
-	if (!file_there(h, cow) || !file_there(h, base)) {
-		refuse(a, "base, vm: no such file");
+	if (!helper_sees(h, cow) || !helper_sees(h, base)) {
+		helper_refuses(a, "base, vm: no such file");
 		return;
 	}
-	struct held *x = held_find(h, s->vm);
+	struct held *x = helper_held(h, s->vm);
 
-	held_make(h, s->vm, x ? x->slot : 0)->disk = true;
+	helper_hold(h, s->vm, x ? x->slot : 0)->disk = true;
 	(void)snprintf(view.name, sizeof(view.name), "fc-rootfs-%s", id);
 	(void)snprintf(view.device, sizeof(view.device), "/dev/mapper/fc-rootfs-%s", id);
-	result(a, &helper_snapshot_view_schema, &view);
+	helper_says(a, &helper_snapshot_view_schema, &view);
 }
 
 static void remove_snapshot(struct world_helper *h, const void *args, struct answer *a)
@@ -237,168 +205,19 @@ static void remove_snapshot(struct world_helper *h, const void *args, struct ans
 	vm_id vm;
 
 	if (strncmp(d->device, "fc-rootfs-", 10) != 0 || vm_id_parse(d->device + 10, &vm) < 0) {
-		refuse(a, "device: is not ours");
+		helper_refuses(a, "device: is not ours");
 		return;
 	}
-	struct held *x = held_find(h, vm);
+	struct held *x = helper_held(h, vm);
 
-	if (vmm_of(h, x)) {
+	if (helper_vmm(h, x)) {
 		IGNORE(err_set(&a->err, ERR_BUSY, "%s: in use", d->device));
 		return;
 	}
 	if (x)
 		x->disk = false;
-	held_drop(x);
+	helper_let_go(x);
 }
-
-static void jail_path(const struct world_helper *h, vm_id vm, const char *file,
-		      char out[WORLD_PATH * 2])
-{
-	char id[VM_ID_CHARS + 1];
-
-	vm_id_text(vm, id);
-	(void)snprintf(out, WORLD_PATH * 2, "%s/jails/%s%s%s", h->w->state, id, *file ? "/" : "",
-		       file);
-}
-
-static const char *const sockets[] = { "control.sock", "agent.sock", "console.sock" };
-
-static void jail_clear(const struct world_helper *h, vm_id vm)
-{
-	char path[WORLD_PATH * 2];
-
-	for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
-		jail_path(h, vm, sockets[i], path);
-		IGNORE(unlink(path) < 0);
-	}
-	jail_path(h, vm, "vmm.log", path);
-	IGNORE(unlink(path) < 0);
-	jail_path(h, vm, "", path);
-	IGNORE(rmdir(path) < 0);
-}
-
-static void words_add(struct sim_proc *p, const struct wire_span *words)
-{
-	const char *at = (const char *)words->data;
-	const char *const end = at + words->len;
-
-	if (strv_add(&p->argv, vmm_program.name) < 0)
-		ASSERT(!"memory");
-	for (; at < end; at += strlen(at) + 1)
-		if (strv_add(&p->argv, at) < 0)
-			ASSERT(!"memory");
-}
-
-static struct sim_proc *vmm_start(struct world_helper *h, const struct helper_vmm_args *v,
-				  const bool wanted[3])
-{
-	struct sim_proc *p = sim_fork(h->w->sim, &vmm_program);
-	int number = VMM_FD_FIRST;
-	char path[WORLD_PATH * 2];
-
-	(void)snprintf(path, sizeof(path), "%s/jails", h->w->state);
-	IGNORE(mkdir(path, 0711) < 0);
-	jail_path(h, v->vm, "", path);
-	IGNORE(mkdir(path, 0711) < 0);
-	jail_path(h, v->vm, "vmm.log", path);
-	sim_proc_open(p, STDERR_FILENO, path);
-	words_add(p, &v->args);
-	for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
-		jail_path(h, v->vm, sockets[i], path);
-		if (wanted[i] && sim_proc_listen(p, number++, path) < 0)
-			ASSERT(!"a socket in a jail");
-	}
-	return p;
-}
-
-static void launch(struct world_helper *h, const void *args, struct answer *a)
-{
-	const struct helper_vmm_args *v = args;
-	const bool wanted[3] = { v->control_socket, v->agent_socket, v->console_socket };
-	struct held *x = held_find(h, v->vm);
-	struct sim_proc *p = vmm_of(h, x);
-	char path[WORLD_PATH * 2];
-
-	if (v->slot >= SLOTS || slot_is_anothers(h, v->vm, v->slot)) {
-		refuse(a, "slot: is that of another VM");
-		return;
-	}
-	if (!file_there(h, v->kernel) || !file_there(h, v->console) ||
-	    (v->initrd[0] && !file_there(h, v->initrd)) || (v->snapshot && !(x && x->disk))) {
-		refuse(a, "kernel, initrd, console, snapshot: not there");
-		return;
-	}
-	x = held_make(h, v->vm, v->slot);
-	x->jail = true;
-	const bool fresh = !p;
-
-	if (fresh)
-		p = vmm_start(h, v, wanted);
-	x->pid = p->pid;
-	sim_conn_pass_process(&h->conn, p);
-	a->fds = 1;
-	for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
-		jail_path(h, v->vm, sockets[i], path);
-		if (wanted[i] && sim_conn_pass_connection(&h->conn, path) == 0)
-			a->fds++;
-	}
-	const struct helper_vmm_view view = { .pid = (uint32_t)p->pid, .uid = UID_FIRST + v->slot };
-
-	result(a, &helper_vmm_view_schema, &view);
-	if (fresh)
-		sim_exec(p);
-}
-
-static void kill_vmm(struct world_helper *h, const void *args, struct answer *a)
-{
-	struct sim_proc *p = vmm_of(h, held_find(h, ((const struct helper_jail_args *)args)->vm));
-
-	(void)a;
-	if (p)
-		sim_proc_exit(p, W_EXITCODE(0, SIGKILL));
-}
-
-static void cleanup_jail(struct world_helper *h, const void *args, struct answer *a)
-{
-	const vm_id vm = ((const struct helper_jail_args *)args)->vm;
-	struct held *x = held_find(h, vm);
-
-	if (vmm_of(h, x)) {
-		IGNORE(err_set(&a->err, ERR_BUSY, "jail: its VMM lives"));
-		return;
-	}
-	jail_clear(h, vm);
-	if (x)
-		x->jail = false;
-	held_drop(x);
-}
-
-static void find_vmm(struct world_helper *h, const void *args, struct answer *a)
-{
-	const struct helper_jail_args *j = args;
-	struct sim_proc *p = vmm_of(h, held_find(h, j->vm));
-	struct helper_vmm_view view = { .uid = UID_FIRST + j->slot };
-
-	if (p) {
-		view.pid = (uint32_t)p->pid;
-		sim_conn_pass_process(&h->conn, p);
-		a->fds = 1;
-	}
-	result(a, &helper_vmm_view_schema, &view);
-}
-
-static void signal_vmm(struct world_helper *h, const void *args, struct answer *a)
-{
-	const struct helper_signal_args *s = args;
-	struct sim_proc *p = vmm_of(h, held_find(h, s->vm));
-
-	if (p)
-		sim_proc_signal(p, (int)s->signal);
-	else
-		refuse(a, "vm: has no VMM");
-}
-
-typedef void operation_fn(struct world_helper *h, const void *args, struct answer *a);
 
 static operation_fn *const operations[HELPER_NMETHODS] = {
 	[HELPER_ENSURE_BRIDGE] = ensure_bridge,
@@ -408,11 +227,12 @@ static operation_fn *const operations[HELPER_NMETHODS] = {
 	[HELPER_REMOVE_NAT] = remove_nat,
 	[HELPER_CREATE_SNAPSHOT] = create_snapshot,
 	[HELPER_REMOVE_SNAPSHOT] = remove_snapshot,
-	[HELPER_LAUNCH_VMM] = launch,
-	[HELPER_KILL_VMM] = kill_vmm,
-	[HELPER_CLEANUP_JAIL] = cleanup_jail,
-	[HELPER_FIND_VMM] = find_vmm,
-	[HELPER_SIGNAL_VMM] = signal_vmm,
+	[HELPER_LAUNCH_VMM] = jail_launch,
+	[HELPER_KILL_VMM] = jail_kill_vmm,
+	[HELPER_CLEANUP_JAIL] = jail_cleanup,
+	[HELPER_FIND_VMM] = jail_find_vmm,
+	[HELPER_SIGNAL_VMM] = jail_signal_vmm,
+	[HELPER_ENSURE_SOCKET] = jail_ensure_socket,
 };
 
 /* ---- requests ---- */
@@ -450,6 +270,7 @@ static void serve(struct world_helper *h, const struct wire *w)
 		struct helper_device_args device;
 		struct helper_jail_args jail;
 		struct helper_signal_args sig;
+		struct helper_socket_args socket;
 		struct helper_vmm_args vmm;
 	} args;
 	struct answer a = { .err = { 0 } };
@@ -640,7 +461,7 @@ bool helper_rests(const struct world *w)
 const char *helper_holds(const struct world *w, vm_id vm)
 {
 	static char text[64];
-	const struct held *x = held_find(w->helper, vm);
+	const struct held *x = helper_held(w->helper, vm);
 
 	text[0] = '\0';
 	if (vm && x)

@@ -290,6 +290,19 @@ const struct scenario scenarios[] = {
 	{ "system: delete",        NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone",            true },
 	{ "system: adopt",         NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true },
 	{ "system: recover",       NAME, running_and_lost,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "",                true },
+	{ "jailed: create",        NAME, nothing,                 create,           VMM_WELL,      IMAGER_WELL,    "created", "gone",                  "gone",            true, true },
+	{ "jailed: create and start", NAME, nothing,              create_with_nat,  VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone",            true, true },
+	{ "jailed: it ends",       NAME, nothing,                 create_with_nat,  VMM_NO_START,  IMAGER_WELL,    "failed",  "gone failed",           "gone",            true, true },
+	{ "jailed: run and hang up", NAME, nothing,               lease_and_go,     VMM_WELL,      IMAGER_WELL,    "gone",    "gone failed",           "gone",            true, true },
+	{ "jailed: start",         NAME, created,                 start,            VMM_WELL,      IMAGER_WELL,    "running", "failed created",        "stopped created", true, true },
+	{ "jailed: the guest dies", NAME, created,                start,            VMM_DIES,      IMAGER_WELL,    "failed",  "failed created",        "stopped created", true, true },
+	{ "jailed: a silent guest", NAME, created,                start,            VMM_SILENT,    IMAGER_WELL,    "failed",  "failed created",        "stopped created", true, true },
+	{ "jailed: stop",          NAME, running,                 stop,             VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         true, true },
+	{ "jailed: restart",       NAME, running,                 restart,          VMM_WELL,      IMAGER_WELL,    "running", "failed",                "stopped",         true, true },
+	{ "jailed: kill",          NAME, running,                 kill_it,          VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         true, true },
+	{ "jailed: delete",        NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone",            true, true },
+	{ "jailed: adopt",         NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true, true },
+	{ "jailed: recover",       NAME, running_and_lost,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "",                true, true },
 };
 /* clang-format on */
 

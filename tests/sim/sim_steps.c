@@ -259,7 +259,7 @@ static const char *row_play(void)
 	if (r->w->failed) /* a daemon that may refuse to start; the next one shall not */
 		return r->call ? "no daemon" : NULL;
 	if (!answered && row.fate != FATE_GONE)
-		return r->call ? "no answer" : "no rest";
+		return r->call ? "no answer" : world_restless(r->w);
 	if (row.bad_at_reply)
 		return row.bad_text;
 	if (!world_settle(r->w))
