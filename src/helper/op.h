@@ -40,6 +40,7 @@ struct op_target {
 		struct cleanup_target cleanup;
 		struct disk_target disk;
 		struct jail jail;
+		struct jails_target jails;
 		struct vmm_target vmm;
 		struct signal_target signal;
 		struct socket_target socket;

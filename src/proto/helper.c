@@ -27,10 +27,13 @@ static const struct field nat_args_fields[] = {
 };
 const struct schema helper_nat_args_schema = SCHEMA("helper_nat_args", struct helper_nat_args, nat_args_fields);
 
+#define SLOTS(type)                                                                                      \
+	FIELD(type, first, FIELD_U32, true, 0, HELPER_SLOT_MAX, "the first slot"),                        \
+	FIELD(type, count, FIELD_U32, true, 1, HELPER_SLOTS_MAX, "how many, one after the other")
+
 static const struct field slots_args_fields[] = {
 	BRIDGE(struct helper_slots_args),
-	FIELD(struct helper_slots_args, first, FIELD_U32, true, 0, HELPER_SLOT_MAX, "the first slot"),
-	FIELD(struct helper_slots_args, count, FIELD_U32, true, 1, HELPER_SLOTS_MAX, "how many, one after the other"),
+	SLOTS(struct helper_slots_args),
 };
 const struct schema helper_slots_args_schema = SCHEMA("helper_slots_args", struct helper_slots_args, slots_args_fields);
 
@@ -92,6 +95,13 @@ static const struct field jail_args_fields[] = {
 };
 const struct schema helper_jail_args_schema = SCHEMA("helper_jail_args", struct helper_jail_args, jail_args_fields);
 
+static const struct field jails_args_fields[] = {
+	SLOTS(struct helper_jails_args),
+	FIELD(struct helper_jails_args, run, FIELD_BOOL, false, 0, 0, "for VMMs that have it"),
+	FIELD(struct helper_jails_args, console_stdio, FIELD_BOOL, false, 0, 0, "likewise"),
+};
+const struct schema helper_jails_args_schema = SCHEMA("helper_jails_args", struct helper_jails_args, jails_args_fields);
+
 static const struct field signal_args_fields[] = {
 	JAIL(struct helper_signal_args),
 	FIELD(struct helper_signal_args, signal, FIELD_U32, true, 1, 64, "HUP, INT, KILL, TERM, CONT or STOP, by number"),
@@ -134,7 +144,7 @@ const struct schema helper_vmm_view_schema = SCHEMA_OPEN("helper_vmm_view", stru
 
 static const struct field jail_report_fields[] = {
 	FIELD(struct helper_jail_report, jails,   FIELD_STRV, false, 0, HELPER_REPORT_MAX, "ids of VMs that have one"),
-	FIELD(struct helper_jail_report, slots,   FIELD_STRV, false, 0, HELPER_REPORT_MAX, "`slot-N ID` that are taken"),
+	FIELD(struct helper_jail_report, slots,   FIELD_STRV, false, 0, HELPER_REPORT_MAX, "`slot-N ID`: taken; `slot-N`: there is a jail made ahead"),
 	FIELD(struct helper_jail_report, cgroups, FIELD_STRV, false, 0, HELPER_REPORT_MAX, "ids of VMs that have one"),
 	FIELD(struct helper_jail_report, partial, FIELD_BOOL, false, 0, 0, "there are more of some"),
 };

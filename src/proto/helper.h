@@ -64,6 +64,8 @@ enum {
 	METHOD(READ_EXT4,      "read_ext4_file",         helper_ext4_read_args_schema, helper_ext4_file_schema,  "a file's contents, mode and owner") \
 	METHOD(WRITE_EXT4,     "write_ext4_files",       helper_ext4_write_args_schema, none_schema,             "makes or replaces files, and the directories above them") \
 	METHOD(REPORT_BLOCK,   "host_report.block",      none_schema,                 helper_block_report_schema, "what is on the host: snapshots, loop devices") \
+	METHOD(PREPARE_JAILS,  "prepare_slots.jail",     helper_jails_args_schema,    none_schema,               "jails ahead of demand: `launch_vmm` of the slot takes the one that there is") \
+	METHOD(RELEASE_JAILS,  "release_slots.jail",     helper_jails_args_schema,    none_schema,               "ensures absent; those that VMs have taken stay") \
 	METHOD(LAUNCH_VMM,     "launch_vmm",             helper_vmm_args_schema,      helper_vmm_view_schema,    "a VMM in a jail of its own; its pidfd and connected sockets are returned") \
 	METHOD(KILL_VMM,       "kill_vmm",               helper_jail_args_schema,     none_schema,               "ensures that nothing runs in the VM's cgroup") \
 	METHOD(CLEANUP_JAIL,   "cleanup_jail",           helper_jail_args_schema,     none_schema,               "ensures absent: jail, cgroup and slot; refused while the VMM lives") \
@@ -174,6 +176,15 @@ struct helper_jail_args {
 };
 extern const struct schema helper_jail_args_schema;
 
+/* What of a jail does not depend on its VM.  The parts are those of launch_vmm. */
+struct helper_jails_args {
+	uint32_t first;
+	uint32_t count;
+	bool run;
+	bool console_stdio;
+};
+extern const struct schema helper_jails_args_schema;
+
 struct helper_signal_args {
 	vm_id vm;
 	uint32_t slot;
@@ -272,7 +283,7 @@ extern const struct schema helper_vmm_view_schema;
 
 struct helper_jail_report {
 	struct strv jails;   /* ids */
-	struct strv slots;   /* "slot-N ID" */
+	struct strv slots;   /* "slot-N ID"; "slot-N": it has a jail that no VM has taken yet */
 	struct strv cgroups; /* ids */
 	bool partial;        /* there are more than HELPER_REPORT_MAX of some */
 };

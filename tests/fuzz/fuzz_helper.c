@@ -162,6 +162,10 @@ static bool is_within_bounds(enum helper_method method, const struct op_target *
 	case HELPER_READ_EXT4:
 	case HELPER_WRITE_EXT4:
 		return is_disk(&t->disk);
+	case HELPER_PREPARE_JAILS:
+	case HELPER_RELEASE_JAILS:
+		return t->jails.count >= 1 && t->jails.count <= HELPER_SLOTS_MAX &&
+		       is_slot_uid(t->jails.uid) && is_slot_uid(t->jails.uid + t->jails.count - 1);
 	case HELPER_LAUNCH_VMM:
 		return is_launch(&t->vmm);
 	case HELPER_KILL_VMM:

@@ -130,8 +130,10 @@ class Faults:
             f.write(bytes(16))
         self.path = path
         self.file = open(path, "r+b", buffering=0)
+        self.planned = (0, 0)
 
     def plan(self, at, action):
+        self.planned = (at, action)
         self.file.seek(0)
         self.file.write(struct.pack("=IiI", at, action, 0))
 

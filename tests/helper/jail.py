@@ -19,6 +19,9 @@ ID = {"vm": VM, "slot": SLOT}
 RUN = {**ID, "vmm": "fake", "control_socket": True}
 PARTS = {"kernel": "kernels/k/vmlinux", "base": "images/i/disk", "disk": f"vms/{VM}/disk",
          "config": f"vms/{VM}/config.json", "console": f"vms/{VM}/console.log"}
+WHOLE = {**RUN, **PARTS, "agent_socket": True, "console_socket": True, "run": True, "args": b"-one\0two words\0"}
+STDIO = {**RUN, **PARTS, "console_stdio": True, "run": True, "listener": "vsock.sock_1024"}  # as Firecracker has it
+POINTS_MAX = 100
 
 
 def cgroup2():
@@ -102,6 +105,29 @@ def refused(place, method, args, *words, code="helper.refused"):
         assert e.code == code and all(w in e.message for w in words), f"{method} {args}: {e}"
         return
     raise AssertionError(f"{method} {args} was accepted")
+
+
+def closed(fds):
+    for fd in fds:
+        os.close(fd)
+
+
+def check_files(place):
+    """The owner has his files back."""
+    for part in PARTS.values():
+        st = os.stat(f"{place.state}/{part}")
+        assert (st.st_uid, st.st_nlink) == (OWNER, 1), f"{part}: {st}"
+
+
+def at_every_point(place, action, story):
+    """With the first effect failing so, then the second, until story() says that it was not hit; how many there are."""
+    for point in range(1, POINTS_MAX):
+        place.faults.plan(point, action)
+        hit = story()
+        place.faults.none()
+        if not hit:
+            return point - 1
+    raise AssertionError("there is no end of it")
 
 
 def gone(pid):

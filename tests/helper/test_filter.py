@@ -72,6 +72,8 @@ def block(place):
 def jails(place):
     """Every operation of `jail`, on files that are there and on what is not."""
     whole = {**jail.RUN, **jail.PARTS, "agent_socket": True, "run": True, "console_stdio": True, "listener": "agent.sock"}
+    ahead = {"first": jail.SLOT, "count": 2, "run": True, "console_stdio": True}
+    place.ask("prepare_slots.jail", **ahead)
     for _ in range(2):
         _, fds = place.launch(**whole)
         jail.told(fds[1], "bind /vm/run/api.sock")
@@ -83,6 +85,7 @@ def jails(place):
     place.ask("signal_vmm", **jail.ID, signal=signal.SIGCONT)
     place.ask("host_report.jail")
     place.away()
+    place.ask("release_slots.jail", **ahead)
 
 
 def everything(place):

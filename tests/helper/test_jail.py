@@ -12,21 +12,14 @@ import threading
 import time
 
 from harness import DEADLINE_S, DIE, OWNER, VM, Refused, as_uid, main, read_file, run
-from jail import (FAKE, ID, OTHER, PARTS, QEMU, RUN, SLOT, UID, UID_FIRST, Jail, copy_of_fake, gone, probe_is_up, refused, stranger, told, tries)
+from jail import (FAKE, ID, OTHER, PARTS, QEMU, RUN, SLOT, STDIO, UID, UID_FIRST, WHOLE, Jail, at_every_point, check_files, closed, copy_of_fake,
+                  gone, probe_is_up, refused, stranger, told, tries)
 
-WHOLE = {**RUN, **PARTS, "agent_socket": True, "console_socket": True, "run": True, "args": b"-one\0two words\0"}
-STDIO = {**RUN, **PARTS, "console_stdio": True, "run": True, "listener": "vsock.sock_1024"}  # as Firecracker has it
-POINTS_MAX = 100
 RACES = 60
 
 
 def status_of(pid):
     return dict(line.split(":\t", 1) for line in read_file(f"/proc/{pid}/status").splitlines() if ":\t" in line)
-
-
-def closed(fds):
-    for fd in fds:
-        os.close(fd)
 
 
 # ---- what a jail is ----
@@ -621,22 +614,11 @@ def a_program_exchanged_after_the_check_is_not_executed():
 
 # ---- every effect fails, every effect is the worker's last ----
 
-def at_every_point(place, action, story):
-    for args in (WHOLE, STDIO):
-        at_every_point_of(place, action, lambda was, args=args: story(place, was, args))
-
-
-def at_every_point_of(place, action, story):
+def at_every_point_of_both(place, action, story):
     was = place.report()
-    for point in range(1, POINTS_MAX):
-        place.faults.plan(point, action)
-        hit = story(was)
-        place.faults.none()
-        if not hit:
-            break
-    else:
-        raise AssertionError("launch_vmm has no end")
-    assert point > 10, f"launch_vmm has {point - 1} points only: they are not reached"
+    for args in (WHOLE, STDIO):
+        points = at_every_point(place, action, lambda args=args: story(place, was, args))
+        assert points > 10, f"launch_vmm has {points} points only: they are not reached"
 
 
 def fails(place, was, args):
@@ -652,14 +634,8 @@ def fails(place, was, args):
     return False
 
 
-def check_files(place):
-    for part in PARTS.values():
-        st = os.stat(f"{place.state}/{part}")
-        assert (st.st_uid, st.st_nlink) == (OWNER, 1), f"{part}: {st}"
-
-
 def a_failing_effect_leaves_nothing(place):
-    at_every_point(place, errno.EIO, fails)
+    at_every_point_of_both(place, errno.EIO, fails)
 
 
 def dies(place, was, args):
@@ -681,7 +657,7 @@ def dies(place, was, args):
 
 
 def a_dying_worker_leaves_what_can_be_cleared(place):
-    at_every_point(place, DIE, dies)
+    at_every_point_of_both(place, DIE, dies)
 
 
 def without_a_vmm_there_is_nothing_to_launch():

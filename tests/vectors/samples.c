@@ -529,12 +529,14 @@ static const struct helper_vmm_args helper_vmm_snapshot = {
 };
 static const struct helper_vmm_view helper_vmm_view = { .pid = 4021, .uid = 200007 };
 static const struct helper_jail_args helper_jail = { .vm = VM_WEB, .slot = 7 };
+static const struct helper_jails_args helper_jails = { .first = 8, .count = 4, .run = true, .console_stdio = true };
 static const struct helper_signal_args helper_signal = { .vm = VM_WEB, .slot = 7, .signal = 15 };
 static const struct helper_socket_args helper_socket = { .vm = VM_WEB, .slot = 7, .socket = "api.sock" };
 static char id_web[] = "00000014d2jp";
 static char slot_web[] = "slot-7 00000014d2jp";
+static char slot_ahead[] = "slot-8";
 static const struct helper_jail_report helper_jail_report = {
-	.jails = STRV(id_web), .slots = STRV(slot_web), .cgroups = STRV(id_web), .partial = true,
+	.jails = STRV(id_web), .slots = STRV(slot_web, slot_ahead), .cgroups = STRV(id_web), .partial = true,
 };
 /* clang-format on */
 static const struct helper_net_report helper_net_report = {
@@ -738,6 +740,10 @@ const struct sample samples[] = {
 	REPLY("helper", "write_ext4_files", none_schema, NULL),
 	REQUEST("helper", "host_report.block", none_schema, NULL),
 	REPLY("helper", "host_report.block", helper_block_report_schema, &helper_block_report),
+	REQUEST("helper", "prepare_slots.jail", helper_jails_args_schema, &helper_jails),
+	REPLY("helper", "prepare_slots.jail", none_schema, NULL),
+	REQUEST("helper", "release_slots.jail", helper_jails_args_schema, &helper_jails),
+	REPLY("helper", "release_slots.jail", none_schema, NULL),
 	REQUEST("helper", "launch_vmm", helper_vmm_args_schema, &helper_vmm),
 	{ .file = "helper/request-launch_vmm-snapshot",
 	  .wire = { .type = WIRE_REQUEST, .id = 1, .name = "launch_vmm", .op_id = OP },

@@ -11,6 +11,7 @@
  *       run/                    the slot's own, for a VMM that makes sockets itself
  *       vmm -> "PID DEV INO"    who was executed: by this it is known again
  *     slot-N -> ID              who has the slot, and so its uid
+ *     ahead-N/                  a jail that a VM of that slot will take: vmm.log, run/, console.in
  *   CGROUP/ID/
  *
  * It works in a mount namespace that holds the state directory, the cgroups and /proc, and nothing
@@ -22,9 +23,11 @@
 #include "helper/launch.h"
 #include "helper/op.h"
 
-#define JAIL_SLOT_PREFIX "slot-"
-#define JAIL_INPUT       "console.in"
-#define JAIL_OUTPUT      "console"
+#define JAIL_SLOT_PREFIX  "slot-"
+#define JAIL_AHEAD_PREFIX "ahead-"
+#define JAIL_RUN          "run"
+#define JAIL_INPUT        "console.in"
+#define JAIL_OUTPUT       "console"
 
 enum {
 	JAIL_SLOT_NAME = sizeof(JAIL_SLOT_PREFIX "65535"),
@@ -57,9 +60,10 @@ struct jail_entry {
 
 int jail_open(const struct helper_conf *conf, void **ret_env, struct err *e);
 
-op_validate vmm_validate, jail_validate, signal_validate, socket_validate;
+op_validate vmm_validate, jail_validate, jails_validate, signal_validate, socket_validate;
 op_step vmm_act, vmm_undo;
 op_step kill_undo, cleanup_undo;
+op_step jails_act, jails_undo;
 op_step signal_act, find_act, socket_act, jail_report_act;
 
 /* ---- parts: each says what it could not do, and is a fault point after each effect ---- */
@@ -74,6 +78,7 @@ int slot_holder(const struct jail_env *env, const char *name, char ret_id[VM_ID_
 
 /* stage.c: directory, files, what the VMM writes.  `ret_dir` is the jail's directory. */
 int jail_dir_open(const struct jail_env *env, const struct jail *j) MUST_CHECK; /* -errno */
+int stage_slot(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;
 int stage_dir(const struct jail_env *env, const struct jail *j, int *ret_dir,
 	      struct err *e) MUST_CHECK;
 int stage_files(const struct jail_env *env, const struct vmm_target *t, int dir,
@@ -84,6 +89,9 @@ int stage_run(const struct jail *j, int dir, struct err *e) MUST_CHECK;
 int stage_input(const struct jail *j, int dir, int *ret_in, struct err *e) MUST_CHECK;
 /* What has been staged. */
 int stage_open(int dir, const char *name, int flags, int *ret_fd, struct err *e) MUST_CHECK;
+
+/* op_jails.c: what was made ahead for the slot is the VM's jail from now on, if there is any. */
+int ahead_take(const struct jail_env *env, const struct vmm_target *t, struct err *e) MUST_CHECK;
 
 /* channel.c: a socket that listens in run/ for the VMM. */
 int channel_listen(int dir, const char *name, int *ret_listener, struct err *e) MUST_CHECK;

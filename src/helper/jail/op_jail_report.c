@@ -66,6 +66,15 @@ static bool is_id(const char *name)
 	return vm_id_parse(name, &id) == 0;
 }
 
+/* A slot that is nobody's yet, or its next holder's. */
+static void add_ahead(struct report *r, const char *number)
+{
+	char text[JAIL_SLOT_NAME];
+
+	(void)snprintf(text, sizeof(text), JAIL_SLOT_PREFIX "%.5s", number);
+	add(&r->slots, text, "");
+}
+
 static void add_jail(const struct jail_env *env, const char *name, void *arg)
 {
 	struct report *const r = arg;
@@ -73,6 +82,8 @@ static void add_jail(const struct jail_env *env, const char *name, void *arg)
 
 	if (is_id(name))
 		add(&r->jails, name, "");
+	else if (strncmp(name, JAIL_AHEAD_PREFIX, strlen(JAIL_AHEAD_PREFIX)) == 0)
+		add_ahead(r, name + strlen(JAIL_AHEAD_PREFIX));
 	else if (strncmp(name, JAIL_SLOT_PREFIX, strlen(JAIL_SLOT_PREFIX)) == 0 &&
 		 slot_holder(env, name, holder, NULL) == 1)
 		add(&r->slots, name, holder);

@@ -72,8 +72,12 @@ static int others_open(const struct vmm_target *t, struct parts *p, struct err *
 static int stage(const struct jail_env *env, const struct vmm_target *t, struct parts *p,
 		 struct err *e)
 {
-	int rc = stage_dir(env, &t->jail, &p->dir, e);
+	int rc = stage_slot(env, &t->jail, e);
 
+	if (rc == 0)
+		rc = ahead_take(env, t, e);
+	if (rc == 0)
+		rc = stage_dir(env, &t->jail, &p->dir, e);
 	if (rc == 0)
 		rc = stage_files(env, t, p->dir, e);
 	if (rc == 0 && t->run)
@@ -106,8 +110,10 @@ static int launch(const struct jail_env *env, const struct vmm_target *t, struct
 static int join(const struct jail_env *env, const struct vmm_target *t, struct parts *p,
 		struct err *e)
 {
-	int rc = stage_dir(env, &t->jail, &p->dir, e);
+	int rc = stage_slot(env, &t->jail, e);
 
+	if (rc == 0)
+		rc = stage_dir(env, &t->jail, &p->dir, e);
 	for (int s = 0; rc == 0 && s < JAIL_NSOCKETS; s++)
 		if (t->sockets[s])
 			rc = channel_connect(p->dir, (enum jail_socket)s, &p->ends[p->nends++], e);

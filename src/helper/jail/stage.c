@@ -52,7 +52,7 @@ int slot_holder(const struct jail_env *env, const char *name, char ret_id[VM_ID_
 }
 
 /* No two VMs have one uid: their files and signals would be each other's. */
-static int slot_take(const struct jail_env *env, const struct jail *j, struct err *e)
+int stage_slot(const struct jail_env *env, const struct jail *j, struct err *e)
 {
 	char name[JAIL_SLOT_NAME];
 	char holder[VM_ID_CHARS + 1];
@@ -74,13 +74,9 @@ int jail_dir_open(const struct jail_env *env, const struct jail *j)
 
 int stage_dir(const struct jail_env *env, const struct jail *j, int *ret_dir, struct err *e)
 {
-	int rc = slot_take(env, j, e);
-
-	if (rc < 0)
-		return rc;
 	const long made = mkdirat(env->jails, j->id, DIR_MODE);
-	if (made == 0 || errno != EEXIST)
-		rc = jail_did(made, "jail", e);
+	const int rc = made < 0 && errno == EEXIST ? 0 : jail_did(made, "jail", e);
+
 	if (rc < 0)
 		return rc;
 	const int fd = jail_dir_open(env, j);
@@ -235,10 +231,11 @@ void log_context(int dir, struct err *e)
 
 int stage_run(const struct jail *j, int dir, struct err *e)
 {
-	const long made = mkdirat(dir, "run", RUN_MODE);
-	int rc = made < 0 && errno == EEXIST ? 0 : jail_did(made, "run", e);
+	const long made = mkdirat(dir, JAIL_RUN, RUN_MODE);
+	int rc = made < 0 && errno == EEXIST ? 0 : jail_did(made, JAIL_RUN, e);
 
 	if (rc == 0)
-		rc = jail_did(fchownat(dir, "run", j->uid, j->uid, AT_SYMLINK_NOFOLLOW), "run", e);
+		rc = jail_did(fchownat(dir, JAIL_RUN, j->uid, j->uid, AT_SYMLINK_NOFOLLOW),
+			      JAIL_RUN, e);
 	return rc;
 }

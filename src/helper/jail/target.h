@@ -18,6 +18,16 @@ struct jail {
 	uid_t uid;
 };
 
+/* What is made ahead of demand for slots, one after the other. */
+struct jails_target {
+	const struct helper_conf *conf; /* borrowed */
+	uint32_t first;
+	uint32_t count;
+	uid_t uid;  /* of the first */
+	bool run;   /* as of vmm_target */
+	bool stdio; /* likewise */
+};
+
 enum jail_file {
 	JAIL_KERNEL,
 	JAIL_INITRD,
