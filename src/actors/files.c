@@ -141,21 +141,50 @@ int files_make_sparse(const char *path, uint64_t bytes, struct err *e)
 	return sync_parent(path, e);
 }
 
+/* Between two file systems, which may be two layers of an overlayfs, the kernel refuses to copy by
+ * itself. */
+static ssize_t copy_some(int in, off_t *at, int out, off_t *to, size_t len)
+{
+	ssize_t n = copy_file_range(in, at, out, to, len, 0);
+
+	if (n >= 0 || (errno != EXDEV && errno != EOPNOTSUPP && errno != EINVAL))
+		return n;
+	if (lseek(out, *to, SEEK_SET) < 0)
+		return -1;
+	n = sendfile(out, in, at, len);
+	*to += n > 0 ? n : 0;
+	return n;
+}
+
+/* The bytes from `at` to `end`, at the same place. */
+static int copy_extent(int in, int out, off_t at, off_t end)
+{
+	off_t to = at;
+
+	while (at < end) {
+		const ssize_t n = copy_some(in, &at, out, &to, (size_t)(end - at));
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO; /* it has become shorter under our hands */
+	}
+	return 0;
+}
+
 /* What the template has of data, at the same places; the rest is holes. */
 static int copy_data(int in, int out)
 {
 	off_t at = 0;
-	ssize_t n = 1;
+	int rc = 0;
 
-	while (n > 0 && (at = lseek(in, at, SEEK_DATA)) >= 0) {
+	while (rc == 0 && (at = lseek(in, at, SEEK_DATA)) >= 0) {
 		const off_t end = lseek(in, at, SEEK_HOLE);
-		off_t to = at;
 
-		n = 1;
-		while (n > 0 && at < end)
-			n = copy_file_range(in, &at, out, &to, (size_t)(end - at), 0);
+		rc = end < 0 ? -errno : copy_extent(in, out, at, end);
+		at = end;
 	}
-	return n < 0 || errno != ENXIO ? -errno : 0; /* ENXIO: nothing but a hole follows */
+	return rc < 0 || errno == ENXIO ? rc : -errno; /* ENXIO: nothing but a hole follows */
 }
 
 int files_make_upper(const char *path, const char *from, uint64_t bytes, struct err *e)
