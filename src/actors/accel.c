@@ -27,10 +27,11 @@ struct accel {
 	struct msg begin;    /* MSG_ACCEL, to ourselves: somebody waits */
 	struct list waiting; /* accel_wait.link */
 	struct io_op look;
-	struct accel_host host;  /* as last seen; the worker's while looking */
-	char qemu[ENV_PATH_MAX]; /* that was looked at */
-	struct accel_record rec; /* as last measured; identity "": never */
-	uint64_t looked_us;      /* when the host was last seen to be what the verdict is about */
+	struct accel_host host;          /* as last seen; the worker's while looking */
+	const struct vmm_driver *driver; /* who runs the test guests: QEMU, or who is there */
+	char program[ENV_PATH_MAX];      /* of it, that was looked at */
+	struct accel_record rec;         /* as last measured; identity "": never */
+	uint64_t looked_us; /* when the host was last seen to be what the verdict is about */
 	struct accel_probe probe;
 	struct db_wait commit; /* of the record; nothing waits for it */
 };
@@ -51,11 +52,16 @@ static void say_why(const struct accel_record *r, enum vmm_reason reason, char *
 	char kvm[24];
 	char tcg[24];
 
-	if (r->kvm_us == VMM_BENCH_NONE || r->tcg_us == VMM_BENCH_NONE) {
+	if (r->kvm_us == VMM_BENCH_NONE) {
 		(void)snprintf(out, size, "%s%s%s", text, r->words[0] ? ": " : "", r->words);
 		return;
 	}
 	say_duration(r->kvm_us, kvm);
+	if (r->tcg_us == VMM_BENCH_NONE) {
+		(void)snprintf(out, size, "%s: %s for a loop of three million instructions", text,
+			       kvm);
+		return;
+	}
 	say_duration(r->tcg_us, tcg);
 	(void)snprintf(out, size, "%s: %s%s for a loop that emulation does in %s", text, kvm,
 		       reason == VMM_REASON_KVM_EMULATES ? " or more" : "", tcg);
@@ -103,12 +109,17 @@ static void judge(struct accel *a)
 
 /* ---- measuring ---- */
 
-/* Emulation first: what it needs bounds what KVM may need. */
+/* Emulation first, where there is one: what it needs bounds what KVM may need. */
 static void measure(struct accel *a)
 {
 	a->state = ACCEL_MEASURING;
-	a->rec = (struct accel_record){ .version = RECORD_VERSION };
-	accel_probe_begin(&a->probe, VMM_ACCEL_TCG, ACCEL_UP_MS);
+	a->rec = (struct accel_record){ .version = RECORD_VERSION, .tcg_us = VMM_BENCH_NONE };
+	a->probe.driver = a->driver;
+	a->probe.binary = a->program;
+	if (a->driver->kvm_only)
+		accel_probe_begin(&a->probe, VMM_ACCEL_KVM, ACCEL_LOOP_MS);
+	else
+		accel_probe_begin(&a->probe, VMM_ACCEL_TCG, ACCEL_UP_MS);
 }
 
 /* ---- looking ---- */
@@ -118,7 +129,7 @@ static int look(void *arg, const bool *cancelled)
 	struct accel *a = arg;
 
 	(void)cancelled;
-	accel_host_look(KVM_DEVICE, a->qemu, &a->host);
+	accel_host_look(KVM_DEVICE, a->program, &a->host);
 	return 0;
 }
 
@@ -136,20 +147,31 @@ static void looked(struct accel *a)
 	}
 }
 
+/* QEMU runs them both ways; Firecracker the one way that it has. */
+static const char *choose_program(struct accel *a)
+{
+	const struct env *env = a->env;
+
+	a->driver = env->conf.qemu[0] ? &vmm_qemu : &vmm_firecracker;
+	if (env->conf.qemu[0])
+		return env->conf.qemu;
+	return env->firecracker.usable ? env->conf.firecracker : "";
+}
+
 static void begin(struct accel *a)
 {
-	const struct conf *conf = &a->env->conf;
-
 	if (a->state != ACCEL_IDLE)
 		return;
-	if (!conf->qemu[0]) {
+	const char *program = choose_program(a);
+
+	if (!program[0]) {
 		set_verdict(a->env, VMM_ACCEL_TCG, VMM_ACCEL_TCG,
 			    "qemu-system-x86_64 is not installed");
 		known(a);
 		return;
 	}
 	a->state = ACCEL_LOOKING;
-	(void)snprintf(a->qemu, sizeof(a->qemu), "%s", conf->qemu);
+	(void)snprintf(a->program, sizeof(a->program), "%s", program);
 	io_work(a->env->io, &a->look, IO_LANE_ANY, look, a);
 }
 

@@ -14,7 +14,7 @@
 
 enum {
 	PROBE_ID = 0,
-	CONSOLE_FD = 3, /* in the child */
+	CONSOLE_FD = 3, /* in the child, where the VMM does not write it to its stdout */
 };
 
 #define PROBE_WORDS VMM_PROBE_BENCH " exit"
@@ -40,6 +40,51 @@ static int worked(struct plan *plan, struct msg *m, struct err *e)
 	if (m->res < 0)
 		*e = probe_of(plan)->work_err;
 	return m->res < 0 ? m->res : STEP_DONE;
+}
+
+/* Its console is its standard output, and its machine a file. */
+static bool has_own_channels(const struct accel_probe *p)
+{
+	return p->driver->channels == VMM_CHANNELS_OWN;
+}
+
+/* ---- the machine ---- */
+
+struct paths {
+	char elf[ENV_PATH_MAX];
+	char control[ENV_PATH_MAX + 16];
+	char config[ENV_PATH_MAX + 16];
+};
+
+static void machine_of(const struct accel_probe *p, struct paths *paths, struct vmm_machine *m)
+{
+	*m = (struct vmm_machine){
+		.binary = p->binary,
+		.id = PROBE_ID,
+		.home = p->env->home,
+		.name = "probe",
+		.guest = VMM_GUEST_PROBE,
+		.accel = p->accel,
+		.vcpu = 1,
+		.memory_bytes = MEMORY_MIN_BYTES,
+		.kernel = paths->elf,
+		.sandbox = true,
+		.append = PROBE_WORDS,
+		.net = VMM_NET_NONE,
+	};
+	(void)snprintf(paths->elf, sizeof(paths->elf), "%.900s/" PROBE_FILE,
+		       p->env->conf.libexec_dir);
+	for (int s = 0; s < VMM_NSOCKETS; s++)
+		m->socket_fd[s] = -1;
+	if (!has_own_channels(p)) {
+		m->socket_fd[VMM_SOCKET_CONSOLE] = CONSOLE_FD;
+		return;
+	}
+	(void)snprintf(paths->control, sizeof(paths->control), "%s/" VM_FILE_CONTROL, p->dir);
+	(void)snprintf(paths->config, sizeof(paths->config), "%s/" VM_FILE_CONFIG, p->dir);
+	m->control = paths->control;
+	m->config = paths->config;
+	m->log = p->log;
 }
 
 /* ---- intent ---- */
@@ -92,12 +137,24 @@ static int committed(struct plan *plan, struct msg *m, struct err *e)
 static int make_runtime(void *arg, const bool *cancelled)
 {
 	struct accel_probe *p = arg;
+	char path[ENV_PATH_MAX + 16];
 	const int rc = files_make_dir(p->dir, &p->work_err);
 
 	if (rc < 0 || io_cancelled(cancelled))
 		return rc;
 	p->log_fd = files_open_log(p->log, &p->work_err);
-	return p->log_fd < 0 ? p->log_fd : 0;
+	if (p->log_fd < 0 || buf_len(&p->config) == 0)
+		return p->log_fd < 0 ? p->log_fd : 0;
+	(void)snprintf(path, sizeof(path), "%s/" VM_FILE_CONFIG, p->dir);
+	return files_write(path, buf_data(&p->config), buf_len(&p->config), &p->work_err);
+}
+
+static void last_words(const char *log, const struct vmm_driver *d, char out[ACCEL_WORDS_MAX])
+{
+	char words[FILES_TAIL_MAX + 1];
+
+	files_tail(log, words);
+	files_shorten(d->blame ? d->blame(words) : files_line(words), out, ACCEL_WORDS_MAX);
 }
 
 /* With the last words of a VMM that did not do what it should. */
@@ -106,15 +163,21 @@ static int remove_runtime(void *arg, const bool *cancelled)
 	struct accel_probe *p = arg;
 
 	(void)cancelled;
-	if (p->lines == 0)
-		files_last_line(p->log, p->words, sizeof(p->words));
+	if (p->lines == 0 && p->driver)
+		last_words(p->log, p->driver, p->words);
 	return files_remove(p->dir, &p->work_err);
 }
 
 static int runtime_up(struct plan *plan, struct err *e)
 {
-	(void)e;
-	return work(plan, make_runtime);
+	struct accel_probe *p = probe_of(plan);
+	static struct paths paths; /* too large for the stack, and there is one thread */
+	struct vmm_machine m;
+
+	machine_of(p, &paths, &m);
+	buf_clear(&p->config);
+	const int rc = p->driver->config ? p->driver->config(&m, &p->config, e) : 0;
+	return rc < 0 ? rc : work(plan, make_runtime);
 }
 
 static int runtime_down(struct plan *plan, struct err *e)
@@ -126,11 +189,30 @@ static int runtime_down(struct plan *plan, struct err *e)
 
 /* ---- console ---- */
 
+static int console_take(struct accel_probe *p, int fd, struct err *e)
+{
+	if (io_stream_open(p->env->io, &p->console, p->owner, MSG_CONSOLE, fd) < 0) {
+		io_close(p->env->io, fd);
+		return err_set(e, ERR_HOST_MEMORY, "console.sock");
+	}
+	p->console_open = true;
+	return STEP_DONE;
+}
+
 static int console_up(struct plan *plan, struct err *e)
 {
 	struct accel_probe *p = probe_of(plan);
 	char path[ENV_PATH_MAX + 16];
+	int ends[2];
 
+	if (has_own_channels(p)) {
+		const int rc = io_pair(p->env->io, ends);
+
+		if (rc < 0)
+			return err_num(e, ERR_HOST_FILES, rc, "socket of the console");
+		p->listen_fd = ends[1];
+		return console_take(p, ends[0], e);
+	}
 	(void)snprintf(path, sizeof(path), "%s/console.sock", p->dir);
 	const int fd = io_listen_unix(p->env->io, path, e);
 	if (fd < 0)
@@ -146,12 +228,7 @@ static int console_opened(struct plan *plan, struct msg *m, struct err *e)
 
 	if (m->res < 0)
 		return err_num(e, ERR_HOST_IO, m->res, "connect console.sock");
-	if (io_stream_open(p->env->io, &p->console, p->owner, MSG_CONSOLE, m->res) < 0) {
-		io_close(p->env->io, m->res);
-		return err_set(e, ERR_HOST_MEMORY, "console.sock");
-	}
-	p->console_open = true;
-	return STEP_DONE;
+	return console_take(p, m->res, e);
 }
 
 static int console_down(struct plan *plan, struct err *e)
@@ -172,35 +249,20 @@ static int console_down(struct plan *plan, struct err *e)
 static int vmm_up(struct plan *plan, struct err *e)
 {
 	struct accel_probe *p = probe_of(plan);
-	const struct conf *conf = &p->env->conf;
-	char elf[ENV_PATH_MAX];
-	struct vmm_machine m = {
-		.binary = conf->qemu,
-		.id = PROBE_ID,
-		.home = p->env->home,
-		.name = "probe",
-		.guest = VMM_GUEST_PROBE,
-		.accel = p->accel,
-		.vcpu = 1,
-		.memory_bytes = MEMORY_MIN_BYTES,
-		.kernel = elf,
-		.sandbox = true,
-		.append = PROBE_WORDS,
-	};
+	static struct paths paths;
+	struct vmm_machine m;
 
-	(void)snprintf(elf, sizeof(elf), "%.900s/probe.elf", conf->libexec_dir);
-	for (int s = 0; s < VMM_NSOCKETS; s++)
-		m.socket_fd[s] = s == VMM_SOCKET_CONSOLE ? CONSOLE_FD : -1;
+	machine_of(p, &paths, &m);
 	strv_fini(&p->argv);
-	const int rc = vmm_qemu.argv(&m, &p->argv, e);
+	const int rc = p->driver->argv(&m, &p->argv, e);
 	if (rc < 0)
 		return rc;
 	p->spawn = (struct io_spawn){
 		.argv = &p->argv,
-		.fds = { { p->log_fd, STDOUT_FILENO },
-			 { p->log_fd, STDERR_FILENO },
+		.fds = { { p->log_fd, STDERR_FILENO },
+			 { has_own_channels(p) ? p->listen_fd : p->log_fd, STDOUT_FILENO },
 			 { p->listen_fd, CONSOLE_FD } },
-		.nfds = 3,
+		.nfds = has_own_channels(p) ? 2 : 3,
 		.cgroup_fd = -EBADF,
 		.new_session = true,
 		.pidfd = -EBADF,
@@ -223,7 +285,7 @@ static int vmm_spawned(struct plan *plan, struct msg *m, struct err *e)
 
 	if (m->res < 0) {
 		*e = p->spawn.err;
-		return err_num(e, ERR_VMM_START, m->res, "%s", p->env->conf.qemu);
+		return err_num(e, ERR_VMM_START, m->res, "%s", p->binary);
 	}
 	watch(p, take_fd(&p->spawn.pidfd));
 	io_close(p->env->io, take_fd(&p->listen_fd));
@@ -384,6 +446,7 @@ static void plan_ended(struct plan *plan, int rc)
 	p->env->leaks += plan->leaks;
 	strv_fini(&p->argv);
 	buf_fini(&p->line);
+	buf_fini(&p->config);
 	p->ended(p);
 }
 
@@ -408,6 +471,7 @@ void accel_probe_init(struct accel_probe *p, struct env *env, const struct actor
 	db_wait_init(&p->commit, owner);
 	io_op_init(&p->exit, owner, MSG_EXIT);
 	buf_init(&p->line, BOOT_LINE_MAX);
+	buf_init(&p->config, VMM_CONFIG_MAX);
 }
 
 void accel_probe_begin(struct accel_probe *p, enum vmm_accel accel, uint32_t loop_ms)

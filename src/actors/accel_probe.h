@@ -24,6 +24,8 @@ struct accel_probe {
 	struct env *env; /* borrowed */
 	const struct actor *owner;
 	accel_probe_ended_fn *ended;
+	const struct vmm_driver *driver; /* set by the owner before it begins, as is: */
+	const char *binary;              /* borrowed */
 	enum vmm_accel accel;
 	uint32_t loop_ms; /* after which the loop is cut short */
 	/* results */
@@ -39,7 +41,8 @@ struct accel_probe {
 	bool console_open;
 	bool console_over; /* nothing more will be read */
 	struct buf line;
-	uint32_t lines; /* of the guest, that have come */
+	uint32_t lines;    /* of the guest, that have come */
+	struct buf config; /* of a VMM that reads a file */
 	struct strv argv;
 	struct io_spawn spawn;
 	int log_fd;

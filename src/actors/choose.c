@@ -14,7 +14,7 @@ static const char *against_firecracker(const struct env *env, const struct choic
 		return env->firecracker.err.text;
 	if (strcmp(env->conf.accel, "tcg") == 0)
 		return "firecracker: vmm.accel is tcg";
-	if (c->os)
+	if (c->os && env->conf.qemu[0])
 		return fast ? "firecracker: its guests have no network here yet"
 			    : "firecracker: KVM is not known to be fast here";
 	return NULL;
@@ -30,6 +30,8 @@ const struct vmm_driver *choose_vmm(const struct env *env, const struct choice *
 
 	if (why)
 		(void)snprintf(ret_why, CHOICE_WHY_MAX, "%.190s", why);
+	else if (!env->conf.vmm[0] && !env->conf.qemu[0])
+		(void)snprintf(ret_why, CHOICE_WHY_MAX, "firecracker is here, and QEMU is not");
 	else
 		(void)snprintf(ret_why, CHOICE_WHY_MAX, "firecracker %s is here, and KVM",
 			       env->firecracker.version);

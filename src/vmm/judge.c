@@ -20,6 +20,7 @@ enum {
 static const char *const reason_texts[] = {
 	[VMM_REASON_KVM_FAST] = "KVM runs guests in hardware",
 	[VMM_REASON_KVM_BEST] = "KVM is slow here, but not slower than emulation",
+	[VMM_REASON_KVM_ALONE] = "KVM is slow here, and nothing here emulates instead",
 	[VMM_REASON_KVM_ABSENT] = "KVM cannot be used here",
 	[VMM_REASON_KVM_EMULATES] = "KVM emulates each instruction on this host",
 	[VMM_REASON_NONE] = "no test guest came up, neither with KVM nor without",
@@ -39,6 +40,8 @@ struct vmm_verdict vmm_judge(uint64_t kvm_us, uint64_t tcg_us)
 		return (struct vmm_verdict){ VMM_ACCEL_TCG, VMM_REASON_KVM_ABSENT };
 	if (kvm_us < KVM_FAST_US)
 		return (struct vmm_verdict){ VMM_ACCEL_KVM, VMM_REASON_KVM_FAST };
+	if (tcg_us == VMM_BENCH_NONE)
+		return (struct vmm_verdict){ VMM_ACCEL_KVM, VMM_REASON_KVM_ALONE };
 	if (kvm_us / VMM_KVM_SLOWER_MAX <= tcg_us)
 		return (struct vmm_verdict){ VMM_ACCEL_KVM, VMM_REASON_KVM_BEST };
 	return (struct vmm_verdict){ VMM_ACCEL_TCG, VMM_REASON_KVM_EMULATES };

@@ -240,6 +240,7 @@ int vmm_tsc_khz(uint32_t *ret_khz);
 enum vmm_reason {
 	VMM_REASON_KVM_FAST,     /* hardware runs the guest */
 	VMM_REASON_KVM_BEST,     /* not as fast as hardware should be, but no slower than TCG */
+	VMM_REASON_KVM_ALONE,    /* likewise, and nothing was there to compare it with */
 	VMM_REASON_KVM_ABSENT,   /* no probe came up with it */
 	VMM_REASON_KVM_EMULATES, /* /dev/kvm is there, but emulates instruction by instruction */
 	VMM_REASON_NONE,         /* neither ran the probe */

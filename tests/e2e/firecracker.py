@@ -7,6 +7,7 @@ those that need a guest with an operating system, which a nested host may not ru
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -194,6 +195,25 @@ def it_is_chosen_where_it_has_all_that_is_needed(s):
     s.restart()
 
 
+def without_qemu_it_is_what_times_kvm(s):
+    qemu = shutil.which("qemu-system-x86_64", path="/usr/local/bin:/usr/bin:/bin")
+    if subprocess.run(["unshare", "-m", "true"], check=False).returncode != 0:
+        raise Skip("no private mount namespace")
+    hidden = ["unshare", "-m", "sh", "-c", f'{f"mount --bind /dev/null {qemu} && " if qemu else ""}exec "$@"', "sh"]
+    s.run("daemon", "stop")
+    s.run("daemon", "start", wrap=hidden)
+    rows = s.run("doctor", wrap=hidden, check=False).stdout  # which has it timed
+    assert re.search("PASS +qemu +not in PATH: Firecracker runs all VMs", rows), rows
+    i = s.info()
+    assert (i["accel"], i["probe_accel"]) == ("kvm", "kvm") and re.search(r"KVM.*[0-9.]+ m?s.* for a loop", i["accel_reason"]), i
+    assert (i["vmm"], i["vmm_reason"]) == ("firecracker", "firecracker is here, and QEMU is not"), i
+    s.run("vm", "create", "--image", "probe", "--name", "p")
+    assert s.show("p")["vmm"] == "firecracker"
+    s.run("vm", "delete", "-f", "p")
+    s.nothing_left()
+    s.restart()
+
+
 def doctor_says_which_and_why(s):
     s.info()  # starts the daemon
     rows = s.run("doctor", check=False).stdout
@@ -290,7 +310,7 @@ banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_an
                      it_outlives_the_daemon_and_is_adopted, a_crash_in_the_middle_is_undone, what_it_refuses_reaches_the_user,
                      the_command_line_names_the_vm_and_its_daemon, its_api_says_what_is_published,
                      versions_that_do_not_work_are_refused_and_not_chosen, it_is_chosen_where_it_has_all_that_is_needed,
-                     doctor_says_which_and_why, commands_run_in_its_guest,
+                     without_qemu_it_is_what_times_kvm, doctor_says_which_and_why, commands_run_in_its_guest,
                      its_guest_is_heard_again_after_the_daemons_death, a_newer_call_takes_the_place_of_the_older,
                      what_is_typed_reaches_its_serial_line, its_disk_is_its_own_over_the_images,
                      its_death_at_any_moment_is_told, one_that_says_nothing_is_given_up], session=FirecrackerSession)
