@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 
 static volatile struct fault_plan *plan;
-static bool armed;
+static bool armed[FAULT_BEHIND + 1];
 
 void fault_open(const char *path)
 {
@@ -25,16 +25,16 @@ void fault_open(const char *path)
 	plan = at;
 }
 
-void fault_arm(bool on)
+void fault_arm(enum fault_where where, bool on)
 {
-	armed = on;
-	if (plan && on)
+	armed[where] = on;
+	if (plan && on && plan->where == where)
 		plan->passed = 0;
 }
 
 int fault_point(const char *what, struct err *e)
 {
-	if (!plan || !armed)
+	if (!plan || plan->where > FAULT_BEHIND || !armed[plan->where])
 		return 0;
 	plan->passed = plan->passed + 1;
 	if (plan->passed != plan->at)

@@ -2,7 +2,7 @@
  *
  * Compiled in only with HELPER_FAULTS, which no program that is installed has.  The plan is a file
  * that all processes of the helper map: a test writes it, and reads how far it came.  Points count
- * only within an operation's act.
+ * only where the plan says: within an operation's act, or in what a worker does behind its answers.
  */
 #pragma once
 
@@ -12,11 +12,17 @@
 #include "base/err.h"
 #include "base/macros.h"
 
+enum fault_where {
+	FAULT_ACT,
+	FAULT_BEHIND,
+};
+
 struct fault_plan {
 	uint32_t at;    /* the point that fails, from 1; 0: none */
 	int32_t action; /* an errno, FAULT_DIE, FAULT_HANG, or FAULT_CALL and a system call's number
 			 */
-	uint32_t passed; /* points that were met since the operation began */
+	uint32_t passed; /* points that were met since the operation began, or what is behind it */
+	uint32_t where;  /* enum fault_where */
 };
 
 enum {
@@ -27,11 +33,12 @@ enum {
 
 #ifdef HELPER_FAULTS
 void fault_open(const char *path); /* before anything is forked */
-void fault_arm(bool on);
+void fault_arm(enum fault_where where, bool on);
 int fault_point(const char *what, struct err *e) MUST_CHECK;
 #else
-static inline void fault_arm(bool on)
+static inline void fault_arm(enum fault_where where, bool on)
 {
+	(void)where;
 	(void)on;
 }
 

@@ -20,9 +20,9 @@ static int helper_serve(const struct helper_op *op, struct op_call *c, struct er
 {
 	if (op->want == OP_ABSENT)
 		return op->undo(c, e);
-	fault_arm(true);
+	fault_arm(FAULT_ACT, true);
 	const int rc = op->act(c, e);
-	fault_arm(false);
+	fault_arm(FAULT_ACT, false);
 	if (rc < 0 && op->undo)
 		IGNORE(op->undo(c, NULL)); /* the first error is the one to tell */
 	return rc;

@@ -132,10 +132,11 @@ class Faults:
         self.file = open(path, "r+b", buffering=0)
         self.planned = (0, 0)
 
-    def plan(self, at, action):
+    def plan(self, at, action, behind=False):
+        """In an operation's act, or in what a worker does behind its answers."""
         self.planned = (at, action)
         self.file.seek(0)
-        self.file.write(struct.pack("=IiI", at, action, 0))
+        self.file.write(struct.pack("=IiII", at, action, 0, behind))
 
     def passed(self):
         self.file.seek(8)

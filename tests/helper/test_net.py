@@ -6,8 +6,9 @@ import fcntl
 import os
 import signal
 import struct
+import time
 
-from harness import DIE, OWNER, TAP, VM, Place, Refused, links, main, read_file, ruleset, run
+from harness import DEADLINE_S, DIE, HANG, OWNER, TAP, VM, Place, Refused, links, main, read_file, ruleset, run
 
 BRIDGE = {"bridge": "br-fc"}
 VM_TAP = {"bridge": "br-fc", "slot": 3, "vm": VM}
@@ -435,6 +436,150 @@ def a_dying_worker_leaves_what_can_be_removed(place):
     at_every_point(place, DIE, dies)
 
 
+# ---- what comes behind the answer of delete_tap ----
+
+def aside():
+    return sorted(name for name in links() if name.startswith("bg-x"))
+
+
+def until(what, said):
+    end = time.monotonic() + DEADLINE_S
+    while not what():
+        assert time.monotonic() < end, said()
+        time.sleep(0.01)
+
+
+def await_log(place, words):
+    until(lambda: words in place.helper.log(), place.helper.log)
+
+
+def await_none_aside():
+    until(lambda: not aside(), aside)
+
+
+def delete_in_vain(place, point, action):
+    """delete_tap answers, and what comes behind does not get done."""
+    place.ask("create_tap", **VM_TAP)
+    place.faults.plan(point, action, behind=True)
+    place.ask("delete_tap", **VM_TAP)
+
+
+def a_deletion_that_fails_is_told_shown_and_tried_again(place):
+    """Nobody has to ask for anything until it is done."""
+    place.ask("ensure_bridge", **BRIDGE)
+    delete_in_vain(place, 1, errno.EBUSY)
+    await_log(place, "ev=taps.late failures=4 error=\"delete: injected: Device or resource busy\"")
+    assert TAP not in links() and len(aside()) == 1
+    report = place.report()
+    assert report["taps"] == aside() and len(report["taps"]) == 1, report
+    place.faults.none()
+    await_none_aside()
+    await_log(place, "ev=taps.gone failures=")
+    delete_in_vain(place, 2, errno.EIO)  # done, and the answer lost
+    await_log(place, "ev=taps.late failures=1 error=\"delete: injected: Input/output error\"")
+    await_none_aside()
+    place.faults.none()
+    assert place.report() == {"bridges": ["br-fc"]}
+    place.ask("remove_bridge", **BRIDGE)
+
+
+def a_worker_that_dies_of_it_leaves_it_to_the_next(place):
+    place.ask("ensure_bridge", **BRIDGE)
+    for point in (1, 2):
+        delete_in_vain(place, point, DIE)
+        await_log(place, "ev=worker.died worker=net")
+        place.faults.none()
+        await_none_aside()
+    assert report_of_the_next(place) == {"bridges": ["br-fc"]}
+    place.ask("remove_bridge", **BRIDGE)
+
+
+def a_worker_that_hangs_in_it_is_replaced(place):
+    """By the deadline of whoever asks next; what he asked for may be asked for again."""
+    place.ask("ensure_bridge", **BRIDGE)
+    delete_in_vain(place, 1, HANG)
+    until(lambda: place.faults.passed() == 1, place.helper.log)
+    place.client.begin("create_tap", **VM_TAP)
+    try:
+        place.client.end()
+        raise AssertionError("it hangs, and answers")
+    except Refused as e:
+        assert e.code == "helper.worker" and "deadline" in e.message, e
+    place.faults.none()
+    place.ask("create_tap", **VM_TAP)
+    await_none_aside()
+    take_down(place)
+
+
+def its_name_is_free_while_the_old_one_goes(place):
+    """Whatever else has happened to the old one: the new one is not taken for it."""
+    place.ask("ensure_bridge", **BRIDGE)
+    for generation in range(1, 4):
+        delete_in_vain(place, 1, errno.EIO)
+        assert len(aside()) == generation
+    assert place.ask("create_tap", **VM_TAP)["tap"] == TAP
+    check_tap(TAP, 200003)
+    index = links()[TAP]["ifindex"]
+    assert sorted(place.report()["taps"]) == sorted([TAP, *aside()])
+    place.faults.none()
+    await_none_aside()
+    assert links()[TAP]["ifindex"] == index
+    check_tap(TAP, 200003)
+    take_down(place)
+
+
+def what_a_helper_leaves_goes_with_the_next(place):
+    place.ask("ensure_bridge", **BRIDGE)
+    delete_in_vain(place, 1, errno.EIO)
+    place.client.close()
+    assert place.helper.stop() == 0 and len(aside()) == 1
+    place.faults.none()
+    place.helper.start()
+    place.client = place.helper.client()
+    place.ask = place.client.ask
+    await_none_aside()
+    take_down(place)
+
+
+def many_go_as_well_one_by_one(place):
+    """More than a worker has room for, while somebody else bears the mark, so that they cannot go together."""
+    run("ip", "link", "add", "other", "group", str(0x62616e67), "type", "bridge")
+    place.ask("ensure_bridge", **BRIDGE)
+    ids = [VM[:-2] + a + b for a in "0123456789" for b in "0123456"]
+    place.faults.plan(1, errno.EIO, behind=True)
+    for vm in ids:
+        place.ask("create_tap", **{**VM_TAP, "vm": vm})
+        place.ask("delete_tap", **{**VM_TAP, "vm": vm})
+    assert len(aside()) == len(ids) > 64
+    place.faults.none()
+    await_none_aside()
+    assert "other" in links()
+    run("ip", "link", "del", "other")
+    place.ask("remove_bridge", **BRIDGE)
+
+
+def one_that_cannot_be_set_aside_goes_at_once(place):
+    """Its other name is somebody's already; what bears the mark all the same is not used again."""
+    place.ask("ensure_bridge", **BRIDGE)
+    place.ask("create_tap", **VM_TAP)
+    taken = f"bg-x{links()[TAP]['ifindex']:x}"
+    run("ip", "link", "add", taken, "type", "bridge")
+    place.ask("delete_tap", **VM_TAP)
+    assert TAP not in links() and taken in links()
+    run("ip", "link", "del", taken)
+    place.ask("create_tap", **VM_TAP)
+    index = links()[TAP]["ifindex"]
+    run("ip", "link", "set", TAP, "group", str(0x62616e67))  # as a worker leaves it that dies between mark and name
+    place.ask("create_tap", **VM_TAP)
+    assert links()[TAP]["ifindex"] != index, "it was to go"
+    check_tap(TAP, 200003)
+    place.ask("create_tap", **{**VM_TAP, "vm": VM[:-1] + "0"})
+    place.ask("delete_tap", **{**VM_TAP, "vm": VM[:-1] + "0"})
+    await_none_aside()
+    check_tap(TAP, 200003)
+    take_down(place)
+
+
 # ---- races ----
 
 def a_bridge_renamed_away_is_not_taken_for_ours(place):
@@ -487,6 +632,13 @@ main([
     slot_arguments_are_checked,
     a_failing_effect_leaves_nothing,
     a_dying_worker_leaves_what_can_be_removed,
+    a_deletion_that_fails_is_told_shown_and_tried_again,
+    a_worker_that_dies_of_it_leaves_it_to_the_next,
+    a_worker_that_hangs_in_it_is_replaced,
+    its_name_is_free_while_the_old_one_goes,
+    what_a_helper_leaves_goes_with_the_next,
+    many_go_as_well_one_by_one,
+    one_that_cannot_be_set_aside_goes_at_once,
     a_bridge_renamed_away_is_not_taken_for_ours,
     a_report_is_bounded,
 ])

@@ -260,6 +260,11 @@ int link_set_aside(struct nl *nl, const struct link *l, struct err *e)
 	return rc == -ENODEV ? 0 : rc; /* somebody was quicker */
 }
 
+bool link_is_going(const struct link *l)
+{
+	return l->group == GROUP_GOING;
+}
+
 /* What bears our mark: ours by their names too, and others'. */
 static struct {
 	struct link ours[HELPER_SLOTS_MAX];
@@ -270,7 +275,7 @@ static struct {
 static void see_marked(const struct link *l, void *arg)
 {
 	(void)arg;
-	if (l->group != GROUP_GOING)
+	if (!link_is_going(l))
 		return;
 	if (l->kind != LINK_TAP || !name_is_tap(l->name))
 		marked.others = true;
@@ -305,8 +310,12 @@ int link_delete_aside(struct nl *nl, struct err *e)
 		return rc;
 	if (!marked.others)
 		return delete_group(nl, e);
-	for (uint32_t i = 0; rc == 0 && i < marked.nours && i < HELPER_SLOTS_MAX; i++)
-		rc = link_delete(nl, &marked.ours[i], e);
+	while (rc == 0 && marked.nours > 0) {
+		for (uint32_t i = 0; rc == 0 && i < marked.nours && i < HELPER_SLOTS_MAX; i++)
+			rc = link_delete(nl, &marked.ours[i], e);
+		if (rc == 0)
+			rc = look_for_marked(nl, e); /* there may be more than there was room for */
+	}
 	return rc;
 }
 

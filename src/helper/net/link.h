@@ -50,6 +50,8 @@ int link_delete(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
 /* Of no more use to anybody: down, no port, under another name, so that its own is free.  It is
  * marked, and link_delete_aside() deletes what is, whichever worker has marked it. */
 int link_set_aside(struct nl *nl, const struct link *l, struct err *e) MUST_CHECK;
+/* Whether it bears the mark: it may go at any moment. */
+bool link_is_going(const struct link *l);
 int link_delete_aside(struct nl *nl, struct err *e) MUST_CHECK;
 
 /* All at once: a deletion is mostly the kernel's wait for others to let go, and many wait together.

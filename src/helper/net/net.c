@@ -11,11 +11,14 @@
 #include <poll.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
+#include "helper/fault.h"
 #include "helper/net/link.h"
 
 enum {
 	ASIDE_MAX = HELPER_SLOTS_MAX, /* taps that wait to be deleted, at most */
 	ASIDE_WAIT_MS = 20,           /* without a request, until they are */
+	ASIDE_WAIT_MAX_MS = 5000,     /* where they do not go: doubled up to here */
 };
 
 int net_open(const struct helper_conf *conf, void **ret_env, struct err *e)
@@ -36,27 +39,62 @@ int net_open(const struct helper_conf *conf, void **ret_env, struct err *e)
 	return rc;
 }
 
-int net_tidy(struct net_env *env, struct err *e)
-{
-	const int rc = env->aside > 0 ? link_delete_aside(&env->route, e) : 0;
+static const struct log_ctx log_ctx = { .actor = "helper/net" };
 
-	if (rc == 0)
-		env->aside = 0;
-	return rc;
+/* Each time the pause doubles, not each time that it fails. */
+static void log_late(const struct net_env *env, const struct err *e)
+{
+	if ((env->failures & (env->failures - 1)) == 0)
+		LOG_WARN(&log_ctx, NULL, "taps.late", K("failures", env->failures),
+			 K("error", e->text));
+}
+
+void net_tidy(struct net_env *env)
+{
+	struct err e = { 0 };
+	int rc;
+
+	if (env->aside == 0)
+		return;
+	fault_arm(FAULT_BEHIND, true);
+	rc = link_delete_aside(&env->route, &e);
+	fault_arm(FAULT_BEHIND, false);
+	if (rc < 0) {
+		env->failures++;
+		log_late(env, &e);
+		return;
+	}
+	if (env->failures > 0)
+		LOG_INFO(&log_ctx, NULL, "taps.gone", K("failures", env->failures));
+	env->aside = 0;
+	env->failures = 0;
+}
+
+static int pause_ms(const struct net_env *env)
+{
+	int ms = ASIDE_WAIT_MS;
+
+	if (env->failures == 0)
+		return env->aside < ASIDE_MAX ? ms : 0;
+	for (uint32_t i = 0; i < env->failures && ms < ASIDE_WAIT_MAX_MS; i++)
+		ms *= 2;
+	return ms < ASIDE_WAIT_MAX_MS ? ms : ASIDE_WAIT_MAX_MS;
 }
 
 void net_rest(void *arg, int link)
 {
 	struct net_env *const env = arg;
 	struct pollfd request = { .fd = link, .events = POLLIN };
-	struct err e = { 0 };
 
-	if (env->aside == 0)
-		return;
-	if (link >= 0 && env->aside < ASIDE_MAX && poll(&request, 1, ASIDE_WAIT_MS) != 0)
-		return;
-	/* What could not go is tried again after the next request, and seen by host_report. */
-	IGNORE(net_tidy(env, &e) < 0);
+	while (env->aside > 0) {
+		const int ms = link < 0 ? 0 : pause_ms(env);
+
+		if (ms > 0 && poll(&request, 1, ms) != 0)
+			return;
+		net_tidy(env);
+		if (link < 0)
+			return; /* the next helper finds what is left */
+	}
 }
 
 const struct conf_bridge *net_bridge(const struct helper_conf *conf, const char *name,

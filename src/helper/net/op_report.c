@@ -67,9 +67,8 @@ int report_act(struct op_call *c, struct err *e)
 	r.conf = env->conf;
 	r.bridges.n = r.taps.n = r.nat.n = 0;
 	r.bridges.partial = r.taps.partial = r.nat.partial = false;
-	rc = net_tidy(env, e);
-	if (rc == 0)
-		rc = link_list(&env->route, 0, add_link, &r, e);
+	net_tidy(env); /* what does not go is in the report */
+	rc = link_list(&env->route, 0, add_link, &r, e);
 	if (rc == 0)
 		rc = nft_list_nat(&env->filter, add_nat, &r, e);
 	if (rc < 0)

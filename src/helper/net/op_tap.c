@@ -104,12 +104,22 @@ static int find_tap(struct nl *nl, const char *name, struct link *ret_tap, struc
 	return rc;
 }
 
+/* One that was to be deleted, and did not come to be set aside: not to be used again. */
+static int finish_going(struct nl *nl, const struct link *l, struct err *e)
+{
+	const int rc = link_delete(nl, l, e);
+
+	return rc < 0 ? rc : -ENODEV;
+}
+
 /* Present with the right owner; `tun` is attached to it where that was needed or is wanted. */
 static int device_up(struct nl *nl, const struct tap_target *t, int tun, struct link *ret_link,
 		     struct err *e)
 {
 	int rc = find_tap(nl, t->name, ret_link, e);
 
+	if (rc == 0 && link_is_going(ret_link))
+		rc = finish_going(nl, ret_link, e);
 	if (rc < 0 && rc != -ENODEV)
 		return rc;
 	const bool right = rc == 0 && ret_link->persistent && ret_link->owner == t->uid;
@@ -158,7 +168,8 @@ static int tap_up(struct nl *nl, const struct tap_target *t, int tun, struct err
 }
 
 /* By index: what was looked at is what goes, whatever is renamed meanwhile.  Deleting is mostly the
- * kernel's wait for others to let go: nobody has to wait for that. */
+ * kernel's wait for others to let go: nobody has to wait for that.  What cannot be set aside, since
+ * somebody else has the name, is deleted while it is waited for. */
 static int tap_down(struct net_env *env, const char *name, struct err *e)
 {
 	struct link l;
@@ -169,6 +180,8 @@ static int tap_down(struct net_env *env, const char *name, struct err *e)
 	if (rc == 0) {
 		env->aside++;
 		rc = link_set_aside(&env->route, &l, e);
+		if (rc < 0)
+			rc = link_delete(&env->route, &l, e);
 	}
 	return rc;
 }
