@@ -1,36 +1,39 @@
 #!/usr/bin/env python3
 """The guest's network by frames, without a guest: banger-agent carries them between a tap in a namespace of its own and
-passt in another, and what lies beyond is reached as from a VM.
+banger-net in another, and what lies beyond is reached as from a VM.
 
-Prints TAP.  77 where there is no passt, or no namespaces can be made.
+Prints TAP.  77 where no namespaces can be made.
 """
+import contextlib
 import os
 import shutil
 import socket
 import struct
 import subprocess
 import sys
-import urllib.request
+import tempfile
 
 os.environ.setdefault("BANGER", "")  # of sessions, which this is none of
 import banger_session
 from banger_net import Net, Place, WORLD, content, digest
 
-AGENT = sys.argv.pop(1)
-ADDRESS, GATEWAY, MTU = "10.0.2.15", "10.0.2.2", 60000
+AGENT, NETWORK = sys.argv.pop(1), sys.argv.pop(1)
+ADDRESS, GATEWAY, DNS, MTU = "10.0.2.15", "10.0.2.2", "10.0.2.3", 60000
 BIG = 50_000_000
 
 
 class Guest:
-    """A tap with our end of its frames in self.sock, and a namespace that has nothing else."""
+    """A tap with our end of its frames in self.sock, or both ends where they are given, and a namespace that has nothing else."""
 
-    def __init__(self):
+    def __init__(self, theirs=None):
         self.place = Place()
         self.place.run("ip", "tuntap", "add", "eth0", "mode", "tap")
         for words in (f"link set eth0 mtu {MTU} up", f"address add {ADDRESS}/24 dev eth0", f"route add default via {GATEWAY}"):
             self.place.run("ip", *words.split())
-        self.sock, theirs = socket.socketpair()
-        self.sock.settimeout(30)
+        self.sock = theirs
+        if not theirs:
+            self.sock, theirs = socket.socketpair()
+            self.sock.settimeout(30)
         self.agent = self.place.start(AGENT, "--net", "eth0", str(theirs.fileno()), pass_fds=[theirs.fileno()])
         theirs.close()
         self.got = b""
@@ -56,16 +59,26 @@ class Guest:
             if frame[12:14] != b"\x86\xdd":
                 return frame
 
-    def passt(self, net, *words):
-        if not shutil.which("passt"):
-            raise banger_session.Skip("passt is not installed")
-        self.sock.setblocking(True)  # what passt could not send whole it sends the rest of, and waits
-        with open(f"{net.top}/passt.log", "w", encoding="ascii") as log:
-            passt = net.host.start("passt", "-f", "-F", str(self.sock.fileno()), "-4", "-i", "lo", "-a", ADDRESS, "-n", "24",
-                                   "-g", GATEWAY, "-M", "52:55:0a:00:02:02", "--no-map-gw", "-u", "none", *words,
-                                   pass_fds=[self.sock.fileno()], stderr=log)
+    def network(self, net, *words):
+        """A banger-net in the host's place, which has our end from now on."""
+        network = start_network(net, "--fd", self.sock, *words)
         self.sock.close()
-        return passt
+        return network
+
+
+@contextlib.contextmanager
+def ended(process):
+    """Ends it with the block."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def start_network(net, how, sock, *words):
+    with open(f"{net.top}/net.log", "w", encoding="ascii") as log:
+        return net.host.start(NETWORK, "--name", "banger-net-test", how, str(sock.fileno()), *words, pass_fds=[sock.fileno()], stderr=log)
 
 
 def fetched(guest, path, data=None):
@@ -76,15 +89,113 @@ def fetched(guest, path, data=None):
 
 
 def bytes_go_both_ways():
+    with Net() as net, Guest() as guest, ended(guest.network(net)):
+        assert fetched(guest, "/") == b"hello\n"
+        assert digest(fetched(guest, f"/n/{BIG}")) == digest(content(BIG))
+        assert fetched(guest, "/", content(BIG)).decode() == digest(content(BIG))
+
+
+def asked_of(guest, server):
+    """What a name server answers about the world's name: the socket of a child there."""
+    script = ("import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(30); "
+              f"s.sendto(bytes.fromhex('000101000001000000000000') + b'\\5world\\4test\\0\\0\\1\\0\\1', ('{server}', 53)); "
+              "sys.stdout.buffer.write(s.recv(4096))")
+    return guest.place.run(sys.executable, "-c", script, text=False, stdout=subprocess.PIPE).stdout
+
+
+def names_are_the_hosts():
+    """The name server's address leads to the one that the host's resolv.conf names by now."""
+    with Net() as net, Guest() as guest, ended(guest.network(net)):
+        assert asked_of(guest, DNS).endswith(socket.inet_aton(WORLD))
+
+
+def published_ports_answer():
+    """Also with a word and no more, by a server that hangs up at once."""
+    with Net() as net, Guest() as guest, ended(guest.network(net, "--publish", "8080:80", "--publish", "8081:81")):
+        server = net.serve(guest.place, ADDRESS)
+        with ended(server):
+            script = ("import urllib.request as r\n"
+                      "for _ in range(50): print(r.urlopen('http://127.0.0.1:8080/', timeout=30).read())")
+            out = net.host.run(sys.executable, "-c", script, stdout=subprocess.PIPE).stdout
+            assert out.split("\n") == ["b'hello\\n'"] * 50 + [""], out
+        server.stdout.close()
+        refused = net.host.run(sys.executable, "-c", "import socket; s = socket.create_connection(('127.0.0.1', 8081), 30); print(s.recv(1))",
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        assert refused.stdout in ("", "b''\n"), refused  # nobody serves there
+
+
+def a_port_that_is_taken_is_named():
     with Net() as net, Guest() as guest:
-        passt = guest.passt(net)
-        try:
-            assert fetched(guest, "/") == b"hello\n"
-            assert digest(fetched(guest, f"/n/{BIG}")) == digest(content(BIG))
-            assert fetched(guest, "/", content(BIG)).decode() == digest(content(BIG))
-        finally:
-            passt.kill()
-            passt.wait()
+        holder = net.host.start(sys.executable, "-c", "import socket; s = socket.create_server(('127.0.0.1', 8080)); print(1, flush=True); s.accept()",
+                                stdout=subprocess.PIPE, text=True)
+        with ended(holder):
+            assert holder.stdout.readline() == "1\n"
+            assert guest.network(net, "--publish", "8080:80").wait(timeout=30) == 1
+        holder.stdout.close()
+        with open(f"{net.top}/net.log", encoding="ascii") as log:
+            assert "Failed to bind 127.0.0.1:8080: Address already in use" in log.read()
+
+
+def connects(guest, address, port):
+    script = f"import socket; socket.create_connection(('{address}', {port}), 1).close()"
+    return guest.place.run(sys.executable, "-c", script, check=False, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def the_hosts_loopback_is_out_of_reach():
+    """By the gateway's address, by addresses that only a hostile guest sends, by the name server's at another port; and
+    in reach where that was asked for."""
+    with Net() as net:
+        server = net.serve(net.host, "127.0.0.1")
+        with ended(server):
+            for loopback in (False, True):
+                with Guest() as guest, ended(guest.network(net, *["--host-loopback"] * loopback)):
+                    guest.place.run("ip", "route", "add", "unicast", "0.0.0.1/32", "via", GATEWAY, check=False)
+                    # 127/8 leaves the guest as from a kernel of its own making.
+                    for words in ("route del local 127.0.0.0/8 dev lo table local", "address del 127.0.0.1/8 dev lo",
+                                  f"route add 127.0.0.0/8 via {GATEWAY}"):
+                        guest.place.run("ip", *words.split(), check=False, stderr=subprocess.DEVNULL)
+                    guest.place.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet")
+                    assert connects(guest, WORLD, 80)
+                    assert connects(guest, GATEWAY, 80) == loopback
+                    assert not connects(guest, "127.0.0.1", 80)
+                    assert not connects(guest, DNS, 80)
+        server.stdout.close()
+
+
+def a_guest_may_come_again():
+    """One that listens takes one connection after the other; a lie ends that one alone."""
+    with Net() as net, Guest() as guest, tempfile.TemporaryDirectory() as top, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{top}/net.sock")
+        listening.listen()
+        with ended(start_network(net, "--listen", listening)):
+            for _ in range(3):
+                with socket.socket(socket.AF_UNIX) as liar:
+                    liar.settimeout(30)
+                    liar.connect(f"{top}/net.sock")
+                    liar.sendall(b"\xff" * 8)
+                    assert hung_up(liar)
+            theirs = socket.socket(socket.AF_UNIX)
+            theirs.connect(f"{top}/net.sock")
+            with Guest(theirs) as guest:
+                assert fetched(guest, "/") == b"hello\n"
+
+
+def memory_is_bounded():
+    """A guest that asks for much and reads nothing."""
+    with Net() as net, Guest() as guest, ended(guest.network(net)) as network:
+        script = (f"import resource, socket, time; resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192)); l = []\n"
+                  f"for i in range(2000):\n"
+                  f"    s = socket.socket(); s.setblocking(False); s.connect_ex(('{WORLD}', 80)); l.append(s)\n"
+                  f"time.sleep(3)\n"
+                  f"for s in l:\n"
+                  f"    try: s.send(b'GET /n/{BIG // 10} HTTP/1.0\\r\\n\\r\\n')\n"
+                  f"    except OSError: pass\n"
+                  "print('asked', flush=True); time.sleep(5)")
+        guest.place.run(sys.executable, "-c", script, stdout=subprocess.DEVNULL)
+        kib = resident_kib(network.pid)
+        print(f"# {kib} KiB resident", flush=True)
+        assert kib < 512 * 1024
+        assert fetched(guest, "/") == b"hello\n"
 
 
 def arp_for(address):
@@ -111,16 +222,27 @@ def frames_may_come_in_pieces():
         asks.wait()
 
 
+def hung_up(sock):
+    """Waits until the other side has."""
+    try:
+        while sock.recv(1 << 16):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return int(next(line for line in f if line.startswith("VmRSS")).split()[1])
+
+
 def ends_at(length):
     """Whether the agent hangs up on a frame of that length."""
     with Guest() as guest:
         guest.sock.sendall(struct.pack(">I", length))
         guest.sock.sendall(b"\0" * 60)
-        try:
-            while guest.sock.recv(1 << 16):
-                pass
-        except ConnectionResetError:
-            pass
+        hung_up(guest.sock)
         return guest.agent.wait(timeout=30) == 0
 
 
@@ -129,4 +251,5 @@ def a_frame_that_lies_ends_the_way():
         assert ends_at(length), length
 
 
-banger_session.main([bytes_go_both_ways, frames_may_come_in_pieces, a_frame_that_lies_ends_the_way], shared=False)
+banger_session.main([bytes_go_both_ways, names_are_the_hosts, published_ports_answer, a_port_that_is_taken_is_named,
+                     the_hosts_loopback_is_out_of_reach, a_guest_may_come_again, memory_is_bounded, frames_may_come_in_pieces, a_frame_that_lies_ends_the_way], shared=False)

@@ -11,6 +11,7 @@ ROOMS = {
     "src/store/":  ["src/base/"],
     "src/vmm/":    ["src/base/"],
     "src/image/":  ["src/base/"],
+    "src/net/":    ["src/base/"],
     "src/actors/": ["src/base/", "src/io/", "src/proto/", "src/conf/", "src/store/", "src/vmm/", "src/image/"],
     "src/helper/": ["src/base/", "src/proto/"],
     # The daemon's main and its object graph: the only files that know every room.
@@ -36,7 +37,8 @@ FOREIGN = {
     r"(ext2fs|et|e2p)/.*\.h":     ["src/image/", "src/helper/"],
     r"(zlib|zstd|lzma)\.h":       ["src/image/"],
     r"(openssl|gcrypt|sodium)(/.*)?\.h": ["src/image/"],
-    r"seccomp\.h|cap-ng\.h|libdevmapper\.h": ["src/helper/", "guest/"],
+    r"seccomp\.h|cap-ng\.h|libdevmapper\.h": ["src/helper/", "src/net/", "guest/"],
+    r"slirp/libslirp\.h":         ["src/net/"],
     r"libmnl/.*\.h|systemd/sd-bus\.h": ["src/helper/"],
     r"criterion/.*\.h":           [],
     r"sanitizer/.*\.h":           [],

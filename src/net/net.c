@@ -1,0 +1,208 @@
+/* net.c - the program banger-net: a guest's network, for a user without root.
+ *
+ *   banger-net --name WORD (--fd N | --listen N) [--host-loopback] [--publish HOST:GUEST]...
+ *
+ * --fd is a connected stream socket, and the program ends with it; --listen is a listening one,
+ * where one connection is taken after the other, so that a guest may boot again and the daemon may
+ * die meanwhile.  WORD is by what the daemon knows this process again.  Exit: 0, the connection has
+ * ended; 1, an error, whose line was written; 2, the command line.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "net/confine.h"
+#include "net/stack.h"
+
+enum {
+	EXIT_USAGE = 2,
+	WAIT_MS = 60000, /* at most, for nothing in particular */
+};
+
+struct args {
+	int fd, listen_fd; /* -EBADF: not given */
+	bool host_loopback;
+	struct publish publish[NET_PUBLISH_MAX];
+	unsigned npublish;
+};
+
+struct net {
+	struct stream wire;
+	struct stack stack;
+	int listen_fd;
+};
+
+/* ---- the command line ---- */
+
+static int fd_parse(const char *what, const char *text, int *ret_fd, struct err *e)
+{
+	uint64_t n;
+	const int rc = number_parse(what, text, STDERR_FILENO + 1, NET_SOCKETS_MAX - 1, &n, e);
+
+	if (rc == 0)
+		*ret_fd = (int)n;
+	return rc;
+}
+
+static int publish_parse(const char *text, struct args *a, struct err *e)
+{
+	const char *colon = strchr(text, ':');
+	char host[sizeof("65535")];
+	uint64_t from, to;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(host))
+		return err_set(e, ERR_BAD_REQUEST, "--publish %.32s: not HOST:GUEST", text);
+	if (a->npublish == ARRAY_LEN(a->publish))
+		return err_set(e, ERR_BAD_REQUEST, "--publish: more than %d", NET_PUBLISH_MAX);
+	(void)snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
+	int rc = number_parse("--publish", host, 1, UINT16_MAX, &from, e);
+	if (rc == 0)
+		rc = number_parse("--publish", colon + 1, 1, UINT16_MAX, &to, e);
+	if (rc == 0)
+		a->publish[a->npublish++] = (struct publish){ (uint16_t)from, (uint16_t)to };
+	return rc;
+}
+
+static int option_take(int option, struct args *a, struct err *e)
+{
+	switch (option) {
+	case 'n':
+		return 0;
+	case 'f':
+		return fd_parse("--fd", optarg, &a->fd, e);
+	case 'l':
+		return fd_parse("--listen", optarg, &a->listen_fd, e);
+	case 'h':
+		a->host_loopback = true;
+		return 0;
+	case 'p':
+		return publish_parse(optarg, a, e);
+	default:
+		return err_set(e, ERR_BAD_REQUEST, "usage: see the head of net.c");
+	}
+}
+
+static int args_parse(int argc, char **argv, struct args *a, struct err *e)
+{
+	static const struct option options[] = {
+		{ "name", required_argument, NULL, 'n' },
+		{ "fd", required_argument, NULL, 'f' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "host-loopback", no_argument, NULL, 'h' },
+		{ "publish", required_argument, NULL, 'p' },
+		{ 0 },
+	};
+	int rc = 0;
+
+	*a = (struct args){ .fd = -EBADF, .listen_fd = -EBADF };
+	for (int o; rc == 0 && (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
+		rc = option_take(o, a, e);
+	if (rc == 0 && (optind != argc || (a->fd < 0) == (a->listen_fd < 0)))
+		rc = err_set(e, ERR_BAD_REQUEST, "one of --fd and --listen is needed");
+	return rc;
+}
+
+/* ---- the loop ---- */
+
+/* The guest's side has hung up, or sent what is no frame: 0, the next one may come. */
+static int wire_ended(struct net *n, int why)
+{
+	IGNORE(close(n->wire.fd) < 0);
+	stream_reset(&n->wire, -EBADF);
+	return n->listen_fd >= 0 ? 0 : why;
+}
+
+static void wire_accept(struct net *n)
+{
+	const int fd = accept4(n->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0)
+		stream_reset(&n->wire, fd);
+}
+
+static int wire_turn(struct net *n, short came)
+{
+	int rc = 0;
+
+	if (n->wire.fd < 0) {
+		if (came)
+			wire_accept(n);
+		return 0;
+	}
+	if ((came & (POLLIN | POLLHUP | POLLERR)) != 0)
+		rc = stream_read(&n->wire, stack_take, &n->stack);
+	if (rc == 0)
+		rc = stream_write(&n->wire);
+	return rc < 0 ? wire_ended(n, rc) : 0;
+}
+
+/* A guest that does not read has what it asked for wait in the host's sockets. */
+static bool guest_lags(const struct net *n)
+{
+	return buf_len(&n->wire.out) > NET_OUT_HIGH_BYTES;
+}
+
+static int turn(struct net *n)
+{
+	struct stack *s = &n->stack;
+	struct pollfd *wire = &s->fds[0];
+	const bool lags = guest_lags(n);
+	uint32_t wait_ms = WAIT_MS;
+
+	*wire = (struct pollfd){ n->wire.fd < 0 ? n->listen_fd : n->wire.fd, POLLIN, 0 };
+	if (buf_len(&n->wire.out) > 0)
+		wire->events |= POLLOUT;
+	stack_rest(s);
+	if (!lags)
+		stack_wait(s, &wait_ms);
+	const int got = poll(s->fds, s->nfds, (int)wait_ms);
+	if (got < 0 && errno != EINTR)
+		return -errno;
+	if (!lags)
+		stack_turn(s, got < 0);
+	return got < 0 ? 0 : wire_turn(n, wire->revents);
+}
+
+static int run(const struct args *a, struct err *e)
+{
+	static struct net n; /* large, and there is one */
+	int rc;
+
+	stream_init(&n.wire);
+	stream_reset(&n.wire, a->fd);
+	n.listen_fd = a->listen_fd;
+	rc = stack_init(&n.stack, &n.wire, a->host_loopback, e);
+	for (unsigned i = 0; rc == 0 && i < a->npublish; i++)
+		rc = stack_publish(&n.stack, a->publish[i], e);
+	if (rc == 0)
+		rc = confine(e);
+	if (rc < 0)
+		return rc;
+	do
+		rc = turn(&n);
+	while (rc == 0);
+	if (rc == -EPIPE || rc == -ECONNRESET)
+		return 0;
+	return rc == -EPROTO ? err_set(e, ERR_NETWORK, "the guest sent what is no frame")
+			     : err_num(e, ERR_NETWORK, rc, "the guest's connection");
+}
+
+int main(int argc, char **argv)
+{
+	struct args a;
+	struct err e = { 0 };
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	int status = args_parse(argc, argv, &a, &e) < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+	if (status == EXIT_SUCCESS && run(&a, &e) < 0)
+		status = EXIT_FAILURE;
+	if (status != EXIT_SUCCESS)
+		(void)fprintf(stderr, "banger-net: %s\n", e.text);
+	return status;
+}
