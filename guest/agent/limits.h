@@ -28,8 +28,8 @@ enum {
 	NET_RESTART_MS = 1000,            /* between two starts of the process that carries them */
 	NET_CMDLINE_MAX = 4096, /* bytes of the kernel's command line that are looked at */
 
-	VSOCK_REDIAL_MS = 2000, /* between two attempts to reach the daemon */
-	VSOCK_BACKLOG = 4,      /* connections of the host that may wait */
+	VSOCK_RING_MS = 2000, /* between two attempts to have the daemon call */
+	VSOCK_BACKLOG = 4,    /* connections of the host that may wait */
 
 	SOCKET_LINKS_MAX = 65536, /* descriptors looked at to find the processes behind ports */
 

@@ -3,7 +3,7 @@
  *   banger-agent                          until the machine ends, on the way to the daemon that it
  *                                         has: the virtio-serial port banger.agent.0, else vsock
  *   banger-agent --fd N                   on an open socket, until its end
- *   banger-agent --vsock CID DIAL LISTEN  as on a machine with vsock, at other addresses
+ *   banger-agent --vsock CID RING LISTEN  as on a machine with vsock, at other addresses
  *   banger-agent --net TAP N              no agent: frames between a tap and an open socket
  *
  * All but the first are for tests, and never power off.  One thread, one epoll set; nothing but
@@ -144,8 +144,8 @@ static int serve_machine(int epoll, struct err *e)
 {
 	static const struct vsock_ends ends = {
 		.cid = GUEST_VSOCK_HOST,
-		.dial = GUEST_VSOCK_PORT,
-		.listen = GUEST_VSOCK_PORT,
+		.ring = GUEST_VSOCK_RING_PORT,
+		.listen = GUEST_VSOCK_AGENT_PORT,
 	};
 	int fd = -EBADF;
 	const int way = port_wait(GUEST_PORT_NAME, &fd, e);
@@ -171,7 +171,7 @@ static int serve(int epoll, int argc, char **argv, struct err *e)
 	}
 	if (argc == 5 && strcmp(argv[1], "--vsock") == 0) {
 		if (number_take("CID", argv[2], &ends.cid, e) < 0 ||
-		    number_take("DIAL", argv[3], &ends.dial, e) < 0 ||
+		    number_take("RING", argv[3], &ends.ring, e) < 0 ||
 		    number_take("LISTEN", argv[4], &ends.listen, e) < 0)
 			return -EINVAL;
 		return serve_vsock(epoll, &ends, true, e);
@@ -181,7 +181,7 @@ static int serve(int epoll, int argc, char **argv, struct err *e)
 		return fd < 0 ? fd : net_run(argv[2], fd, e);
 	}
 	return err_set(e, ERR_BAD_REQUEST,
-		       "usage: banger-agent [--fd N | --vsock CID DIAL LISTEN | --net TAP N]");
+		       "usage: banger-agent [--fd N | --vsock CID RING LISTEN | --net TAP N]");
 }
 
 int main(int argc, char **argv)

@@ -69,14 +69,14 @@ int vsock_init(struct vsock *v, int epoll, const struct vsock_ends *ends, struct
 		.epoll = epoll,
 		.ends = *ends,
 		.listener.fd = -EBADF,
-		.dialing.fd = -EBADF,
+		.ringing.fd = -EBADF,
 	};
 	return listener_open(v, e);
 }
 
 void vsock_fini(struct vsock *v)
 {
-	watch_close(v->epoll, &v->dialing);
+	watch_close(v->epoll, &v->ringing);
 	watch_close(v->epoll, &v->listener);
 }
 
@@ -103,60 +103,58 @@ static int accept_newest(struct vsock *v)
 	return newest < 0 ? -EAGAIN : take_fd(&newest);
 }
 
-static void dial(struct vsock *v, int64_t now_ms)
+static void ring(struct vsock *v, int64_t now_ms)
 {
 	struct err why;
 	bool done;
-	const int fd = vsock_connect(v->ends.cid, v->ends.dial, &done, &why);
+	const int fd = vsock_connect(v->ends.cid, v->ends.ring, &done, &why);
 
-	v->dial_at_ms = now_ms + VSOCK_REDIAL_MS;
+	v->ring_at_ms = now_ms + VSOCK_RING_MS;
 	if (fd >= 0)
-		IGNORE(watch_add(v->epoll, &v->dialing, fd, EPOLLOUT) < 0); /* ready either way */
+		IGNORE(watch_add(v->epoll, &v->ringing, fd, EPOLLOUT) < 0); /* ready either way */
 }
 
-/* The one being dialed once it is there.  Nobody listens, says a failure: not yet. */
-static int dialed(struct vsock *v)
+/* Heard or not, it is said: who was not there yet is rung again. */
+static void ring_over(struct vsock *v)
 {
 	struct sockaddr_vm peer;
 	socklen_t peer_len = sizeof(peer);
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	if (v->dialing.fd < 0 || !v->dialing.ready)
-		return -EAGAIN;
-	v->dialing.ready = false;
-	if (getsockopt(v->dialing.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0) {
-		watch_close(v->epoll, &v->dialing);
-		return -EAGAIN;
-	}
-	if (getpeername(v->dialing.fd, (struct sockaddr *)&peer, &peer_len) < 0)
-		return -EAGAIN; /* `ready` was only a guess */
-	return watch_take(v->epoll, &v->dialing);
+	if (v->ringing.fd < 0 || !v->ringing.ready)
+		return;
+	v->ringing.ready = false;
+	if (getsockopt(v->ringing.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0 ||
+	    getpeername(v->ringing.fd, (struct sockaddr *)&peer, &peer_len) == 0)
+		watch_close(v->epoll, &v->ringing); /* else `ready` was only a guess */
 }
 
 int vsock_take(struct vsock *v, int64_t now_ms)
 {
-	int fd = accept_newest(v);
+	const int fd = accept_newest(v);
 
-	if (fd >= 0)
-		watch_close(v->epoll, &v->dialing);
-	else
-		fd = dialed(v);
-	if (fd >= 0)
-		v->dial_at_ms = -1;
-	else if (v->dialing.fd < 0 && v->dial_at_ms >= 0 && now_ms >= v->dial_at_ms)
-		dial(v, now_ms);
+	if (fd >= 0) {
+		watch_close(v->epoll, &v->ringing);
+		v->ring_at_ms = -1;
+		return fd;
+	}
+	ring_over(v);
+	if (v->ringing.fd < 0 && v->ring_at_ms >= 0 && now_ms >= v->ring_at_ms)
+		ring(v, now_ms);
 	return fd;
 }
 
 void vsock_lost(struct vsock *v, int64_t now_ms)
 {
-	v->dial_at_ms = now_ms + VSOCK_REDIAL_MS;
+	v->ring_at_ms = now_ms + VSOCK_RING_MS;
 }
 
 int vsock_timeout_ms(const struct vsock *v, int64_t now_ms)
 {
-	if (v->dial_at_ms < 0 || v->dialing.fd >= 0)
-		return v->dialing.fd >= 0 && v->dialing.ready ? 0 : -1;
-	return v->dial_at_ms > now_ms ? (int)(v->dial_at_ms - now_ms) : 0;
+	if (v->ringing.fd >= 0)
+		return v->ringing.ready ? 0 : -1;
+	if (v->ring_at_ms < 0)
+		return -1;
+	return v->ring_at_ms > now_ms ? (int)(v->ring_at_ms - now_ms) : 0;
 }

@@ -1,12 +1,11 @@
 /* vsock.h - the way to the daemon where the machine has virtio-vsock: sockets that come and go.
  *
- *   dialing --connected--> talking --ended--> waiting --REDIAL_MS--> dialing
- *      \_________________________\_______________\____ accepted ___> talking
+ *   ringing --accepted--> talking --ended, RING_MS--> ringing
  *
- * The agent dials the host when it comes up, and again a while after each conversation's end: the
- * daemon listens there.  It also listens itself, for a daemon that has been started anew and finds
- * the VM running.  A newer connection takes the older one's place, and one that the host has made
- * goes before one that we are making: both ends agree on which it is.
+ * The agent listens at a port that only root may bind, and talks to the host when that connects.
+ * To have it do so it rings: it connects to a port of the host's, where any process of the guest
+ * could, and says nothing there.  It rings when it comes up and from a while after a conversation's
+ * end, again and again until it is called.  Of several calls the newest counts.
  */
 #pragma once
 
@@ -18,16 +17,16 @@
 
 struct vsock_ends {
 	uint32_t cid;    /* of the host */
-	uint32_t dial;   /* its port */
-	uint32_t listen; /* ours */
+	uint32_t ring;   /* its port */
+	uint32_t listen; /* ours: of the machine's, one that is reserved */
 };
 
 struct vsock {
 	int epoll; /* borrowed */
 	struct vsock_ends ends;
 	struct watch listener;
-	struct watch dialing; /* connect(2) is under way; absent: nothing is being dialed */
-	int64_t dial_at_ms;   /* next time; -1: a conversation is there */
+	struct watch ringing; /* connect(2) is under way; absent: it is not */
+	int64_t ring_at_ms;   /* next time; -1: a conversation is there */
 };
 
 /* The machine has a vsock device, and its driver knows who we are. */

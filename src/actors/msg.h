@@ -37,7 +37,9 @@ enum msg_type {
 	MSG_CONSOLE, /* streams of a VM */
 	MSG_AGENT,
 	MSG_CONTROL,
-	MSG_CALLS,       /* a VM's agent calls */
+	MSG_RINGS,       /* a VM's agent asks to be called */
+	MSG_DIALED,      /* ... and we have called it */
+	MSG_JAIL_DIALED, /* ... or the root helper has: owned struct helper_answer */
 	MSG_ACCEL,       /* accel -> accel: somebody needs to know */
 	MSG_ACCEL_KNOWN, /* accel -> node: now it is known */
 	MSG_DB_FLUSH,    /* db -> db: the run is over, commit */

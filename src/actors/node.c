@@ -511,7 +511,9 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_CONSOLE:
 	case MSG_AGENT:
 	case MSG_CONTROL:
-	case MSG_CALLS:
+	case MSG_RINGS:
+	case MSG_DIALED:
+	case MSG_JAIL_DIALED:
 	case MSG_ACCEL:
 	case MSG_DB_FLUSH:
 	case MSG_DB_DONE:

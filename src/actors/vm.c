@@ -246,7 +246,9 @@ struct vm_run *vm_run_begin(struct vm *vm)
 	run->log_fd = -EBADF;
 	run->in_fd = -EBADF;
 	run->out_fd = -EBADF;
-	run->next_call = -EBADF;
+	io_op_init(&run->dial, &vm->actor, MSG_DIALED);
+	io_timer_init(&run->ring_pause, &vm->actor, MSG_TIMER);
+	io_timer_init(&run->redial, &vm->actor, MSG_TIMER);
 	buf_init(&run->config, VMM_CONFIG_MAX);
 	run->pidfd = -EBADF;
 	return run;
@@ -263,8 +265,11 @@ void vm_run_end(struct vm *vm)
 	ASSERT(!run->commit.armed);
 	ASSERT(!run->exit.armed);
 	ASSERT(run->pidfd < 0);
-	ASSERT(!run->calls_open);
+	ASSERT(!run->rings_open);
+	ASSERT(!io_op_busy(&run->dial));
 	io_timer_cancel(vm->env->io, &run->plan.timer);
+	io_timer_cancel(vm->env->io, &run->ring_pause);
+	io_timer_cancel(vm->env->io, &run->redial);
 	accel_forget(&run->accel);
 	gate_give(&vm->env->gate, &run->gate);
 	guest_link_fini(&run->link);
@@ -598,7 +603,7 @@ static void timer_fired(struct vm *vm, struct msg *m)
 			vm_retry(vm);
 	} else if (vm->run && m == &vm->run->early_over.msg) {
 		vm_exec_refuse(vm, &silent);
-	} else if (vm->run && !vm_net_timer(vm, m)) {
+	} else if (vm->run && !vm_net_timer(vm, m) && !vm_own_timer(vm, m)) {
 		guest_link_timer(&vm->run->link, m);
 	}
 }
@@ -644,8 +649,16 @@ static void vm_handle(struct actor *a, struct msg *m)
 	case MSG_CONTROL:
 		vm_stream_event(vm, VMM_SOCKET_CONTROL);
 		break;
-	case MSG_CALLS:
-		vm_own_calls(vm);
+	case MSG_RINGS:
+		vm_own_rings(vm);
+		break;
+	case MSG_DIALED:
+		vm_own_dialed(vm, m->res);
+		break;
+	case MSG_JAIL_DIALED:
+		if (vm->run)
+			vm_jail_dialed(vm, container_of(m, struct helper_answer, msg));
+		helper_answer_free(container_of(m, struct helper_answer, msg));
 		break;
 	case MSG_TIMER:
 		timer_fired(vm, m);

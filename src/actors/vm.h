@@ -35,7 +35,7 @@
 #define VM_FILE_CONSOLE_IN "console.in"
 #define VM_FILE_CONTROL    "control.sock"
 #define VM_FILE_VSOCK      "vsock"
-#define VM_FILE_CALLS      "vsock_1024" /* VMM_VSOCK_AGENT_PORT */
+#define VM_FILE_CALLS      "vsock_1024" /* VMM_VSOCK_RING_PORT */
 
 enum vm_state {
 	VM_CREATING, /* the record exists; files are being made; undone after a crash */
@@ -77,9 +77,14 @@ struct vm_run {
 	int log_fd;                  /* the VMM's stdout and stderr; or the latter alone, and ... */
 	int in_fd, out_fd;           /* ... its console */
 	struct buf config;           /* what a worker writes for it to read */
-	struct io_listener calls;    /* of the guest's agent; MSG_CALLS */
-	bool calls_open;             /* ... holds a descriptor: close and wait for its end */
-	int next_call;               /* accepted; taken when the one before is closed */
+	struct io_listener rings;    /* where the guest's agent asks to be called; MSG_RINGS */
+	bool rings_open;             /* ... holds a descriptor: close and wait for its end */
+	struct io_timer ring_pause;  /* until it fires they are not listened to */
+	struct io_timer redial;      /* a running guest's agent is called that has not rung */
+	bool calls_back;             /* it is to be called when it rings ... */
+	bool rung;                   /* ... which it has since we called last */
+	bool dialing;                /* it is being called: `dial`, or the helper's answer */
+	struct io_op dial;           /* MSG_DIALED */
 	bool keep_log;               /* it tells why the VM failed */
 	int pidfd;
 	struct io_op exit;               /* poll on pidfd: MSG_EXIT */
@@ -122,6 +127,7 @@ struct vm {
 	uint32_t nwaiters;
 	struct io_timer retry; /* an undo that failed is tried again */
 	uint32_t retry_ms;
+	uint32_t dial_token; /* of the question to the helper by which the agent is called */
 	uint32_t leaks; /* undo steps that failed last time, counted in env.leaks; `run` stays */
 	struct actor_id lease;           /* the client whose end is ours; zero: none */
 	bool named;                      /* the host's lists know us by name and id */
@@ -232,8 +238,11 @@ extern const struct step vm_set_steps[];
 void vm_set_begin(struct vm *vm);
 void vm_set_ended(struct vm *vm, const struct plan *p);
 
-/* vm_own.c: MSG_CALLS */
-void vm_own_calls(struct vm *vm);
+/* vm_own.c: the agent of a VMM that listens itself */
+void vm_own_rings(struct vm *vm);                            /* MSG_RINGS */
+void vm_own_dialed(struct vm *vm, int fd);                   /* MSG_DIALED; fd or -errno */
+bool vm_own_timer(struct vm *vm, const struct msg *m);       /* false: not one of its timers */
+void vm_jail_dialed(struct vm *vm, struct helper_answer *a); /* vm_system.c: MSG_JAIL_DIALED */
 
 /* vm_streams.c: console, control and agent channels */
 void vm_stream_event(struct vm *vm, enum vmm_socket s);

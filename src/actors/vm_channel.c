@@ -62,10 +62,9 @@ int vm_channel_connect(struct plan *p)
 {
 	struct vm *vm = vm_of(p);
 	const enum vmm_socket s = (enum vmm_socket)plan_step(p)->arg;
-	const bool through = s == VMM_SOCKET_AGENT && vm_has_own_channels(vm);
 	char path[ENV_PATH_MAX];
 
-	vm_runtime_path(vm, through ? VM_FILE_VSOCK : sockets[s].file, path);
+	vm_runtime_path(vm, sockets[s].file, path);
 	io_connect_unix(vm->env->io, &p->op, path);
 	return STEP_WAIT_OP;
 }
@@ -103,7 +102,10 @@ static int open_stream(struct vm *vm, enum vmm_socket s, int fd, const char *fir
 		return err_num(e, ERR_HOST_MEMORY, rc, "%s", sockets[s].file);
 	}
 	vm->run->stream_open[s] = true;
-	IGNORE(buf_append(io_stream_out(stream), first, strlen(first)) < 0); /* it is empty yet */
+	if (buf_append(io_stream_out(stream), first, strlen(first)) < 0) {
+		io_stream_close(vm->env->io, stream, 0);
+		return err_set(e, ERR_HOST_MEMORY, "%s", sockets[s].file);
+	}
 	if (s == VMM_SOCKET_AGENT)
 		guest_link_open(&vm->run->link, stream);
 	if (s == VMM_SOCKET_CONTROL && vm->driver->greet(io_stream_out(stream)) == 0)
@@ -116,9 +118,9 @@ int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e)
 	return open_stream(vm, s, fd, "", e);
 }
 
-int vm_channel_take_own(struct vm *vm, enum vmm_socket s, int fd, struct err *e)
+int vm_channel_take_dialed(struct vm *vm, int fd, struct err *e)
 {
-	return open_stream(vm, s, fd, s == VMM_SOCKET_AGENT ? VMM_VSOCK_CONNECT : "", e);
+	return open_stream(vm, VMM_SOCKET_AGENT, fd, VMM_VSOCK_CONNECT, e);
 }
 
 int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
@@ -127,13 +129,13 @@ int vm_channel_opened(struct plan *p, struct msg *m, struct err *e)
 
 	if (m->res < 0)
 		return err_num(e, ERR_HOST_IO, m->res, "connect %s", sockets[s].file);
-	return vm_has_own_channels(vm_of(p)) ? vm_channel_take_own(vm_of(p), s, m->res, e)
-					     : vm_channel_take(vm_of(p), s, m->res, e);
+	return vm_channel_take(vm_of(p), s, m->res, e);
 }
 
 static bool is_closed(const struct vm_run *run, enum vmm_socket s)
 {
-	return !run->stream_open[s] && (s != VMM_SOCKET_AGENT || !run->calls_open);
+	return !run->stream_open[s] &&
+	       (s != VMM_SOCKET_AGENT || (!run->rings_open && !io_op_busy(&run->dial)));
 }
 
 int vm_channel_down(struct plan *p, struct err *e)

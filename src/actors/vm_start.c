@@ -329,13 +329,13 @@ static const struct step session_adopt_steps[] = {
 };
 
 static const struct step own_adopt_steps[] = {
-	{ "agent",   vm_own_agent_again, vm_channel_back, NULL, NULL, CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
+	{ "agent",   vm_own_agent_again, NULL,          NULL, NULL,  0,                   VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
 };
 
 static const struct step system_own_adopt_steps[] = {
 	{ "vmm",     vm_find,          vm_found,             NULL, NULL, HELPER_DEADLINE_MS, 0 },
-	{ "agent",   vm_jail_channel,  vm_jail_channel_back, NULL, NULL, HELPER_DEADLINE_MS, VMM_SOCKET_AGENT },
+	{ "agent",   vm_own_agent_call, NULL,                NULL, NULL, 0,                  VMM_SOCKET_AGENT },
 	{ "control", vm_jail_channel,  vm_jail_channel_back, NULL, NULL, HELPER_DEADLINE_MS, VMM_SOCKET_CONTROL },
 };
 

@@ -17,8 +17,8 @@ step_answer_fn vm_channel_opened, vm_channel_back;
 
 /* Takes a connected socket, or closes it. */
 int vm_channel_take(struct vm *vm, enum vmm_socket s, int fd, struct err *e);
-/* Likewise, from a VMM that listens itself and has to be asked for its guest's agent. */
-int vm_channel_take_own(struct vm *vm, enum vmm_socket s, int fd, struct err *e);
+/* Likewise, of a VMM that listens itself and has to be asked for its guest's agent. */
+int vm_channel_take_dialed(struct vm *vm, int fd, struct err *e);
 
 /* A channel that cannot be had is no reason to end a VM that runs. */
 void vm_channel_missed(const struct plan *p, struct err *e);
@@ -27,9 +27,9 @@ int vm_channel_connect(struct plan *p); /* by the step's arg, which is one */
 /* vm_own.c: of VMMs that listen themselves */
 bool vm_has_own_channels(const struct vm *vm);
 int vm_own_files(struct vm_run *run); /* on a worker */
-step_fn vm_own_console_up, vm_own_agent_up, vm_own_agent_again;
-int vm_own_hear(struct vm *vm, int fd, struct err *e); /* takes the listener that the agent calls */
-void vm_own_next_call(struct vm *vm);                  /* the older one's stream is closed */
+step_fn vm_own_console_up, vm_own_agent_up, vm_own_agent_again, vm_own_agent_call;
+int vm_own_hear(struct vm *vm, int fd, struct err *e); /* takes the listener that the agent rings */
+void vm_own_talk_over(struct vm *vm);                  /* the stream to the agent is closed */
 void vm_own_hang_up(struct vm *vm); /* ends by messages, where there is something to end */
 
 /* vm_vmm.c */
@@ -56,5 +56,6 @@ step_answer_fn vm_helped, vm_tap_made, vm_found;
 int vm_launch(struct plan *p, const struct vmm_machine *m, const struct vm_files *files,
 	      struct err *e);
 step_fn vm_jail_kill, vm_jail_config, vm_jail_channel;
+int vm_jail_dial(struct vm *vm, struct err *e); /* MSG_JAIL_DIALED will come */
 step_answer_fn vm_jail_channel_back;
 step_answer_fn vm_launched, vm_jail_killed;

@@ -119,7 +119,7 @@ static void stream_over(struct vm *vm, enum vmm_socket s)
 {
 	vm->run->stream_open[s] = false;
 	if (s == VMM_SOCKET_AGENT)
-		vm_own_next_call(vm);
+		vm_own_talk_over(vm);
 	vm_channel_over(vm, s);
 }
 

@@ -335,8 +335,7 @@ int vm_jail_channel(struct plan *p, struct err *e)
 
 	if (!vm_has_socket(vm, s) || vm->run->missed)
 		return STEP_DONE;
-	(void)snprintf(args.socket, sizeof(args.socket), "%s",
-		       s == VMM_SOCKET_AGENT ? VM_FILE_VSOCK : VM_FILE_CONTROL);
+	(void)snprintf(args.socket, sizeof(args.socket), "%s", VM_FILE_CONTROL);
 	return ask(p, HELPER_ENSURE_SOCKET, &args, e);
 }
 
@@ -348,11 +347,36 @@ int vm_jail_channel_back(struct plan *p, struct msg *m, struct err *e)
 	if (rc == STEP_DONE && a->nfds == 0)
 		rc = err_set(e, ERR_HELPER_DOWN, "the root helper sent no socket");
 	if (rc == STEP_DONE)
-		rc = vm_channel_take_own(vm_of(p), (enum vmm_socket)plan_step(p)->arg,
-					 take_fd(&a->fds[0]), e);
+		rc = vm_channel_take(vm_of(p), (enum vmm_socket)plan_step(p)->arg,
+				     take_fd(&a->fds[0]), e);
 	if (rc < 0)
 		vm_channel_missed(p, e);
 	return STEP_DONE;
+}
+
+/* Beside all plans: the guest's agent wants to be called, at any time. */
+int vm_jail_dial(struct vm *vm, struct err *e)
+{
+	struct helper_socket_args args = { .vm = vm->rec.id, .slot = vm->rec.slot };
+	const struct helper_question q = { .method = HELPER_ENSURE_SOCKET,
+					   .args = &args,
+					   .owner = vm->actor.id,
+					   .msg_type = MSG_JAIL_DIALED,
+					   .token = ++vm->dial_token };
+
+	(void)snprintf(args.socket, sizeof(args.socket), "%s", VM_FILE_VSOCK);
+	return helper_ask(vm->env->system->helper, &q, e);
+}
+
+/* Nobody waits any more for what comes after the VM was hung up on. */
+void vm_jail_dialed(struct vm *vm, struct helper_answer *a)
+{
+	if (a->msg.token != vm->dial_token || !vm->run->dialing)
+		return;
+	if (a->err.code || a->nfds == 0)
+		vm_own_dialed(vm, a->err.code ? err_errno(&a->err) : -EBADMSG);
+	else
+		vm_own_dialed(vm, take_fd(&a->fds[0]));
 }
 
 int vm_jail_kill(struct plan *p, struct err *e)

@@ -21,9 +21,12 @@
 #define GUEST_SYNC_BYTES 16
 #define GUEST_PORT_NAME  "banger.agent.0" /* of the virtio-serial port */
 
-/* Ports of virtio-vsock, the host's where the guest dials and the guest's where the host does. */
-#define GUEST_VSOCK_HOST 2    /* the host's address */
-#define GUEST_VSOCK_PORT 1024 /* this conversation */
+/* Ports of virtio-vsock.  Any process of the guest may dial the host's: the agent does so to be
+ * called, no more, and is called at one of the guest's that only its root may bind (below 1024:
+ * LAST_RESERVED_PORT of Linux's af_vsock.c). */
+#define GUEST_VSOCK_HOST       2    /* the host's address */
+#define GUEST_VSOCK_RING_PORT  1024 /* of the host: somebody wants to be called */
+#define GUEST_VSOCK_AGENT_PORT 1023 /* of the guest: this conversation */
 #define GUEST_VSOCK_NET_PORT                                                                       \
 	1025 /* the guest's network: Ethernet frames, each after its length (4 bytes) */
 

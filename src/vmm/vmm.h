@@ -63,18 +63,19 @@ enum vmm_channels {
 	VMM_CHANNELS_INHERITED,
 	/* It listens itself, at machine.control and machine.vsock: there is somebody to connect to
 	 * some time after it was started.  The serial port is its stdin, which must be a FIFO or a
-	 * terminal to be heard, and its stdout.  The agent calls us: a guest's connection to port P
-	 * of the host arrives at the listener of the path machine.vsock + "_P". */
+	 * terminal to be heard, and its stdout.  A guest's connection to port P of the host arrives
+	 * at the listener of the path machine.vsock + "_P"; one to port P of the guest is made
+	 * through machine.vsock itself. */
 	VMM_CHANNELS_OWN,
 };
 
-/* The guest's agent over vsock: it calls the host at this port when it comes up, and listens at it
- * for later calls. */
-#define VMM_VSOCK_AGENT_PORT 1024
+/* The guest's agent over vsock: it rings the host at this port when it comes up, and is called at
+ * one of its own.  proto/guest.h says why. */
+#define VMM_VSOCK_RING_PORT 1024
 
 /* What to say first on a connection to machine.vsock, to be put through to the agent.  The answer,
  * "OK " and a number, comes in a line of its own before anything that the agent says. */
-#define VMM_VSOCK_CONNECT "CONNECT 1024\n"
+#define VMM_VSOCK_CONNECT "CONNECT 1023\n"
 
 /* Unix sockets that the daemon listens on and is connected to before the VMM starts; the VMM
  * inherits the listening ends by number (VMM_CHANNELS_INHERITED).

@@ -59,6 +59,10 @@ class FirecrackerSession(Session):
     def show(self, name):
         return self.json("vm", "show", name)
 
+    def calls(self, name):
+        """How often an agent of a VM of that name has answered."""
+        return self.log().count(f"actor=vm/{name} ev=agent.up")
+
     def ask(self, name, method, path, body=None):
         """The VM's own API: (status, what it said)."""
         text = "" if body is None else json.dumps(body)
@@ -243,13 +247,41 @@ def its_guest_is_heard_again_after_the_daemons_death(s):
     s.nothing_left()
 
 
-def a_newer_call_takes_the_place_of_the_older(s):
+def whoever_else_rings_is_not_taken_for_the_agent(s):
+    """Any process of a guest can dial the port where the agent rings: it is told nothing, and disturbs nobody."""
     name = s.guest()
-    calls = f"{s.runtime}/vm/{s.show(name)['id']}/vsock_1024"
-    for _ in range(50):
-        with socket.socket(socket.AF_UNIX) as late:
-            late.connect(calls)
+    calls = s.calls(name)
+    boot_id, rings = s.show(name)["boot_id"], f"{s.runtime}/vm/{s.show(name)['id']}/vsock_1024"
+    with subprocess.Popen([banger_session.BANGER, "vm", "exec", name, "--", "sh", "-c", "read line; echo $line"], env=s.env, text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as busy:
+        for _ in range(50):
+            with socket.socket(socket.AF_UNIX) as other:
+                other.settimeout(30)
+                other.connect(rings)
+                try:
+                    other.sendall(b"\xff\xff\xff\xffbangersync\r\n" + b"\0" * 64)
+                    assert other.recv(1) == b"", "the daemon talks to whoever rings"
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+        assert s.run("vm", "exec", name, "--", "echo", "hello").stdout == "hello\n"
+        out, err = busy.communicate("still there\n", timeout=60)
+        assert (out, busy.returncode) == ("still there\n", 0), err
+    assert s.show(name)["boot_id"] == boot_id
+    assert s.calls(name) == calls, "the agent was called again"
+    s.run("vm", "delete", "-f", name)
+    s.nothing_left()
+
+
+def an_agent_that_is_lost_is_called_again(s):
+    """It rings, and were it not to, it is called all the same after some seconds."""
+    name = s.guest()
+    calls = s.calls(name)
+    os.unlink(f"{s.runtime}/vm/{s.show(name)['id']}/vsock_1024")  # no ring is heard from now on
+    pid = s.show(name)["pid"]
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        os.kill(int(f.read()), 9)
     wait_for(lambda: s.run("vm", "exec", name, "--", "true", check=False).returncode == 0, "no command runs")
+    assert s.calls(name) == calls + 1
     s.run("vm", "delete", "-f", name)
     s.nothing_left()
 
@@ -311,6 +343,7 @@ banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_an
                      the_command_line_names_the_vm_and_its_daemon, its_api_says_what_is_published,
                      versions_that_do_not_work_are_refused_and_not_chosen, it_is_chosen_where_it_has_all_that_is_needed,
                      without_qemu_it_is_what_times_kvm, doctor_says_which_and_why, commands_run_in_its_guest,
-                     its_guest_is_heard_again_after_the_daemons_death, a_newer_call_takes_the_place_of_the_older,
+                     its_guest_is_heard_again_after_the_daemons_death, whoever_else_rings_is_not_taken_for_the_agent,
+                     an_agent_that_is_lost_is_called_again,
                      what_is_typed_reaches_its_serial_line, its_disk_is_its_own_over_the_images,
                      its_death_at_any_moment_is_told, one_that_says_nothing_is_given_up], session=FirecrackerSession)

@@ -37,6 +37,31 @@ def its_root_is_in_two_layers(s):
     s.sh("echo kept >/root/kept; sync")
 
 
+POSE = """
+use strict;
+$SIG{PIPE} = "IGNORE";
+sub vm { pack "S S L L L", 40, 0, $_[0], $_[1], 0 }
+socket(my $door, 40, 1, 0) or die "socket: $!";
+bind($door, vm(1023, 0xffffffff)) and die "an ordinary process may bind the agent's port";
+$!{EACCES} or die "bind: $!";
+for (1 .. 20) {
+	socket(my $s, 40, 1, 0) or die "socket: $!";
+	connect($s, vm(1024, 2)) or next;
+	syswrite($s, "\\xff\\xff\\xff\\xffbangersync\\r\\n");
+	sysread($s, my $said, 1) and die "the daemon talks to whoever rings";
+}
+print "not heard\\n";
+"""
+
+
+def who_is_not_its_root_cannot_pose_as_its_agent(s):
+    before, calls = s.boot_id(), s.log().count("ev=agent.up")
+    s.sh(f"cat >/tmp/pose.pl <<'E'\n{POSE}E")
+    assert s.sh("setpriv --reuid=65534 --regid=65534 --clear-groups perl /tmp/pose.pl").stdout == "not heard\n"
+    assert s.sh("echo still").stdout == "still\n"
+    assert (s.boot_id(), s.log().count("ev=agent.up")) == (before, calls)
+
+
 def it_outlives_the_daemon_and_is_heard_again(s):
     before = s.boot_id()
     s.kill_daemon()
@@ -73,5 +98,6 @@ if "REAL_FIRECRACKER" not in os.environ:
 if os.environ.get("BANGER_TEST_VM") == "1":
     os.makedirs(os.environ["BANGER_E2E_CACHE"], exist_ok=True)
     subprocess.run(["mount", "/dev/vda", os.environ["BANGER_E2E_CACHE"]], check=True)
-banger_session.main([it_boots_and_its_status_comes_back, its_root_is_in_two_layers, it_outlives_the_daemon_and_is_heard_again,
+banger_session.main([it_boots_and_its_status_comes_back, its_root_is_in_two_layers,
+                     who_is_not_its_root_cannot_pose_as_its_agent, it_outlives_the_daemon_and_is_heard_again,
                      files_come_whole, it_stops_by_itself_and_begins_anew_with_what_was_written], session=FirecrackerGuests)

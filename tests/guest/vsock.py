@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""banger-agent on vsock, whose kernel has a loopback: it dials, listens, and talks to whoever came last.
+"""banger-agent on vsock, whose kernel has a loopback: it rings, listens, and talks to whoever called last.
 
 Prints TAP.  77 where the kernel has no vsock; tests/kernel runs it in the test VM.
 """
@@ -14,10 +14,11 @@ from banger_agent import DEADLINE_S, Daemon
 
 AGENT = sys.argv[1]
 LOCAL = socket.VMADDR_CID_LOCAL if hasattr(socket, "VMADDR_CID_LOCAL") else 1
-DIAL, LISTEN = 6000, 6001
+RING, LISTEN = 6000, 1022
+NOBODY = 65534
 
 
-def listening(port=DIAL):
+def listening(port=RING):
     s = socket.socket(socket.AF_VSOCK)
     s.settimeout(DEADLINE_S)
     s.bind((socket.VMADDR_CID_ANY, port))
@@ -42,7 +43,7 @@ def connected(port=LISTEN):
 
 class Agent:
     def __enter__(self):
-        self.process = subprocess.Popen([AGENT, "--vsock", str(LOCAL), str(DIAL), str(LISTEN)])
+        self.process = subprocess.Popen([AGENT, "--vsock", str(LOCAL), str(RING), str(LISTEN)])
         return self
 
     def __exit__(self, *_):
@@ -50,27 +51,38 @@ class Agent:
         self.process.wait()
 
 
-def it_dials_when_it_comes_up():
+def rings(host):
+    """It asks to be called, and says nothing."""
+    with host.accept()[0] as s:
+        s.settimeout(DEADLINE_S)
+        assert s.recv(1) == b""
+
+
+def it_rings_when_it_comes_up():
     with listening() as host, Agent():
-        with Daemon(host.accept()[0]) as daemon:
+        rings(host)
+        with connected() as daemon:
             assert daemon.greet().exec("echo", "hey") == b"hey\n"
 
 
-def it_dials_until_somebody_listens():
+def it_rings_until_it_is_called():
     with Agent():
         time.sleep(0.5)  # at least one attempt in vain
-        with listening() as host, Daemon(host.accept()[0]) as daemon:
-            assert daemon.greet().exec("echo", "hey") == b"hey\n"
+        with listening() as host:
+            for _ in range(2):
+                rings(host)
+            with connected() as daemon:
+                assert daemon.greet().exec("echo", "hey") == b"hey\n"
 
 
-def a_daemon_that_comes_later_dials():
+def a_daemon_that_heard_nothing_calls():
     with Agent():
         with connected() as daemon:
             assert daemon.greet().exec("echo", "hey") == b"hey\n"
 
 
-def a_newer_connection_takes_the_place():
-    with listening() as host, Agent(), Daemon(host.accept()[0]) as old:
+def a_newer_call_takes_the_place():
+    with Agent(), connected() as old:
         old.greet()
         old.send(type="request", id=7, method="exec", args={"argv": ["sh", "-c", "echo $$; exec sleep 1000"]})
         old.send(type="credit", id=7, stream=1, bytes=1 << 20)
@@ -86,11 +98,37 @@ def a_newer_connection_takes_the_place():
             assert new.exec("echo", "still") == b"still\n"
 
 
-def after_a_conversation_it_dials_again():
+def after_a_conversation_it_rings_again():
     with listening() as host, Agent():
         for _ in range(3):
-            with Daemon(host.accept()[0]) as daemon:
+            rings(host)
+            with connected() as daemon:
                 assert daemon.greet().exec("echo", "hey") == b"hey\n"
+
+
+def what_listens_on_the_ring_is_no_daemon():
+    """Whoever takes the host's place there is told nothing, and what he says is not read."""
+    with listening() as host, Agent():
+        with host.accept()[0] as s:
+            s.settimeout(DEADLINE_S)
+            try:
+                Daemon(s).greet()
+            except (OSError, AssertionError, IndexError, EOFError):
+                return
+            raise AssertionError("the agent has answered at a port that it rings at")
+
+
+def only_root_may_listen_in_its_place():
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            with socket.socket(socket.AF_VSOCK) as s:
+                s.bind((socket.VMADDR_CID_ANY, LISTEN))
+            os._exit(1)
+        except PermissionError:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "an ordinary process may bind the agent's port"
 
 
 def a_frame_cut_in_two_is_forgotten_with_its_connection():
@@ -117,9 +155,9 @@ def bytes_come_through_in_bulk():
         assert got == 8000000, got
 
 
-STORIES = [it_dials_when_it_comes_up, it_dials_until_somebody_listens, a_daemon_that_comes_later_dials,
-           a_newer_connection_takes_the_place, after_a_conversation_it_dials_again,
-           a_frame_cut_in_two_is_forgotten_with_its_connection, bytes_come_through_in_bulk]
+STORIES = [it_rings_when_it_comes_up, it_rings_until_it_is_called, a_daemon_that_heard_nothing_calls,
+           a_newer_call_takes_the_place, after_a_conversation_it_rings_again, what_listens_on_the_ring_is_no_daemon,
+           only_root_may_listen_in_its_place, a_frame_cut_in_two_is_forgotten_with_its_connection, bytes_come_through_in_bulk]
 
 
 def main():

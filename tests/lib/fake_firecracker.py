@@ -3,7 +3,7 @@
 
 Written from the API's specification and the documentation of 1.16; tests/e2e/firecracker.py asks the same of it and,
 by scripts/test-firecracker, of the real one.  It does what that does where somebody looks: refuses what that refuses, with its
-words, and says nothing that it would not.  $FAKE_AGENT is the agent (absent: a guest that never calls).  In $FAKE_TOP:
+words, and says nothing that it would not.  $FAKE_AGENT is the agent (absent: a guest that never rings).  In $FAKE_TOP:
 
     firecracker    how it goes: "die WHEN", where WHEN is config, boot, or the start of a request ("PATCH /vm"); "silent"
 """
@@ -20,7 +20,7 @@ import time
 VERSION = "1.16.1"
 TOP = os.environ.get("FAKE_TOP", "/nonexistent")
 PR_SET_PDEATHSIG = 1
-AGENT_PORT = 1024
+RING_PORT, AGENT_PORT = 1024, 1023
 VALUES = {"--id", "--api-sock", "--config-file", "--log-path", "--level"}
 FLAGS = {"--version", "--no-seccomp"}
 SECTIONS = {
@@ -110,7 +110,7 @@ def die_with_us():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-# ---- the guest: an agent that calls, and that can be called ----
+# ---- the guest: an agent that rings, and is called ----
 
 def hung_up(connection):
     try:
@@ -128,15 +128,13 @@ class Guest:
         if self.path:
             selector.register(listen(self.path), selectors.EVENT_READ, self.called)
 
-    def call(self):
+    def ring(self):
         """As an agent does that has come up, or whose conversation has ended."""
-        s = socket.socket(socket.AF_UNIX)
-        try:
-            s.connect(f"{self.path}_{AGENT_PORT}")
-        except OSError:
-            s.close()  # nobody listens: the guest's connection is reset
-            return
-        self.converse(s)
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(f"{self.path}_{RING_PORT}")
+            except OSError:
+                pass  # nobody listens: the guest's connection is reset
 
     def called(self, listening):
         s, _ = listening.accept()
@@ -164,13 +162,13 @@ class Guest:
             self.agent = self.connection = None
 
     def powered_off(self):
-        """The agent has ended, and not because it was hung up on: then it calls again."""
+        """The agent has ended by itself.  One that was hung up on, or killed, is there again and rings."""
         if self.agent is None or self.agent.poll() is None:
             return False
-        if not hung_up(self.connection):
+        if self.agent.returncode == 0 and not hung_up(self.connection):
             return True
         self.hush()
-        self.call()
+        self.ring()
         return False
 
 
@@ -244,7 +242,7 @@ def boot(config, guest):
             sys.exit(0)
     elif guest.path and "FAKE_AGENT" in os.environ:
         os.write(1, b"login: ")
-        guest.call()
+        guest.ring()
 
 
 def echo(keys):

@@ -335,7 +335,7 @@ static const char *check_open(struct world *w)
 			continue;
 		want += vm->run->pidfd >= 0;
 		want += vm->run->net.pidfd >= 0;
-		want += vm->run->calls_open;
+		want += vm->run->rings_open;
 		for (int s = 0; s < VMM_NSOCKETS; s++)
 			want += vm->run->stream_open[s] && !vm->run->stream[s].closed;
 	}

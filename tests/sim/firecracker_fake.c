@@ -1,9 +1,9 @@
 /* firecracker_fake.c - a Firecracker of the simulated host: what the daemon hears of one.
  *
- * It reads its file, says on its output that a probe is up, and lets its guest's agent call the
- * daemon, again a while after each conversation's end.  It listens on its API's socket, where each
- * request is answered, and on that of its vsock, where the agent can be called: then that
- * conversation takes the place of the other.
+ * It reads its file, says on its output that a probe is up, and lets its guest's agent ring at the
+ * daemon's, again and again until it is called.  It listens on its API's socket, where each request
+ * is answered, and on that of its vsock, where callers are put through to the agent: a newer one
+ * takes the place of the one before.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -20,8 +20,8 @@
 enum {
 	SETUP_US = 2000,
 	POWER_OFF_US = 5000,
-	REDIAL_US = 2000 * 1000,
-	REDIALS_MAX = 30, /* so that a host without a daemon comes to rest */
+	RING_US = 2000 * 1000,
+	RINGS_MAX = 30, /* so that a host without a daemon comes to rest */
 	GARBAGE_BYTES = 300,
 	API_FD = 10, /* its own, in numbers that nobody inherits */
 	VSOCK_FD = 11,
@@ -33,15 +33,17 @@ struct firecracker {
 	enum vmm_mood mood;
 	bool probe;
 	char vsock[WORLD_PATH * 2];     /* "": none */
-	char calls[WORLD_PATH * 2 + 8]; /* where the daemon listens for the agent; "": no vsock */
+	char rings[WORLD_PATH * 2 + 8]; /* where the daemon listens for the agent */
 	char log[WORLD_PATH * 2];
 	struct sim_conn console; /* a probe's */
 	struct sim_conn api;
-	struct sim_conn called; /* through its vsock */
-	bool greeted;           /* ... and its first line has been answered */
-	struct sim_conn call;
+	struct sim_conn ring; /* of the agent, at the daemon's */
+	struct sim_conn call; /* of the daemon, through its vsock */
+	char asked[32];       /* what that has said, until it is put through */
+	bool through;
+	bool up; /* the agent listens */
 	struct agent agent;
-	uint32_t redials;
+	uint32_t nrings;
 };
 
 static struct firecracker *fc_of(struct sim_proc *p)
@@ -87,7 +89,7 @@ static void parse(struct firecracker *f)
 	if (at) {
 		at += strlen(uds);
 		real_path(f, at, strcspn(at, "\""), f->vsock);
-		(void)snprintf(f->calls, sizeof(f->calls), "%s_%d", f->vsock, VMM_VSOCK_AGENT_PORT);
+		(void)snprintf(f->rings, sizeof(f->rings), "%s_%d", f->vsock, VMM_VSOCK_RING_PORT);
 	}
 	(void)snprintf(f->log, sizeof(f->log), "%s", option(f->proc, "--log-path"));
 }
@@ -117,29 +119,13 @@ static void power_off(void *arg)
 		sim_proc_after(f->proc, POWER_OFF_US, power_over);
 }
 
-static void dial(struct sim_proc *p);
-
-static void redial(struct firecracker *f)
+static void send_garbage(struct sim_conn *c)
 {
-	agent_gone(&f->agent);
-	sim_proc_after(f->proc, REDIAL_US, dial);
-}
+	uint8_t garbage[GARBAGE_BYTES];
 
-static void call_data(struct sim_conn *c, const uint8_t *data, size_t len)
-{
-	struct firecracker *f = c->arg;
-
-	if (f->mood != VMM_GARBLED)
-		agent_data(&f->agent, c, data, len);
-}
-
-static void call_end(struct sim_conn *c, int error)
-{
-	struct firecracker *f = c->arg;
-
-	(void)error;
-	sim_conn_close(c);
-	redial(f);
+	for (size_t i = 0; i < sizeof(garbage); i++)
+		garbage[i] = (uint8_t)sim_choose(c->sim, 256);
+	sim_conn_send(c, garbage, sizeof(garbage));
 }
 
 static void console_data(struct sim_conn *c, const uint8_t *data, size_t len)
@@ -155,26 +141,17 @@ static void console_end(struct sim_conn *c, int error)
 	sim_conn_close(c);
 }
 
-static void send_garbage(struct sim_conn *c)
+/* Whoever listens learns no more than that somebody rang. */
+static void ring(struct sim_proc *p)
 {
-	uint8_t garbage[GARBAGE_BYTES];
-
-	for (size_t i = 0; i < sizeof(garbage); i++)
-		garbage[i] = (uint8_t)sim_choose(c->sim, 256);
-	sim_conn_send(c, garbage, sizeof(garbage));
-}
-
-static void dial(struct sim_proc *p)
-{
-	static const struct sim_conn_ops ops = { call_data, call_end };
+	static const struct sim_conn_ops ops = { console_data, console_end };
 	struct firecracker *f = fc_of(p);
 
-	if (!f->calls[0] || f->agent.conn || f->redials++ >= REDIALS_MAX)
+	if (!f->vsock[0] || f->through || f->nrings++ >= RINGS_MAX)
 		return;
-	if (sim_connect(p->sim, &f->call, f->calls, &ops, f) < 0)
-		sim_proc_after(p, REDIAL_US, dial);
-	else if (f->mood == VMM_GARBLED)
-		send_garbage(&f->call);
+	if (sim_connect(p->sim, &f->ring, f->rings, &ops, f) == 0)
+		sim_conn_close(&f->ring);
+	sim_proc_after(p, RING_US, ring);
 }
 
 /* ---- its own sockets ---- */
@@ -217,48 +194,72 @@ static void api_open(struct sim_proc *p, int number)
 		sim_proc_on_accept(p, number, api_open);
 }
 
-/* "CONNECT 1024\n" -> "OK 1073741824\n", and then the agent. */
-static void called_data(struct sim_conn *c, const uint8_t *data, size_t len)
+static void hang_up(struct firecracker *f)
 {
-	static const char taken[] = "OK 1073741824\n";
-	struct firecracker *f = c->arg;
-	const uint8_t *end = f->greeted ? NULL : memchr(data, '\n', len);
-
-	if (!f->greeted && !end)
-		return; /* in parts it does not come */
-	if (end) {
-		len -= (size_t)(end + 1 - data);
-		data = end + 1;
-		f->greeted = true;
-		if (sim_conn_open(&f->call))
-			sim_conn_close(&f->call);
-		agent_gone(&f->agent);
-		sim_conn_send(c, taken, strlen(taken));
-	}
-	if (len > 0 && f->mood != VMM_GARBLED)
-		agent_data(&f->agent, c, data, len);
+	sim_conn_close(&f->call);
+	agent_gone(&f->agent);
+	f->through = false;
+	f->asked[0] = '\0';
+	if (f->up)
+		sim_proc_after(f->proc, RING_US, ring);
 }
 
-static void called_end(struct sim_conn *c, int error)
+static void put_through(struct firecracker *f)
+{
+	static const char ok[] = "OK 1073741824\n";
+
+	ASSERT(strcmp(f->asked, VMM_VSOCK_CONNECT) == 0);
+	f->through = f->up;
+	if (!f->up)
+		hang_up(f); /* nobody listens there */
+	else if (f->mood == VMM_GARBLED)
+		send_garbage(&f->call);
+	else
+		sim_conn_send(&f->call, ok, strlen(ok));
+}
+
+/* How much of it was the line that says who is wanted. */
+static size_t line_read(struct firecracker *f, const uint8_t *data, size_t len)
+{
+	size_t used = 0;
+
+	while (used < len && !strchr(f->asked, '\n')) {
+		const size_t at = strlen(f->asked);
+
+		ASSERT(at + 1 < sizeof(f->asked));
+		f->asked[at] = (char)data[used++];
+		f->asked[at + 1] = '\0';
+	}
+	if (strchr(f->asked, '\n'))
+		put_through(f);
+	return used;
+}
+
+static void call_data(struct sim_conn *c, const uint8_t *data, size_t len)
 {
 	struct firecracker *f = c->arg;
+	const size_t used = f->through ? 0 : line_read(f, data, len);
 
+	if (f->through && f->mood != VMM_GARBLED && used < len)
+		agent_data(&f->agent, c, data + used, len - used);
+}
+
+static void call_end(struct sim_conn *c, int error)
+{
 	(void)error;
-	sim_conn_close(c);
-	if (!sim_conn_open(&f->call))
-		redial(f);
-	vsock_open(f->proc, VSOCK_FD);
+	hang_up(c->arg);
 }
 
 static void vsock_open(struct sim_proc *p, int number)
 {
-	static const struct sim_conn_ops ops = { called_data, called_end };
+	static const struct sim_conn_ops ops = { call_data, call_end };
 	struct firecracker *f = fc_of(p);
 
-	f->greeted = false;
 	sim_proc_on_accept(p, number, NULL);
-	if (sim_proc_accept(p, number, &f->called, &ops, f) < 0)
-		sim_proc_on_accept(p, number, vsock_open);
+	if (sim_conn_open(&f->call))
+		hang_up(f);
+	IGNORE(sim_proc_accept(p, number, &f->call, &ops, f) < 0);
+	sim_proc_on_accept(p, number, vsock_open);
 }
 
 /* A path that is taken ends the real one; here a daemon has always removed what was there. */
@@ -278,8 +279,9 @@ static void guest_up(struct sim_proc *p)
 	static const char line[] = VMM_PROBE_LINE "\r\n";
 	struct firecracker *f = fc_of(p);
 
-	if (!f->probe)
-		dial(p);
+	f->up = !f->probe;
+	if (f->up)
+		ring(p);
 	else if (sim_conn_open(&f->console) && f->mood == VMM_GARBLED)
 		send_garbage(&f->console);
 	else if (sim_conn_open(&f->console))

@@ -369,3 +369,93 @@ Test(story, a_console_ends_with_its_vm_and_with_its_client)
 	done(c, keys, ERR_NONE);
 	over(w, c);
 }
+
+/* ---- a process of the guest that is not its agent ---- */
+
+struct poser {
+	struct world *w;
+	char path[ENV_PATH_MAX];
+	struct sim_conn conn;
+	size_t heard; /* bytes that the daemon has told it */
+	uint32_t rang;
+	uint32_t dropped; /* hung up on */
+};
+
+static void poser_data(struct sim_conn *c, const uint8_t *data, size_t len)
+{
+	struct poser *p = c->arg;
+
+	(void)data;
+	p->heard += len;
+}
+
+static void poser_end(struct sim_conn *c, int error)
+{
+	struct poser *p = c->arg;
+
+	(void)error;
+	p->dropped++;
+	sim_conn_close(c);
+}
+
+/* As an agent does that a daemon has greeted. */
+static void pose(struct poser *p)
+{
+	static const struct sim_conn_ops ops = { poser_data, poser_end };
+	static const uint8_t hello[] = GUEST_SYNC "\x00\x00\x00\x0c\x81\xa4type\xa5hello";
+
+	if (sim_connect(p->w->sim, &p->conn, p->path, &ops, p) < 0)
+		return;
+	p->rang++;
+	sim_conn_send(&p->conn, hello, sizeof(hello) - 1);
+}
+
+static bool is_dropped(struct world *w, void *arg)
+{
+	const struct poser *p = arg;
+
+	(void)w;
+	return p->dropped == p->rang;
+}
+
+static bool never(struct world *w, void *arg)
+{
+	(void)w;
+	(void)arg;
+	return false;
+}
+
+enum {
+	POSE_US = 2000 * 1000,
+	RINGS_TAKEN_MAX = 2 + POSE_US / 1000 / AGENT_RING_MS,
+};
+
+Test(story, a_guests_process_that_poses_as_its_agent_is_not_heard)
+{
+	struct world *w = world_create(&(struct world_config){
+		.sim = { .steady = true }, .disk_image = true, .firecracker = true });
+	static struct poser p;
+
+	cr_assert(world_start(w), "%s", w->start_err.text);
+	struct client *c = client_open(w);
+	done(c, client_create_vm(c, "web", "debian", false), ERR_NONE);
+	p = (struct poser){ .w = w };
+	vm_runtime_path(world_vm(w, "web"), VM_FILE_CALLS, p.path);
+	struct call *busy = client_exec(c, "web", "hang", NULL);
+	world_story(w);
+	const uint64_t end_us = sim_now_us(w->sim) + POSE_US;
+	while (sim_now_us(w->sim) < end_us) {
+		if (!sim_conn_open(&p.conn))
+			pose(&p);
+		world_until(w, never, NULL, 1000);
+	}
+	cr_assert(world_until(w, is_dropped, &p, 1000000));
+	cr_assert_gt(p.rang, 1);
+	cr_assert_leq(p.rang, RINGS_TAKEN_MAX, "%u rings were looked at", p.rang);
+	cr_assert_eq(p.heard, 0, "the daemon has answered it");
+	expect(world_story(w), "");
+	cr_assert_not(busy->replied, "its command is gone");
+	client_cancel(c, busy);
+	done(c, busy, ERR_CANCELLED);
+	over(w, c);
+}
