@@ -43,9 +43,6 @@ int choose_check(const struct env *env, const struct vmm_driver *d, const struct
 {
 	if (d != &vmm_firecracker)
 		return 0;
-	if (env->conf.system && !c->os)
-		return err_set(e, ERR_BAD_REQUEST,
-			       "vmm: a probe in firecracker cannot be heard in system mode");
 	if (!env->firecracker.usable) {
 		*e = env->firecracker.err;
 		return err_errno(e);

@@ -210,6 +210,7 @@ static int runtime_down(struct plan *p, struct err *e)
 static int log_down(struct plan *p, struct err *e)
 {
 	(void)e;
+	close_fd(&vm_of(p)->run->out_fd);
 	return log_is_wanted(vm_of(p)) ? vm_work(p, IO_LANE_ANY, keep_log) : STEP_DONE;
 }
 

@@ -193,14 +193,18 @@ static int words_of(const struct strv *argv, struct buf *out, struct err *e)
 	return rc < 0 ? err_num(e, ERR_HOST_MEMORY, rc, "the VMM's command line") : 0;
 }
 
+/* A probe says on its console that it is up, to us: we keep its log. */
 static int fill_own(const struct vm *vm, struct helper_vmm_args *a, struct err *e)
 {
 	char path[ENV_PATH_MAX];
 
 	a->run = true;
 	a->console_stdio = true;
+	a->console_socket = vm_is_probe(vm);
 	if (vm_has_agent(vm))
 		(void)snprintf(a->listener, sizeof(a->listener), VM_FILE_CALLS);
+	else
+		a->console[0] = '\0';
 	vm_state_path(vm, VM_FILE_CONFIG, path);
 	return below_state(vm, path, a->config, e);
 }
@@ -258,17 +262,17 @@ static void take_process(struct vm *vm, struct helper_answer *a, const struct he
 	vm_watch(vm);
 }
 
-/* Of one that listens itself: what its console reads, which has a path too, and where its guest's
- * agent calls. */
+/* Of one that listens itself: a probe's console, or what a console reads, which has a path too, and
+ * where its guest's agent calls. */
 static int take_own(struct vm *vm, struct helper_answer *a, struct err *e)
 {
-	enum { PIDFD, CONSOLE, LISTENER, NFDS };
+	enum { PIDFD, CONSOLE, LISTENER };
 
-	if (!vm_has_agent(vm))
-		return STEP_DONE;
-	if (a->nfds < NFDS)
+	if (a->nfds <= (vm_has_agent(vm) ? LISTENER : CONSOLE))
 		return err_set(e, ERR_HELPER_DOWN, "the root helper sent too few descriptors");
-	return vm_own_hear(vm, take_fd(&a->fds[LISTENER]), e);
+	return vm_has_agent(vm)
+		       ? vm_own_hear(vm, take_fd(&a->fds[LISTENER]), e)
+		       : vm_channel_take(vm, VMM_SOCKET_CONSOLE, take_fd(&a->fds[CONSOLE]), e);
 }
 
 /* The pidfd comes first, then a socket for each that was asked for, in their order. */
@@ -314,9 +318,14 @@ static int write_config(void *arg, const bool *cancelled)
 
 	(void)cancelled;
 	vm_state_path(run->vm, VM_FILE_CONFIG, path);
-	const int rc = files_write(path, buf_data(&run->config), buf_len(&run->config),
-				   &run->work_err);
-	return rc < 0 ? rc : files_make_shared(path, CONFIG_MODE, &run->work_err);
+	int rc = files_write(path, buf_data(&run->config), buf_len(&run->config), &run->work_err);
+	if (rc == 0)
+		rc = files_make_shared(path, CONFIG_MODE, &run->work_err);
+	if (rc < 0 || !vm_is_probe(run->vm))
+		return rc;
+	vm_state_path(run->vm, VM_FILE_CONSOLE, path);
+	run->out_fd = files_open_log(path, &run->work_err);
+	return run->out_fd < 0 ? run->out_fd : 0;
 }
 
 int vm_jail_config(struct plan *p, struct err *e)
@@ -397,9 +406,15 @@ int vm_jail_killed(struct plan *p, struct msg *m, struct err *e)
 
 /* ---- after a restart ---- */
 
+/* Where its agent calls nobody has listened since. */
 int vm_find(struct plan *p, struct err *e)
 {
-	return ask_jail(p, HELPER_FIND_VMM, e);
+	const struct vm *vm = vm_of(p);
+	struct helper_find_args args = { .vm = vm->rec.id, .slot = vm->rec.slot };
+
+	if (vm_has_own_channels(vm) && vm_has_agent(vm))
+		(void)snprintf(args.listener, sizeof(args.listener), VM_FILE_CALLS);
+	return ask(p, HELPER_FIND_VMM, &args, e);
 }
 
 int vm_found(struct plan *p, struct msg *m, struct err *e)
@@ -419,6 +434,8 @@ int vm_found(struct plan *p, struct msg *m, struct err *e)
 	}
 	take_process(vm, a, &view);
 	LOG_INFO(&vm->actor.log, NULL, "vm.adopted", K("pid", view.pid));
+	if (a->nfds > 1 && vm_own_hear(vm, take_fd(&a->fds[1]), e) < 0)
+		vm_channel_missed(p, e);
 	return STEP_DONE;
 }
 

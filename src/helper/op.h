@@ -42,6 +42,7 @@ struct op_target {
 		struct jail jail;
 		struct jails_target jails;
 		struct vmm_target vmm;
+		struct find_target find;
 		struct signal_target signal;
 		struct socket_target socket;
 	};

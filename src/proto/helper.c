@@ -102,6 +102,12 @@ static const struct field jails_args_fields[] = {
 };
 const struct schema helper_jails_args_schema = SCHEMA("helper_jails_args", struct helper_jails_args, jails_args_fields);
 
+static const struct field find_args_fields[] = {
+	JAIL(struct helper_find_args),
+	FIELD(struct helper_find_args, listener, FIELD_STR, false, 0, 0, "as of `launch_vmm`: made again, and returned"),
+};
+const struct schema helper_find_args_schema = SCHEMA("helper_find_args", struct helper_find_args, find_args_fields);
+
 static const struct field signal_args_fields[] = {
 	JAIL(struct helper_signal_args),
 	FIELD(struct helper_signal_args, signal, FIELD_U32, true, 1, 64, "HUP, INT, KILL, TERM, CONT or STOP, by number"),
@@ -121,7 +127,7 @@ static const struct field vmm_args_fields[] = {
 	FIELD(struct helper_vmm_args, control_socket, FIELD_BOOL, false, 0, 0, "it inherits a listening socket; the other end is returned"),
 	FIELD(struct helper_vmm_args, agent_socket,   FIELD_BOOL, false, 0, 0, "likewise"),
 	FIELD(struct helper_vmm_args, console_socket, FIELD_BOOL, false, 0, 0, "likewise"),
-	FIELD(struct helper_vmm_args, console_stdio,  FIELD_BOOL, false, 0, 0, "its output goes to `console`; what its standard input reads from is returned, to be written"),
+	FIELD(struct helper_vmm_args, console_stdio,  FIELD_BOOL, false, 0, 0, "its output goes to `console`; what its standard input reads from is returned, to be written. With `console_socket` its output is a socket, and the other end is returned"),
 	FIELD(struct helper_vmm_args, run, FIELD_BOOL, false, 0, 0, "it may make sockets itself, in `/vm/run`"),
 	FIELD(struct helper_vmm_args, listener, FIELD_STR, false, 0, 0, "name in `/vm/run` of a socket that it may connect to, listening; returned"),
 	PATH(kernel, "file below the state directory: `/vm/kernel`, read-only"),

@@ -70,7 +70,7 @@ enum {
 	METHOD(KILL_VMM,       "kill_vmm",               helper_jail_args_schema,     none_schema,               "ensures that nothing runs in the VM's cgroup") \
 	METHOD(CLEANUP_JAIL,   "cleanup_jail",           helper_jail_args_schema,     none_schema,               "ensures absent: jail, cgroup and slot; refused while the VMM lives") \
 	METHOD(SIGNAL_VMM,     "signal_vmm",             helper_signal_args_schema,   none_schema,               "a signal to the VM's VMM") \
-	METHOD(FIND_VMM,       "find_vmm",               helper_jail_args_schema,     helper_vmm_view_schema,    "pidfd of the VM's live VMM; pid 0 and none where there is none") \
+	METHOD(FIND_VMM,       "find_vmm",               helper_find_args_schema,     helper_vmm_view_schema,    "pidfd of the VM's live VMM, and the listener; pid 0 and none where there is none") \
 	METHOD(ENSURE_SOCKET,  "ensure_socket_access",   helper_socket_args_schema,   none_schema,               "a socket that the VMM has made is the owner's; a connection to it is returned") \
 	METHOD(REPORT_JAIL,    "host_report.jail",       none_schema,                 helper_jail_report_schema, "what is on the host: jails, slots, cgroups") \
 	METHOD(REPORT_NET,     "host_report.net",        none_schema,                 helper_net_report_schema,  "what is on the host: bridges, taps, NAT")
@@ -185,6 +185,13 @@ struct helper_jails_args {
 };
 extern const struct schema helper_jails_args_schema;
 
+struct helper_find_args {
+	vm_id vm;
+	uint32_t slot;
+	char listener[HELPER_WORD_MAX + 1]; /* as of launch_vmm, again */
+};
+extern const struct schema helper_find_args_schema;
+
 struct helper_signal_args {
 	vm_id vm;
 	uint32_t slot;
@@ -202,7 +209,8 @@ extern const struct schema helper_socket_args_schema;
 /* The VMM sees its files as /vm/kernel, /vm/initrd, /vm/config, /vm/base, /vm/disk, /vm/console;
  * its sockets are descriptors 3 and on, in the order of the fields, listening, with one connection
  * queued each.  Returned, in this order and as asked for: pidfd, control, agent, console (a socket,
- * or what its standard input reads), the listener.
+ * or what its standard input reads), the listener.  Where it runs already the same comes again, but
+ * for a console that is its output: of that there is one, and the second has ended.
  */
 struct helper_vmm_args {
 	vm_id vm;
@@ -212,8 +220,10 @@ struct helper_vmm_args {
 	bool control_socket;
 	bool agent_socket;
 	bool console_socket;
-	bool console_stdio; /* its output goes to `console`, its input is written by who asks */
-	bool run;           /* it makes sockets itself, in /vm/run */
+	/* Its output goes to `console`, its input is written by who asks; or, with console_socket,
+	 * its output is a socket, whose other end is returned, and nobody types. */
+	bool console_stdio;
+	bool run;                           /* it makes sockets itself, in /vm/run */
 	char listener[HELPER_WORD_MAX + 1]; /* one in run/ that it may connect to */
 	/* Paths below the state directory; "": none. */
 	char kernel[HELPER_PATH_MAX + 1];

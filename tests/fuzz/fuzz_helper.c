@@ -107,6 +107,12 @@ static bool is_jail(const struct jail *j)
 	       is_slot_uid(j->uid);
 }
 
+/* Of a socket in run/. */
+static bool is_name(const char *name)
+{
+	return !strchr(name, '/') && name[0] != '.';
+}
+
 static bool is_beneath(const char *path)
 {
 	return path[0] != '/' && strcmp(path, "..") != 0 && strncmp(path, "../", 3) != 0 &&
@@ -119,9 +125,10 @@ static bool is_launch(const struct vmm_target *t)
 	for (int i = 0; i < JAIL_NFILES; i++)
 		if (t->files[i] && !is_beneath(t->files[i]))
 			return false;
-	if (t->listener && (!t->run || strchr(t->listener, '/') || t->listener[0] == '.'))
+	if (t->listener && (!t->run || !is_name(t->listener)))
 		return false;
-	if ((t->snapshot && t->files[JAIL_DISK]) || (t->stdio && !t->files[JAIL_CONSOLE]))
+	if ((t->snapshot && t->files[JAIL_DISK]) ||
+	    (t->stdio && t->heard == (t->files[JAIL_CONSOLE] != NULL)))
 		return false;
 	return is_jail(&t->jail) && t->vmm < conf.nvmms &&
 	       (t->args.len == 0 || t->args.data[t->args.len - 1] == '\0');
@@ -170,13 +177,13 @@ static bool is_within_bounds(enum helper_method method, const struct op_target *
 		return is_launch(&t->vmm);
 	case HELPER_KILL_VMM:
 	case HELPER_CLEANUP_JAIL:
-	case HELPER_FIND_VMM:
 		return is_jail(&t->jail);
+	case HELPER_FIND_VMM:
+		return is_jail(&t->find.jail) && (!t->find.listener || is_name(t->find.listener));
 	case HELPER_SIGNAL_VMM:
 		return is_jail(&t->signal.jail) && t->signal.signal > 0 && t->signal.signal <= 19;
 	case HELPER_ENSURE_SOCKET:
-		return is_jail(&t->socket.jail) && !strchr(t->socket.name, '/') &&
-		       t->socket.name[0] != '.';
+		return is_jail(&t->socket.jail) && is_name(t->socket.name);
 	case HELPER_REPORT_BLOCK:
 	case HELPER_REPORT_JAIL:
 	case HELPER_REPORT_NET:

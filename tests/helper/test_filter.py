@@ -72,16 +72,20 @@ def block(place):
 def jails(place):
     """Every operation of `jail`, on files that are there and on what is not."""
     whole = {**jail.RUN, **jail.PARTS, "agent_socket": True, "run": True, "console_stdio": True, "listener": "agent.sock"}
+    heard = {**whole, "console_socket": True, "console": ""}
     ahead = {"first": jail.SLOT, "count": 2, "run": True, "console_stdio": True}
     place.ask("prepare_slots.jail", **ahead)
-    for _ in range(2):
-        _, fds = place.launch(**whole)
-        jail.told(fds[1], "bind /vm/run/api.sock")
-        for fd in fds:
-            os.close(fd)
-    for method, more in (("ensure_socket_access", {"socket": "api.sock"}), ("find_vmm", {})):
+    for ask in (heard, whole):
+        place.away()
+        for _ in range(2):
+            _, fds = place.launch(**ask)
+            jail.told(fds[1], "bind /vm/run/api.sock")
+            for fd in fds:
+                os.close(fd)
+    for method, more in (("ensure_socket_access", {"socket": "api.sock"}), ("find_vmm", {"listener": "agent.sock"})):
         place.ask(method, **jail.ID, **more)
-        os.close(*place.client.take_fds())
+        for fd in place.client.take_fds():
+            os.close(fd)
     place.ask("signal_vmm", **jail.ID, signal=signal.SIGCONT)
     place.ask("host_report.jail")
     place.away()

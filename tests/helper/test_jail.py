@@ -147,13 +147,35 @@ def it_connects_to_a_socket_that_listens_for_it(place):
     while told(fds[1], f"call {path}") != f"errno {errno.ECONNREFUSED}":
         assert time.monotonic() < until
     closed(fds)
-    _, fds = place.launch(**STDIO)  # of a daemon that has begun anew
+    _, fds = place.launch(**STDIO)
     assert told(fds[1], f"call {path}") == "errno 0" and heard(fds.pop()) == b"guest"
+    found = place.ask("find_vmm", **ID, listener="vsock.sock_1024")  # of a daemon that has begun anew
+    pidfd, listener = place.client.take_fds()
+    assert found["uid"] == UID and told(fds[1], f"call {path}") == "errno 0" and heard(listener) == b"guest"
+    os.close(pidfd)
     assert told(fds[1], f"unlink {path}") == told(fds[1], f"bind {path}") == "errno 0", "it may exchange it, for itself"
     closed(fds)
     _, fds = place.launch(**STDIO)
     assert told(fds[1], f"call {path}") == "errno 0" and heard(fds.pop()) == b"guest"
     closed(fds)
+    place.away()
+
+
+def its_output_is_heard_by_who_launched_it(place):
+    heard = {**STDIO, "console_socket": True, "console": "", "args": b"--one\0two\0"}
+    pid, fds = place.launch(**heard)
+    with socket.socket(fileno=fds.pop(2)) as s:
+        s.settimeout(DEADLINE_S)
+        said = b""
+        while b"two\n" not in said:
+            said += s.recv(4096)
+        assert b"word --one\n" in said, said
+    again, more = place.launch(**heard)
+    with socket.socket(fileno=more.pop(2)) as s:
+        s.settimeout(DEADLINE_S)
+        assert again == pid and s.recv(1) == b"", "a second one has ended"
+    assert not os.path.exists(f"{place.jails}/{VM}/console")
+    closed(fds + more)
     place.away()
 
 
@@ -247,10 +269,11 @@ def arguments_are_checked(place):
     refused(place, "launch_vmm", {**RUN, "args": b"\0" * 300}, "args: ")
     refused(place, "launch_vmm", {**RUN, "disk": PARTS["disk"], "snapshot": True}, "snapshot: there is a disk as well")
     refused(place, "launch_vmm", {**RUN, "console_stdio": True}, "console_stdio: there is no console")
-    refused(place, "launch_vmm", {**STDIO, "console_socket": True}, "console_stdio: there is a console_socket")
+    refused(place, "launch_vmm", {**STDIO, "console_socket": True}, "console: its output is console_socket")
     refused(place, "launch_vmm", {**STDIO, "run": False}, "listener: there is no run")
     for name in ("../x", "/x", ".x", "a/b", "A", "a b"):
         refused(place, "launch_vmm", {**STDIO, "listener": name}, "listener: ")
+        refused(place, "find_vmm", {**ID, "listener": name}, "listener: ")
     refused(place, "launch_vmm", {**RUN, "vm": "../../../etc"}, "vm: ", code="request.bad")
     refused(place, "launch_vmm", {**RUN, "cpu_max": 100001}, "cpu_max: ", code="request.bad")
     for number in (1, 2, 9, 15, 18, 19):
@@ -676,6 +699,7 @@ main([
     qemu_runs_a_guest,
     its_console_is_its_standard_input_and_output,
     it_connects_to_a_socket_that_listens_for_it,
+    its_output_is_heard_by_who_launched_it,
     its_sockets_are_the_owners_alone,
     its_log_is_its_own_to_open,
     a_vmm_is_launched_twice_and_cleared_twice,

@@ -269,6 +269,7 @@ static void serve(struct world_helper *h, const struct wire *w)
 		struct helper_snapshot_args snapshot;
 		struct helper_device_args device;
 		struct helper_jail_args jail;
+		struct helper_find_args find;
 		struct helper_signal_args sig;
 		struct helper_socket_args socket;
 		struct helper_vmm_args vmm;

@@ -126,6 +126,20 @@ static struct sim_proc *vmm_start(struct world_helper *h, const struct helper_vm
 	return p;
 }
 
+/* The one before hears nothing more. */
+static uint32_t listener_pass(struct world_helper *h, vm_id vm, const char *name)
+{
+	char under[sizeof("run/") + HELPER_WORD_MAX];
+	char path[WORD_MAX];
+
+	if (!name[0])
+		return 0;
+	(void)snprintf(under, sizeof(under), "run/%s", name);
+	jail_path(h, vm, under, path);
+	IGNORE(unlink(path) < 0);
+	return sim_conn_pass_listener(&h->conn, path) == 0;
+}
+
 /* What a new connection to its sockets is to be had of, and to its console but once. */
 static void pass_all(struct world_helper *h, const struct helper_vmm_args *v, const bool wanted[3],
 		     struct sim_proc *p, struct answer *a)
@@ -143,14 +157,7 @@ static void pass_all(struct world_helper *h, const struct helper_vmm_args *v, co
 		sim_conn_pass_pair(&h->conn, p, v->console_socket ? STDOUT_FILENO : STDIN_FILENO);
 		a->fds++;
 	}
-	if (!v->listener[0])
-		return;
-	(void)snprintf(path, sizeof(path), "run/%s", v->listener);
-	char at[WORD_MAX];
-
-	jail_path(h, v->vm, path, at);
-	IGNORE(unlink(at) < 0);
-	a->fds += sim_conn_pass_listener(&h->conn, at) == 0;
+	a->fds += listener_pass(h, v->vm, v->listener);
 }
 
 static bool all_there(const struct world_helper *h, const struct helper_vmm_args *v)
@@ -221,14 +228,14 @@ void jail_cleanup(struct world_helper *h, const void *args, struct answer *a)
 
 void jail_find_vmm(struct world_helper *h, const void *args, struct answer *a)
 {
-	const struct helper_jail_args *j = args;
+	const struct helper_find_args *j = args;
 	struct sim_proc *p = helper_vmm(h, helper_held(h, j->vm));
 	struct helper_vmm_view view = { .uid = HELPER_FAKE_UID + j->slot };
 
 	if (p) {
 		view.pid = (uint32_t)p->pid;
 		sim_conn_pass_process(&h->conn, p);
-		a->fds = 1;
+		a->fds = 1 + listener_pass(h, j->vm, j->listener);
 	}
 	helper_says(a, &helper_vmm_view_schema, &view);
 }

@@ -130,13 +130,13 @@ static void fake_answer_all(struct place *p)
 
 static void fake_request(struct place *p, const struct wire *w)
 {
-	struct helper_jail_args args;
+	struct helper_find_args args;
 
 	if (w->type != WIRE_REQUEST)
 		return;
 	cr_assert_str_eq(w->name, "find_vmm");
 	cr_assert_eq(
-		schema_decode(&helper_jail_args_schema, w->body.data, w->body.len, &args, NULL), 0);
+		schema_decode(&helper_find_args_schema, w->body.data, w->body.len, &args, NULL), 0);
 	cr_assert_lt(p->nasked, HELPER_PENDING_MAX);
 	p->asked[p->nasked++] = (struct asked){ w->id, args.slot };
 }
@@ -299,7 +299,7 @@ static void place_down(struct place *p)
 
 static void ask(struct place *p, uint32_t slot)
 {
-	const struct helper_jail_args args = { .vm = 4711, .slot = slot };
+	const struct helper_find_args args = { .vm = 4711, .slot = slot };
 	struct err e = { 0 };
 
 	cr_assert_eq(helper_ask(p->h,
@@ -515,7 +515,7 @@ Test(helper_proxy, the_end_answers_everybody, .timeout = 60)
 	for (uint64_t seed = 0; seed < SEEDS; seed++) {
 		struct place *p = place_up(seed, SILENT);
 		struct err e = { 0 };
-		const struct helper_jail_args args = { .vm = 4711 };
+		const struct helper_find_args args = { .vm = 4711 };
 
 		fake_listen(p);
 		for (uint32_t i = 0; i < QUESTIONS; i++)

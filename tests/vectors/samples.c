@@ -530,6 +530,7 @@ static const struct helper_vmm_args helper_vmm_snapshot = {
 static const struct helper_vmm_view helper_vmm_view = { .pid = 4021, .uid = 200007 };
 static const struct helper_jail_args helper_jail = { .vm = VM_WEB, .slot = 7 };
 static const struct helper_jails_args helper_jails = { .first = 8, .count = 4, .run = true, .console_stdio = true };
+static const struct helper_find_args helper_find = { .vm = VM_WEB, .slot = 7, .listener = "vsock_1024" };
 static const struct helper_signal_args helper_signal = { .vm = VM_WEB, .slot = 7, .signal = 15 };
 static const struct helper_socket_args helper_socket = { .vm = VM_WEB, .slot = 7, .socket = "api.sock" };
 static char id_web[] = "00000014d2jp";
@@ -759,8 +760,8 @@ const struct sample samples[] = {
 	REPLY("helper", "cleanup_jail", none_schema, NULL),
 	REQUEST("helper", "signal_vmm", helper_signal_args_schema, &helper_signal),
 	REPLY("helper", "signal_vmm", none_schema, NULL),
-	REQUEST("helper", "find_vmm", helper_jail_args_schema, &helper_jail),
-	{ .file = "helper/reply-find_vmm", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 1 },
+	REQUEST("helper", "find_vmm", helper_find_args_schema, &helper_find),
+	{ .file = "helper/reply-find_vmm", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 2 },
 	  .schema = &helper_vmm_view_schema, .body = &helper_vmm_view },
 	REQUEST("helper", "ensure_socket_access", helper_socket_args_schema, &helper_socket),
 	{ .file = "helper/reply-ensure_socket_access", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 1 },

@@ -4,7 +4,7 @@
  * other end.  So no byte is lost, and nothing in the jail can be put in a socket's place.  A VMM
  * that makes its own does so in run/, and what lies there is looked at before it is used.
  *
- * #syscalls socket:AF_UNIX bind listen connect fchdir umask unlinkat fchownat close
+ * #syscalls socket:AF_UNIX socketpair:AF_UNIX bind listen connect fchdir umask unlinkat fchownat close
  * #syscalls fchmodat newfstatat
  */
 #include <errno.h>
@@ -90,6 +90,17 @@ int channel_connect(int dir, enum jail_socket s, int *ret_fd, struct err *e)
 	if (fchdir(dir) < 0 || connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return err_sys(e, ERR_JAIL, "connect %s", names[s]);
 	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int channel_pair(int *ret_ours, int *ret_its, struct err *e)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(e, ERR_HOST_FILES, "socketpair");
+	*ret_ours = ends[0];
+	*ret_its = ends[1];
 	return 0;
 }
 

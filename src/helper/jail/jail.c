@@ -104,6 +104,32 @@ int jail_validate(const struct helper_conf *conf, const void *args, struct op_ta
 	return 0;
 }
 
+static int socket_name_check(const char *field, const char *name, struct err *e)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-.";
+
+	if (name[0] != '.' && name[strspn(name, letters)] == '\0')
+		return 0;
+	return err_set(e, ERR_HELPER_REFUSED, "%s: \"%s\" is no name of a-z, 0-9, _, - and .",
+		       field, name);
+}
+
+int find_validate(const struct helper_conf *conf, const void *args, struct op_target *ret_target,
+		  struct err *e)
+{
+	const struct helper_find_args *const a = args;
+	struct find_target t = { .listener = a->listener[0] ? a->listener : NULL };
+	int rc = jail_check(conf, a->vm, a->slot, &t.jail, e);
+
+	if (rc == 0)
+		rc = socket_name_check("listener", a->listener, e);
+	if (rc < 0)
+		return rc;
+	ret_target->vm = a->vm;
+	ret_target->find = t;
+	return 0;
+}
+
 int signal_validate(const struct helper_conf *conf, const void *args, struct op_target *ret_target,
 		    struct err *e)
 {
@@ -124,16 +150,6 @@ int signal_validate(const struct helper_conf *conf, const void *args, struct op_
 	ret_target->vm = a->vm;
 	ret_target->signal = t;
 	return 0;
-}
-
-static int socket_name_check(const char *field, const char *name, struct err *e)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-.";
-
-	if (name[0] != '.' && name[strspn(name, letters)] == '\0')
-		return 0;
-	return err_set(e, ERR_HELPER_REFUSED, "%s: \"%s\" is no name of a-z, 0-9, _, - and .",
-		       field, name);
 }
 
 int socket_validate(const struct helper_conf *conf, const void *args, struct op_target *ret_target,
@@ -181,10 +197,10 @@ static int parts_check(const struct helper_vmm_args *a, struct err *e)
 
 	if (a->snapshot && a->disk[0])
 		wrong = "snapshot: there is a disk as well";
-	else if (a->console_stdio && !a->console[0])
+	else if (a->console_stdio && !a->console_socket && !a->console[0])
 		wrong = "console_stdio: there is no console to write to";
-	else if (a->console_stdio && a->console_socket)
-		wrong = "console_stdio: there is a console_socket as well";
+	else if (a->console_stdio && a->console_socket && a->console[0])
+		wrong = "console: its output is console_socket";
 	else if (a->listener[0] && !a->run)
 		wrong = "listener: there is no run for it";
 	if (wrong)
@@ -207,9 +223,10 @@ int vmm_validate(const struct helper_conf *conf, const void *args, struct op_tar
 	struct vmm_target t = {
 		.sockets = { [JAIL_CONTROL] = a->control_socket,
 			     [JAIL_AGENT] = a->agent_socket,
-			     [JAIL_SERIAL] = a->console_socket },
+			     [JAIL_SERIAL] = a->console_socket && !a->console_stdio },
 		.snapshot = a->snapshot,
 		.stdio = a->console_stdio,
+		.heard = a->console_stdio && a->console_socket,
 		.run = a->run,
 		.listener = a->listener[0] ? a->listener : NULL,
 		.memory_max = a->memory_max,
@@ -221,10 +238,10 @@ int vmm_validate(const struct helper_conf *conf, const void *args, struct op_tar
 	if (rc == 0)
 		rc = vmm_find(conf, a->vmm, &t.vmm, e);
 	if (rc == 0 && conf->vmms[t.vmm].jailer[0] &&
-	    (a->control_socket || a->agent_socket || a->console_socket))
+	    (a->control_socket || a->agent_socket || (a->console_socket && !a->console_stdio)))
 		rc = err_set(e, ERR_HELPER_REFUSED,
 			     "vmm: the jailer of \"%s\" hands no socket on: control_socket, "
-			     "agent_socket and console_socket must be off",
+			     "agent_socket must be off, console_socket with console_stdio",
 			     a->vmm);
 	if (rc == 0)
 		rc = args_check(&a->args, e);

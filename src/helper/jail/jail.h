@@ -60,7 +60,8 @@ struct jail_entry {
 
 int jail_open(const struct helper_conf *conf, void **ret_env, struct err *e);
 
-op_validate vmm_validate, jail_validate, jails_validate, signal_validate, socket_validate;
+op_validate vmm_validate, jail_validate, jails_validate, find_validate, signal_validate,
+	socket_validate;
 op_step vmm_act, vmm_undo;
 op_step kill_undo, cleanup_undo;
 op_step jails_act, jails_undo;
@@ -92,6 +93,9 @@ int stage_open(int dir, const char *name, int flags, int *ret_fd, struct err *e)
 
 /* op_jails.c: what was made ahead for the slot is the VM's jail from now on, if there is any. */
 int ahead_take(const struct jail_env *env, const struct vmm_target *t, struct err *e) MUST_CHECK;
+
+/* channel.c: both ends of a socket that has no name. */
+int channel_pair(int *ret_ours, int *ret_its, struct err *e) MUST_CHECK;
 
 /* channel.c: a socket that listens in run/ for the VMM. */
 int channel_listen(int dir, const char *name, int *ret_listener, struct err *e) MUST_CHECK;

@@ -48,13 +48,15 @@ static int sockets_make(const struct vmm_target *t, struct parts *p, struct err 
 	return rc;
 }
 
-static int stdio_make(const struct jail *j, struct parts *p, struct err *e)
+static int stdio_make(const struct vmm_target *t, struct parts *p, struct err *e)
 {
-	int rc = stage_input(j, p->dir, &p->fds[p->nfds++], e);
+	const int rc = stage_input(&t->jail, p->dir, &p->fds[p->nfds++], e);
 
-	if (rc == 0)
-		rc = stage_open(p->dir, JAIL_OUTPUT, O_WRONLY | O_APPEND, &p->fds[p->nfds++], e);
-	return rc;
+	if (rc < 0)
+		return rc;
+	return t->heard ? channel_pair(&p->ends[p->nends++], &p->fds[p->nfds++], e)
+			: stage_open(p->dir, JAIL_OUTPUT, O_WRONLY | O_APPEND, &p->fds[p->nfds++],
+				     e);
 }
 
 /* The daemon's ends of what is no socket of the VMM's. */
@@ -62,7 +64,7 @@ static int others_open(const struct vmm_target *t, struct parts *p, struct err *
 {
 	int rc = 0;
 
-	if (t->stdio)
+	if (t->stdio && !t->heard)
 		rc = stage_open(p->dir, JAIL_INPUT, O_WRONLY | O_NONBLOCK, &p->ends[p->nends++], e);
 	if (rc == 0 && t->listener)
 		rc = channel_listen(p->dir, t->listener, &p->ends[p->nends++], e);
@@ -89,7 +91,7 @@ static int stage(const struct jail_env *env, const struct vmm_target *t, struct 
 	if (rc == 0)
 		rc = sockets_make(t, p, e);
 	if (rc == 0 && t->stdio)
-		rc = stdio_make(&t->jail, p, e);
+		rc = stdio_make(t, p, e);
 	return rc < 0 ? rc : others_open(t, p, e);
 }
 
@@ -117,6 +119,9 @@ static int join(const struct jail_env *env, const struct vmm_target *t, struct p
 	for (int s = 0; rc == 0 && s < JAIL_NSOCKETS; s++)
 		if (t->sockets[s])
 			rc = channel_connect(p->dir, (enum jail_socket)s, &p->ends[p->nends++], e);
+	if (rc == 0 && t->heard) /* who has launched it hears it; nobody else will */
+		rc = channel_pair(&p->ends[p->nends++], &p->fds[p->nfds], e);
+	close_fd(&p->fds[p->nfds]);
 	return rc < 0 ? rc : others_open(t, p, e);
 }
 
@@ -185,20 +190,35 @@ int cleanup_undo(struct op_call *c, struct err *e)
 
 /* ---- found, signalled ---- */
 
+static int listen_again(const struct jail_env *env, const struct find_target *t, int *ret_listener,
+			struct err *e)
+{
+	CLEANUP_FD int dir = jail_dir_open(env, &t->jail);
+
+	return dir < 0 ? err_num(e, ERR_JAIL, dir, "jail: %s", t->jail.id)
+		       : channel_listen(dir, t->listener, ret_listener, e);
+}
+
 int find_act(struct op_call *c, struct err *e)
 {
-	const struct jail *const j = &c->target.jail;
+	const struct find_target *const t = &c->target.find;
 	struct helper_vmm_view *const view = c->result;
 	CLEANUP_FD int pidfd = -EBADF;
+	CLEANUP_FD int listener = -EBADF;
 	pid_t pid = 0;
-	const int rc = process_find(c->env, j, &pid, &pidfd, e);
+	int rc = process_find(c->env, &t->jail, &pid, &pidfd, e);
 
-	if (rc == 1) {
-		view->pid = (uint32_t)pid;
-		view->uid = j->uid;
-		c->fds[c->nfds++] = take_fd(&pidfd);
-	}
-	return rc < 0 ? rc : 0;
+	if (rc <= 0)
+		return rc;
+	rc = t->listener ? listen_again(c->env, t, &listener, e) : 0;
+	if (rc < 0)
+		return rc;
+	view->pid = (uint32_t)pid;
+	view->uid = t->jail.uid;
+	c->fds[c->nfds++] = take_fd(&pidfd);
+	if (listener >= 0)
+		c->fds[c->nfds++] = take_fd(&listener);
+	return 0;
 }
 
 int signal_act(struct op_call *c, struct err *e)

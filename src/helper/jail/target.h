@@ -52,11 +52,17 @@ struct vmm_target {
 	bool sockets[JAIL_NSOCKETS];
 	bool snapshot;        /* its disk is the VM's in device-mapper */
 	bool stdio;           /* its console is its standard input and output */
+	bool heard;           /* ... the latter a socket */
 	bool run;             /* it gets a directory of its own */
 	const char *listener; /* borrowed from the request; NULL: none */
 	uint64_t memory_max;
 	uint32_t cpu_max;
 	struct wire_span args; /* borrowed from the request: words, each with its NUL */
+};
+
+struct find_target {
+	struct jail jail;
+	const char *listener; /* borrowed from the request; NULL: none */
 };
 
 struct signal_target {
