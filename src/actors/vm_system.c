@@ -231,11 +231,12 @@ int vm_launch(struct plan *p, const struct vmm_machine *m, const struct vm_files
 	      struct err *e)
 {
 	struct vm *vm = vm_of(p);
+	const bool limited = strcmp(vm->env->conf.cgroup, "none") != 0;
 	struct helper_vmm_args args = {
 		.vm = vm->rec.id,
 		.slot = vm->rec.slot,
-		.memory_max = m->memory_bytes + vm->driver->overhead(m),
-		.cpu_max = m->vcpu * 100,
+		.memory_max = limited ? m->memory_bytes + vm->driver->overhead(m) : 0,
+		.cpu_max = limited ? m->vcpu * 100 : 0,
 	};
 	struct buf words;
 	int rc = words_of(&vm->run->argv, &words, e);

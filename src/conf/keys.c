@@ -70,7 +70,7 @@ const struct conf_row conf_rows[CONF_NKEYS] = {
 	    "Finished operations that are remembered, for `banger op show` and so that an operation sent twice is done once."),
 	ROW(CGROUP,     "limits",   "cgroup",     PATH,     cgroup,       0, 0, cgroups, "BANGER_CGROUP", START, DAEMON,
 	    "auto",
-	    "Control group (version 2) below which each VM has one of its own, with limits of memory, CPU and processes: its path, `auto` for the daemon's own where that is delegated to it, or `none` for no limits."),
+	    "Control group (version 2) below which each VM has one of its own, with limits of memory, CPU and processes: its path, `auto` for the daemon's own where that is delegated to it, or `none` for no limits. In system mode the root helper makes it, and only `none` counts."),
 	ROW(BOOT,       "timeouts", "boot",       DURATION, boot_ms,      0, 0, NULL, "BANGER_BOOT_TIMEOUT", LIVE, DAEMON,
 	    "2m",
 	    "How long a guest may take to come up, where --timeout does not say."),
