@@ -58,7 +58,7 @@ class JailedSession(Session):
             os.mkdir(path, 0o700)
             os.chown(path, OWNER, OWNER)
         binary = self.installed(firecracker, "firecracker")
-        self.env.update(BANGER_SYSTEM="1", BANGER_FIRECRACKER=binary, BANGER_VMM="firecracker", BANGER_HELPER=f"{self.top}/root/s")
+        self.env.update(BANGER_SYSTEM="1", BANGER_FIRECRACKER=binary, BANGER_VMM="firecracker", BANGER_HELPER=f"{self.top}/root/s", BANGER_CGROUP="none")
         self.program = self.installed(os.environ["BANGER_DAEMON"], "bangerd")
         for name in os.listdir(self.libexec):  # the owner may not come to where they were built
             source = os.path.realpath(f"{self.libexec}/{name}")
