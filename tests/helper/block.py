@@ -1,4 +1,5 @@
 """What the tests of the worker `block` share: a daemon's state directory, and what dmsetup(8) and losetup(8) tell."""
+import ctypes
 import json
 import os
 
@@ -11,6 +12,7 @@ SNAPSHOT = {"vm": VM, "base": "debian/disk.ext4"}
 GONE = {"device": NAME}
 MIB = 1 << 20
 EMPTY = {}
+LANDLOCK_CREATE_RULESET = 444
 
 
 class Block(Place):
@@ -67,6 +69,20 @@ def need_vm():
 def need_no_vm():
     if in_vm():
         raise Skipped("runs outside of the test VM, and faster")
+
+
+def in_place_of_e2fsck(program):
+    """Mounts it there; returns what takes it away again."""
+    at = os.path.realpath("/sbin/e2fsck")
+    run("mount", "--bind", program, at)
+    return lambda: run("umount", at)
+
+
+def opened(text):
+    """{path: errno} of what fake_fsck says; without Landlock there is nothing to be seen."""
+    if ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1) < 1:
+        raise Skipped("this kernel has no Landlock")
+    return {path: int(error) for path, error in map(str.split, text.splitlines())}
 
 
 def devices():

@@ -164,7 +164,7 @@ def run_each(rows, after=lambda: None):
 
 
 def environment(build):
-    return {"FAKE_VMM": f"{build}/tests/helper/fake_vmm", "PROBE_GUEST": f"{build}/guest/probe/probe.elf",
+    return {"FAKE_VMM": f"{build}/tests/helper/fake_vmm", "FAKE_FSCK": f"{build}/tests/helper/fake_fsck", "PROBE_GUEST": f"{build}/guest/probe/probe.elf",
             "FAKE_RESOLVED": f"{build}/tests/helper/fake_resolved", "BANGERD_ROOT_PLAIN": f"{build}/{TARGET}",
             "BANGER_FILTERS": f"{build}/src/helper/filters.json", "BANGER_HELPERCTL": f"{build}/src/helper/banger-helperctl",
             "PYTHONDONTWRITEBYTECODE": "1"}

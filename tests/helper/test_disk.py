@@ -9,7 +9,7 @@ import shutil
 import signal
 import stat
 
-from block import DEVICE, EMPTY, GONE, MIB, NAME, POINTS_MAX, SNAPSHOT, Block, content, need_no_vm, need_vm, write
+from block import DEVICE, EMPTY, GONE, MIB, NAME, POINTS_MAX, SNAPSHOT, Block, content, in_place_of_e2fsck, need_no_vm, need_vm, opened, write
 from harness import DIE, OWNER, VM, Refused, children, main, read_file, run
 
 
@@ -265,6 +265,22 @@ def a_snapshot_is_checked_and_mended(place):
     place.ask("remove_dm_snapshot", **GONE)
 
 
+def one_that_is_taken_over_opens_its_disk_and_programs_alone(place):
+    need_vm()
+    snapshot_of_ext4(place)
+    taken_away = in_place_of_e2fsck(os.environ["FAKE_FSCK"])
+    try:
+        found = opened(place.ask("fsck_snapshot", device=DEVICE)["text"])
+    finally:
+        taken_away()
+    assert len(found) == 12, found
+    for path, error in found.items():
+        mine = path in ("/proc/self/fd/3", "/dev/null", "/usr/bin/env", "/usr/lib", "/proc/self/mounts")
+        assert error == (0 if mine else errno.EACCES), f"{path}: {os.strerror(error)}"
+    assert not place.ask("fsck_snapshot", device=DEVICE).get("corrected"), "and the disk is whole"
+    place.ask("remove_dm_snapshot", **GONE)
+
+
 def a_full_snapshot_is_told(place):
     need_vm()
     snapshot_of_ext4(place)
@@ -355,6 +371,7 @@ main([
     files_outside_the_state_directory_are_not_disks,
     writing_fails_and_dies_where_it_must,
     a_snapshot_is_checked_and_mended,
+    one_that_is_taken_over_opens_its_disk_and_programs_alone,
     a_full_snapshot_is_told,
     files_of_a_snapshot_are_read_and_written,
     a_disk_in_use_is_left_alone,

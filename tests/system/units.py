@@ -1,6 +1,8 @@
 """The services of system mode under a real systemd: up by their sockets, watched, killed, stopped."""
+import errno
 import json
 import os
+import shutil
 import signal
 import stat
 
@@ -46,6 +48,43 @@ def the_owner_is_served_and_strangers_are_not():
     assert p.returncode == 1 and "serves its owner and root alone" in p.stderr, p
     p = as_user("nobody", banger_system.HELPERCTL, "host_report.net", check=False)
     assert p.returncode != 0 and "ermission denied" in p.stderr, p
+
+
+def snapshot(vm_id):
+    """A VM's disk, on an image that holds a file system; its device."""
+    base, cow = f"{STATE}/images/units/disk.ext4", f"{STATE}/vms/{vm_id}/rootfs.cow"
+    for path, size in ((base, 16 << 20), (cow, 8 << 20)):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.truncate(size)
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-d", "/etc/ssl", base)
+    run("chown", "-R", "banger:banger", f"{STATE}/images", f"{STATE}/vms")
+    return ask("create_dm_snapshot", vm=vm_id, base="units/disk.ext4")["device"]
+
+
+def a_disk_is_checked_under_the_unit():
+    """Its filter of system calls, ours, and Landlock, all at once: what e2fsck needs, and no more than it may."""
+    device = snapshot("00000014d2jp")
+    assert not ask("fsck_snapshot", device=device).get("corrected")
+    run("debugfs", "-w", "-R", "clri /openssl.cnf", device)
+    assert ask("fsck_snapshot", device=device)["corrected"]
+    run("e2fsck", "-fn", device)
+    e2fsck = os.path.realpath("/sbin/e2fsck")
+    run("mount", "--bind", os.environ["FAKE_FSCK"], e2fsck)
+    try:
+        said = ask("fsck_snapshot", device=device)["text"]
+    finally:
+        run("umount", e2fsck)
+    found = dict(line.rsplit(" ", 1) for line in said.splitlines())
+    mine = ("/proc/self/fd/3", "/dev/null", "/usr/bin/env", "/usr/lib", "/proc/self/mounts")
+    assert len(found) == 12 and all(found[path] == "0" for path in mine), found
+    unseen = {"/proc/1/stat": errno.ENOENT}  # by ProtectProc
+    for path in found.keys() - mine:
+        assert found[path] == str(unseen.get(path, errno.EACCES)), f"{path}: {found}"
+    ask("remove_dm_snapshot", device=device)
+    for folder in "images/units", "vms/00000014d2jp":
+        shutil.rmtree(f"{STATE}/{folder}")
+    assert ask("host_report.block")["loops"] == []
 
 
 def both_are_up_again_after_kill_9():
@@ -105,6 +144,6 @@ def both_end_in_time_when_all_is_stopped():
 
 
 banger_system.main([the_owner_and_its_directories_are_there, a_command_brings_the_daemon_up, a_question_brings_the_helper_up,
-                    the_owner_is_served_and_strangers_are_not, both_are_up_again_after_kill_9, the_watchdog_ends_what_hangs,
+                    the_owner_is_served_and_strangers_are_not, a_disk_is_checked_under_the_unit, both_are_up_again_after_kill_9, the_watchdog_ends_what_hangs,
                     a_reload_takes_settings_and_stays, stopped_is_stopped_and_the_next_command_starts_it,
                     both_end_in_time_when_all_is_stopped])
