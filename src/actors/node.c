@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "actors/client.h"
 #include "actors/config.h"
@@ -427,17 +428,35 @@ static void expired(struct node *n, struct op *op)
 
 /* ---- connections ---- */
 
+/* Whoever else comes by the socket: the kernel says who has connected, whatever the modes of the
+ * path are by now. */
+static int stranger_check(struct node *n, int fd, struct err *e)
+{
+	uid_t uid;
+	const int rc = io_peer_uid(n->env->io, fd, &uid);
+
+	if (rc < 0)
+		return err_num(e, ERR_CLIENT_STRANGER, rc, "who has connected");
+	if (uid == 0 || uid == geteuid())
+		return 0;
+	LOG_WARN(&n->actor.log, NULL, "client.stranger", K("uid", uid));
+	return err_set(e, ERR_CLIENT_STRANGER, "uid %u is neither root nor the owner", uid);
+}
+
 /* Whoever has connected waits until it is known what the root helper has for VMs, or that it has
  * nothing: the first command after the host's start is not refused. */
 static void accept_clients(struct node *n)
 {
-	struct err why = { 0 };
 	int fd;
 
 	if (n->env->system && !n->env->system->settled)
 		return;
 	while ((fd = io_listener_next(n->env->io, &n->listener)) >= 0) {
-		if (n->env->stopping)
+		struct err why = { 0 };
+
+		if (stranger_check(n, fd, &why) < 0)
+			; /* that is why */
+		else if (n->env->stopping)
 			err_set(&why, ERR_DAEMON_STOPPING, "the daemon is shutting down");
 		else if (n->env->nclients >= CLIENTS_MAX)
 			err_set(&why, ERR_BUSY, "%d connections already", (int)CLIENTS_MAX);

@@ -299,6 +299,9 @@ int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *ar
 /* Two connected stream sockets, of which one goes to a child. */
 int io_pair(struct io *io, int ret_fd[2]);
 
+/* The user who has connected to us, as the kernel noted it when he did. */
+int io_peer_uid(struct io *io, int fd, uid_t *ret_uid);
+
 /* Closes a descriptor that came out of this interface and is not in use by any operation. */
 void io_close(struct io *io, int fd);
 

@@ -143,6 +143,18 @@ int io_pair(struct io *io, int ret_fd[2])
 	return 0;
 }
 
+int io_peer_uid(struct io *io, int fd, uid_t *ret_uid)
+{
+	SIM_HOST_SCOPE;
+	const struct sim_fd *f = sim_fd_at(sim_io_of(io), fd);
+	const struct sim_sock *peer;
+
+	ASSERT(f && f->kind == SIM_FD_SOCK);
+	peer = f->sock->peer;
+	*ret_uid = peer && peer->conn ? peer->conn->uid : geteuid();
+	return 0;
+}
+
 bool sim_daemon_rests(const struct sim *s)
 {
 	if (!s->daemon)

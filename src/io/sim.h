@@ -153,6 +153,7 @@ struct sim_conn_ops {
 struct sim_conn {
 	const struct sim_conn_ops *ops;
 	void *arg;
+	uid_t uid; /* of who has connected: ours, unless changed at once */
 	/* private */
 	struct sim *sim;
 	struct sim_sock *sock; /* NULL: not connected (any more) */

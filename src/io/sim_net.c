@@ -546,6 +546,7 @@ static void conn_begin(struct sim_conn *c, struct sim *s, struct sim_sock *sock,
 	*c = (struct sim_conn){
 		.ops = ops,
 		.arg = arg,
+		.uid = geteuid(),
 		.sim = s,
 		.sock = sock,
 		.readable = { .fire = conn_readable },

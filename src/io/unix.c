@@ -105,6 +105,18 @@ int io_pair(struct io *io, int ret_fd[2])
 	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fd) < 0 ? -errno : 0;
 }
 
+int io_peer_uid(struct io *io, int fd, uid_t *ret_uid)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	(void)io;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return -errno;
+	*ret_uid = who.uid;
+	return 0;
+}
+
 static int unlink_stale(const char *path)
 {
 	struct stat st;

@@ -10,6 +10,7 @@ import struct
 import msgpack
 
 import banger_session
+from banger_session import Skip
 from banger_wire import HELLO, Closed, Wire, op_id, pack, request, vector
 
 VECTORS = os.environ["VECTORS"]
@@ -333,8 +334,50 @@ def closing_cancels(s):
     s.clear()
 
 
+def as_another_uid(uid, folder, story):
+    """What story() returns, as a process of this uid that is in this folder already."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.chdir(folder)
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            os.write(write, repr(story()).encode())
+        except BaseException as e:
+            os.write(write, repr(e).encode())
+        os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    with os.fdopen(read) as f:
+        return f.read()
+
+
+def strangers_are_turned_away(s):
+    """By the uid that has connected, where modes do not keep him out; the owner is served meanwhile."""
+    if os.geteuid() != 0:
+        raise Skip("takes root: another uid is needed")
+    path = s.socket()
+
+    def last_words():
+        with Wire(os.path.basename(path), hello=False) as w:
+            w.hello()
+            return w.last_words()
+
+    nobody = 65534
+    folder = os.path.dirname(path)
+    assert "Permission" in as_another_uid(nobody, folder, last_words), "modes keep him out"
+    os.chmod(path, 0o666)
+    os.chmod(folder, 0o755)
+    for _ in range(40):
+        assert as_another_uid(nobody, folder, last_words) == "'client.stranger'"
+    answers(s)
+    assert f"ev=client.stranger uid={nobody}" in s.log()
+
+
 banger_session.main([
     every_bad_vector, every_good_vector, lengths_that_lie, a_frame_of_exactly_the_limit_is_taken, depths_that_lie,
     counts_that_lie, fields_of_arguments, fields_of_envelopes, no_map_at_all, versions, an_id_that_is_under_way,
     frames_for_nobody_are_ignored, streams_of_what_has_none, ten_thousand_requests_pipelined,
-    as_many_under_way_as_may_be, half_open, closing_cancels])
+    as_many_under_way_as_may_be, half_open, closing_cancels, strangers_are_turned_away])

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/frame.h"
 
@@ -63,8 +64,10 @@ static void reply(struct client *c, const struct wire *w)
 	struct call *call = call_at(c, w->id);
 
 	ASSERT(call || w->id == 0); /* nothing that was not asked */
-	if (!call)
-		return;         /* about the connection: it ends next */
+	if (!call) {
+		wire_error_get(w, &c->why); /* about the connection: it ends next */
+		return;
+	}
 	ASSERT(!call->replied); /* one reply */
 	ASSERT(op_id_equal(&w->op_id, &call->op_id));
 	call->replied = true;
@@ -164,6 +167,11 @@ static const struct sim_conn_ops ops = { conn_data, conn_end };
 
 struct client *client_open(struct world *w)
 {
+	return client_open_as(w, geteuid());
+}
+
+struct client *client_open_as(struct world *w, uid_t uid)
+{
 	struct client *c = calloc(1, sizeof(*c));
 	const struct wire hello = {
 		.type = WIRE_HELLO,
@@ -181,6 +189,7 @@ struct client *client_open(struct world *w)
 		free(c);
 		return NULL;
 	}
+	c->conn.uid = uid;
 	send_wire(c, &hello);
 	return c;
 }

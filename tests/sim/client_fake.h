@@ -35,15 +35,17 @@ struct client {
 	struct sim_conn conn;
 	struct buf in;
 	bool greeted;
-	bool ended; /* the daemon has hung up, or we have */
-	bool deaf;  /* grants no credit, reads nothing */
+	bool ended;     /* the daemon has hung up, or we have */
+	struct err why; /* ... and what it has said about that */
+	bool deaf;      /* grants no credit, reads nothing */
 	uint32_t ncalls;
 	struct call *calls[CLIENT_CALLS]; /* owned; by request id - 1 */
 	void (*on_reply)(struct client *c, struct call *call);
 	void *arg;
 };
 
-struct client *client_open(struct world *w); /* NULL: the daemon does not take it */
+struct client *client_open(struct world *w);               /* NULL: the daemon does not take it */
+struct client *client_open_as(struct world *w, uid_t uid); /* ... as somebody else */
 void client_hang_up(struct client *c);
 void client_free(struct client *c);
 

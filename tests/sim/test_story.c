@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/sim/client_fake.h"
 
@@ -221,6 +222,37 @@ Test(story, a_daemon_that_stops_waits_for_nobody_who_waits_for_nothing)
 	for (size_t i = 0; i < ARRAY_LEN(c); i++)
 		client_free(c[i]);
 	world_destroy(w);
+}
+
+static bool has_ended(struct world *w, void *arg)
+{
+	const struct client *c = arg;
+
+	(void)w;
+	return c->ended;
+}
+
+Test(story, strangers_are_told_and_turned_away)
+{
+	const uid_t other = geteuid() + 1000;
+	struct world *w = steady();
+	struct client *c = client_open(w);
+
+	for (int i = 0; i < 3; i++) {
+		struct client *stranger = client_open_as(w, other);
+
+		(void)client_create_vm(stranger, "a", "probe", false);
+		cr_assert(world_until(w, has_ended, stranger, 5000000), "he is kept");
+		cr_assert_eq(stranger->why.code, ERR_CLIENT_STRANGER, "%s", stranger->why.text);
+		cr_assert_not(stranger->calls[0]->replied);
+		cr_assert_eq(w->daemon->env.nclients, 1);
+		client_free(stranger);
+	}
+	struct client *root = client_open_as(w, 0);
+	done(root, client_create_vm(root, "a", "probe", false), ERR_NONE);
+	done(c, client_create_vm(c, "a", "probe", false), ERR_VM_EXISTS);
+	client_free(root);
+	over(w, c);
 }
 
 static void write_conf(const struct world *w, const char *text)

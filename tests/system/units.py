@@ -46,6 +46,12 @@ def the_owner_is_served_and_strangers_are_not():
     assert as_user("banger", banger_system.HELPERCTL, "host_report.net").returncode == 0
     p = as_user("nobody", banger_system.BANGER, "--system", "ping", check=False)
     assert p.returncode == 1 and "serves its owner and root alone" in p.stderr, p
+    run("chmod", "755", RUNTIME)  # as an administrator might who means well
+    run("chmod", "666", f"{RUNTIME}/bangerd.sock")
+    p = as_user("nobody", banger_system.BANGER, "--system", "ping", check=False)
+    assert p.returncode == 1 and "neither root nor the owner" in p.stderr, p
+    run("chmod", "600", f"{RUNTIME}/bangerd.sock")
+    run("chmod", "700", RUNTIME)
     p = as_user("nobody", banger_system.HELPERCTL, "host_report.net", check=False)
     assert p.returncode != 0 and "ermission denied" in p.stderr, p
 

@@ -1,6 +1,7 @@
 /* test_io_common.c - what io.h promises, whichever implementation is linked: it is built twice. */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/unit/io_probe.h"
 
@@ -170,6 +171,10 @@ Test(io, a_listener_gives_every_connection_once)
 	io_listener_close(p->io, &l);
 	PROBE_UNTIL(p, l.closed && list_empty(&p->actors.runnable));
 	for (int i = 0; i < CLIENTS; i++) {
+		uid_t uid = geteuid() + 1;
+
+		cr_assert_eq(io_peer_uid(p->io, fds[i], &uid), 0);
+		cr_assert_eq(uid, geteuid(), "who has connected is known");
 		io_close(p->io, fds[i]);
 		io_close(p->io, ops[i].msg.res);
 	}
