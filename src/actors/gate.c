@@ -14,13 +14,26 @@ void gate_wait_init(struct gate_wait *w, const struct actor *owner)
 	*w = (struct gate_wait){ .msg.type = MSG_PLAN_IO, .owner = owner->id };
 }
 
-bool gate_take(struct gate *g, struct gate_wait *w, uint32_t token)
+static bool has_room(const struct gate *g, const struct gate_wait *w)
 {
+	return g->parts + w->parts <= g->max * GATE_PLACE;
+}
+
+static void take(struct gate *g, struct gate_wait *w)
+{
+	g->taken++;
+	g->parts += w->parts;
+	w->held = true;
+}
+
+bool gate_take(struct gate *g, struct gate_wait *w, uint32_t parts, uint32_t token)
+{
+	ASSERT(parts > 0 && parts <= GATE_PLACE);
 	ASSERT(!w->held);
 	ASSERT(!list_linked(&w->link));
-	if (g->taken < g->max && list_empty(&g->waiting)) {
-		g->taken++;
-		w->held = true;
+	w->parts = parts;
+	if (has_room(g, w) && list_empty(&g->waiting)) {
+		take(g, w);
 		return true;
 	}
 	w->msg.token = token;
@@ -33,12 +46,14 @@ static void admit_next(struct gate *g)
 {
 	struct list_node *n;
 
-	while (g->taken < g->max && (n = list_pop(&g->waiting)) != NULL) {
+	while ((n = list_first(&g->waiting)) != NULL) {
 		struct gate_wait *w = list_entry(n, struct gate_wait, link);
 
+		if (!has_room(g, w))
+			return;
+		list_remove(n);
 		g->nwaiting--;
-		g->taken++;
-		w->held = true;
+		take(g, w);
 		w->msg.res = 0;
 		actor_post(g->actors, w->owner, &w->msg);
 	}
@@ -63,5 +78,6 @@ void gate_give(struct gate *g, struct gate_wait *w)
 	list_remove(&w->msg.link); /* admitted a moment ago and not told yet */
 	ASSERT(g->taken > 0);
 	g->taken--;
+	g->parts -= w->parts;
 	admit_next(g);
 }

@@ -61,8 +61,10 @@ enum {
 	ACCEL_UP_MS = 10000,  /* for a test guest to come up, and emulation to do its loop */
 	ACCEL_LOOP_MS = 2000, /* for KVM to do it, besides a multiple of what emulation needs */
 
-	BOOT_LINE_MAX = 256,           /* console bytes kept while looking for the probe's line */
-	VMM_TAIL_BYTES = 200,          /* of the VMM's stderr that an error quotes */
+	CONSOLE_REST_MS = 1,      /* from a part of the probe's line to the next look, the first */
+	CONSOLE_REST_MAX_MS = 16, /* ... doubling up to this */
+	BOOT_LINE_MAX = 256,      /* console bytes kept while looking for the probe's line */
+	VMM_TAIL_BYTES = 200,     /* of the VMM's stderr that an error quotes */
 	VMM_LOG_KEEP_BYTES = 64 << 10, /* ... and that is kept of it once the VMM has ended */
 	AGENT_HELLO_MS = 5000, /* from GUEST_SYNC to the agent's hello before we send it again */
 	EARLY_MAX = 256,  /* commands, and what belongs to them, that wait for the agent of a VM */

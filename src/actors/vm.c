@@ -236,6 +236,7 @@ struct vm_run *vm_run_begin(struct vm *vm)
 	guest_link_init(&run->link, vm->env, &vm->actor, &vm_link_ops);
 	list_init(&run->early);
 	io_timer_init(&run->early_over, &vm->actor, MSG_TIMER);
+	io_timer_init(&run->console_again, &vm->actor, MSG_TIMER);
 	buf_init(&run->console, BOOT_LINE_MAX);
 	buf_init(&run->control, VMM_ANSWER_MAX);
 	io_op_init(&run->exit, &vm->actor, MSG_EXIT);
@@ -270,6 +271,7 @@ void vm_run_end(struct vm *vm)
 	io_timer_cancel(vm->env->io, &run->plan.timer);
 	io_timer_cancel(vm->env->io, &run->ring_pause);
 	io_timer_cancel(vm->env->io, &run->redial);
+	io_timer_cancel(vm->env->io, &run->console_again);
 	accel_forget(&run->accel);
 	gate_give(&vm->env->gate, &run->gate);
 	guest_link_fini(&run->link);
@@ -603,6 +605,8 @@ static void timer_fired(struct vm *vm, struct msg *m)
 			vm_retry(vm);
 	} else if (vm->run && m == &vm->run->early_over.msg) {
 		vm_exec_refuse(vm, &silent);
+	} else if (vm->run && m == &vm->run->console_again.msg) {
+		vm_console_again(vm);
 	} else if (vm->run && !vm_net_timer(vm, m) && !vm_own_timer(vm, m)) {
 		guest_link_timer(&vm->run->link, m);
 	}

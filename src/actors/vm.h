@@ -69,7 +69,9 @@ struct vm_run {
 	uint32_t nearly;            /* ... for the agent, so many */
 	struct io_timer early_over; /* ... until then */
 	struct buf console;         /* the line being looked at, until the guest is up */
-	struct buf control;         /* bytes of the control channel not yet parsed */
+	uint32_t console_rest_ms;
+	struct io_timer console_again; /* ... and when the next part of it is read */
+	struct buf control;            /* bytes of the control channel not yet parsed */
 	struct strv argv, envp;
 	struct io_spawn spawn;
 	struct cgroup_limits limits; /* what a worker writes into ... */
@@ -246,6 +248,7 @@ void vm_jail_dialed(struct vm *vm, struct helper_answer *a); /* vm_system.c: MSG
 
 /* vm_streams.c: console, control and agent channels */
 void vm_stream_event(struct vm *vm, enum vmm_socket s);
+void vm_console_again(struct vm *vm); /* the timer of that name */
 int vm_control_call(struct vm *vm, enum vmm_call call);
 void vm_control_drain(struct vm *vm); /* reads what the VMM has said */
 extern const struct guest_link_ops vm_link_ops;

@@ -59,7 +59,9 @@ static int admit(struct plan *p, struct err *e)
 	(void)e;
 	if (!vm->driver->program)
 		return STEP_DONE; /* takes nothing of the host that is worth waiting for */
-	return gate_take(&vm->env->gate, &vm->run->gate, p->token) ? STEP_DONE : STEP_WAIT;
+	const uint32_t parts = vm->driver->starts_light ? GATE_PLACE / 2 : GATE_PLACE;
+
+	return gate_take(&vm->env->gate, &vm->run->gate, parts, p->token) ? STEP_DONE : STEP_WAIT;
 }
 
 static int unadmit(struct plan *p, struct err *e)

@@ -15,6 +15,27 @@ static void console_keep(const struct vm_run *run, const uint8_t *data, size_t l
 		IGNORE(write(run->out_fd, data, len) < 0);
 }
 
+/* A serial line gives a byte at a time, and each would be a turn of the reactor and a write to the
+ * log: where others start too, and have better use for the time, the rest of the line comes at
+ * once, after a while, which grows where the guest is slow. */
+static void console_rest(struct vm *vm)
+{
+	struct vm_run *run = vm->run;
+
+	run->console_rest_ms = run->console_rest_ms == 0 ? CONSOLE_REST_MS
+			       : run->console_rest_ms * 2 < CONSOLE_REST_MAX_MS
+				       ? run->console_rest_ms * 2
+				       : CONSOLE_REST_MAX_MS;
+	io_stream_pause(vm->env->io, &run->stream[VMM_SOCKET_CONSOLE], true);
+	io_timer_set(vm->env->io, &run->console_again, run->console_rest_ms, 0);
+}
+
+void vm_console_again(struct vm *vm)
+{
+	if (vm->run->stream_open[VMM_SOCKET_CONSOLE])
+		io_stream_pause(vm->env->io, &vm->run->stream[VMM_SOCKET_CONSOLE], false);
+}
+
 /* Looks for the probe's line.  Once it has come the stream is closed: the VMM goes on writing its
  * log. */
 static void console_read(struct vm *vm)
@@ -50,6 +71,8 @@ static void console_read(struct vm *vm)
 		io_stream_close(vm->env->io, s, 0);
 		close_fd(&run->out_fd);
 		vm_ready(vm); /* may end the plan: nothing may follow */
+	} else if (!run->ready && !s->eof && !s->error && vm->env->gate.taken > 1) {
+		console_rest(vm);
 	}
 }
 

@@ -61,7 +61,7 @@ const struct conf_row conf_rows[CONF_NKEYS] = {
 	    "Virtual machine monitor of a new VM; `auto` takes Firecracker where the guest has all it needs there and KVM is fast, else QEMU. `banger doctor` says which, and why."),
 	ROW(STARTS_MAX, "limits",   "starts_max", U32,      starts_max,   1, STARTS_LIMIT, NULL, "BANGER_STARTS_MAX", LIVE, DAEMON,
 	    "twice the host's CPUs; 4 where they cannot be counted",
-	    "VMs that may be starting at once; more wait their turn. Beyond twice the CPUs starts only take longer."),
+	    "VMs that may be starting at once, or twice as many of Firecracker's; more wait their turn. Beyond twice the CPUs starts only take longer."),
 	ROW(VMS_MAX,    "limits",   "vms_max",    U32,      vms_max,      1, VMS_LIMIT, NULL, "BANGER_VMS_MAX", LIVE, DAEMON,
 	    "16384",
 	    "VMs that may exist, also those that do not run."),

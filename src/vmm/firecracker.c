@@ -102,6 +102,7 @@ const struct vmm_driver vmm_firecracker = {
 	.name = "firecracker",
 	.program = "firecracker",
 	.has_control = true,
+	.starts_light = true,
 	.channels = VMM_CHANNELS_OWN,
 	.kvm_only = true,
 	.disk_format = "raw",

@@ -170,6 +170,7 @@ struct vmm_driver {
 	const char *name;    /* "qemu" */
 	const char *program; /* looked up in PATH when not configured; NULL: no process */
 	bool has_control;
+	bool starts_light; /* twice as many may start at once as of others, to the host's gain */
 	enum vmm_channels channels;
 	bool kvm_only; /* it cannot emulate */
 	/* Of a VM's own disk where it has an image: "qcow2", over the image's; or "raw", an upper

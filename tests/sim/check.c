@@ -307,7 +307,7 @@ static const char *check_memory(struct world *w)
 {
 	const struct env *env = &w->daemon->env;
 
-	if (env->gate.taken != 0 || env->gate.nwaiting != 0)
+	if (env->gate.taken != 0 || env->gate.parts != 0 || env->gate.nwaiting != 0)
 		return say("the gate: %u taken, %u waiting", env->gate.taken, env->gate.nwaiting);
 	if (env->leaks != 0)
 		return say("%llu leaks", (unsigned long long)env->leaks);

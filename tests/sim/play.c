@@ -441,7 +441,7 @@ static const char *check_bounds(void)
 {
 	const struct gate *g = &p->w->daemon->env.gate;
 
-	if (g->taken > g->max)
+	if (g->parts > g->max * GATE_PLACE)
 		return wrong("the gate lets too many in", NULL);
 	return NULL;
 }
