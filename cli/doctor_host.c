@@ -167,18 +167,25 @@ static void check_network(const struct doctor *d, struct finding *f)
 {
 	const struct conf *c = d->conf;
 	const bool open = strcmp(c->host_loopback, "yes") == 0;
-	const bool wanted = strcmp(c->network, "passt") == 0;
+	const char *loopback = open ? "; VMs reach the host's loopback, as configured" : "";
+	char path[PATHS_FILE_MAX];
 
+	(void)snprintf(path, sizeof(path), "%.900s/banger-net", c->libexec_dir);
 	if (c->system)
 		find(f, PASS, "", "interfaces of their own, by the root helper");
-	else if (!wanted)
-		find(f, PASS, "",
-		     "QEMU's own: VMs reach what listens on the host's loopback (vmm.network)");
-	else if (c->passt[0] && access(c->passt, X_OK) == 0)
-		find(f, PASS, "", "%.200s%s", c->passt,
-		     open ? "; VMs reach the host's loopback, as configured" : "");
-	else
+	else if (strcmp(c->network, "passt") == 0 && (!c->passt[0] || access(c->passt, X_OK) < 0))
 		find(f, FAIL, "apt-get install passt", "passt is not there, and `network = passt`");
+	else if (strcmp(c->network, "passt") == 0)
+		find(f, PASS, "", "passt, as configured, and so QEMU: %.150s%s", c->passt,
+		     loopback);
+	else if (access(path, X_OK) < 0)
+		find(f, FAIL, "Install banger again.", "%.200s: %s", path, err_sys_text(errno));
+	else if (strcmp(c->network, "user") == 0)
+		find(f, PASS, "",
+		     "QEMU's own where it runs a VM, as configured: such VMs reach the host's "
+		     "loopback; else banger-net");
+	else
+		find(f, PASS, "", "banger-net, a process beside each VM%s", loopback);
 }
 
 static void check_mmdebstrap(const struct doctor *d, struct finding *f)

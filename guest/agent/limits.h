@@ -24,7 +24,7 @@ enum {
 
 	NET_FRAME_MAX = 65535 + 18,       /* bytes: an Ethernet frame with the largest IP packet */
 	NET_QUEUE_BYTES = 4 * (64 << 10), /* of frames that wait, each way */
-	NET_REDIAL_MS = 500,              /* between two attempts to reach passt */
+	NET_REDIAL_MS = 500,              /* between two attempts to reach the host */
 	NET_RESTART_MS = 1000,            /* between two starts of the process that carries them */
 	NET_CMDLINE_MAX = 4096, /* bytes of the kernel's command line that are looked at */
 

@@ -1,7 +1,7 @@
 /* net.h - the guest's network where its frames go to the host over vsock.
  *
  *   eth0 (a tap that banger-init has made) <--> Ethernet frames, each after its length in 4 bytes,
- *   big-endian <--> port GUEST_VSOCK_NET_PORT of the host, where passt has them
+ *   big-endian <--> port GUEST_VSOCK_NET_PORT of the host, where its network process has them
  *
  * A process of its own, beside the agent and kept by it: frames by the thousand do not delay a
  * conversation.  A way that ends is dialed again; frames that were on it are lost, as on any wire.

@@ -30,7 +30,7 @@ enum msg_type {
 	MSG_TIMER,
 	MSG_IO,
 	MSG_EXIT,     /* a pidfd became readable */
-	MSG_NET,      /* a VM's passt: connected, or started */
+	MSG_NET,      /* a VM's network: connected, or started */
 	MSG_NET_EXIT, /* ... has ended */
 	MSG_LISTENER,
 	MSG_STREAM,

@@ -9,6 +9,7 @@
 #include "actors/catalog.h"
 #include "actors/files.h"
 #include "actors/limits.h"
+#include "vmm/usernet.h"
 
 #define IMAGER "/banger-imager"
 
@@ -16,8 +17,18 @@ enum {
 	SWEEP_PLACES = 2, /* a directory can be moved within its file system only */
 };
 
-/* A VMM: of ours, or, with pid 0, of another daemon. */
+/* What of a VM's may outlive us, and by what it is known.  In both is PROCESS_PREFIXES. */
+static const struct kind {
+	const char *name, *prefix;
+} kinds[] = {
+	{ "vmm", VMM_PROCESS_PREFIX },
+	{ "network", USERNET_PROCESS_PREFIX },
+};
+#define PROCESS_PREFIXES "=bg-"
+
+/* A VM's: of ours, or, with pid 0, of another daemon. */
 struct swept_process {
+	const struct kind *kind;
 	vm_id id;
 	pid_t pid;
 	uint64_t start_ticks;
@@ -35,7 +46,7 @@ struct sweep {
 	struct swept_process *processes; /* owned array */
 	uint32_t nprocesses, processes_cap;
 	bool listed; /* ... and they are in it */
-	bool imagers_killed, vmms_killed;
+	bool imagers_killed, vms_killed;
 	uint32_t killed;
 	char trash[SWEEP_PLACES][ENV_PATH_MAX];
 	uint32_t next;  /* name in the trash */
@@ -50,11 +61,13 @@ static int note_process(void *arg, pid_t pid, uint64_t start_ticks, const char *
 	struct sweep *s = arg;
 	struct swept_process p = { .start_ticks = start_ticks };
 
-	p.id = vmm_process_find(cmdline, len, s->env->home);
-	if (p.id)
-		p.pid = pid;
-	else
-		p.id = vmm_process_find(cmdline, len, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(kinds) && !p.id; i++) {
+		p.kind = &kinds[i];
+		p.id = vmm_word_find(p.kind->prefix, cmdline, len, s->env->home);
+		p.pid = p.id ? pid : 0;
+		if (!p.id)
+			p.id = vmm_word_find(p.kind->prefix, cmdline, len, NULL);
+	}
 	if (!p.id)
 		return 0;
 	if (s->nprocesses == s->processes_cap) {
@@ -76,7 +89,7 @@ static int list_processes(struct sweep *s)
 	if (s->listed)
 		return 0;
 	s->listed = true;
-	return io_each_process(s->env->io, VMM_PROCESS_PREFIX, note_process, s);
+	return io_each_process(s->env->io, PROCESS_PREFIXES, note_process, s);
 }
 
 static bool is_used_by_others(struct sweep *s, vm_id id)
@@ -106,11 +119,11 @@ static int kill_imager(void *arg, pid_t pid, uint64_t start_ticks, const char *c
 	return 0;
 }
 
-static void kill_vmm(struct sweep *s, const struct swept_process *p)
+static void kill_process(struct sweep *s, const struct swept_process *p)
 {
 	char word[VMM_WORD_BYTES];
 
-	vmm_process_word(p->id, s->env->home, word);
+	vmm_word(p->kind->prefix, p->id, s->env->home, word);
 	const int fd = io_adopt(s->env->io, p->pid, p->start_ticks, word);
 	if (fd < 0)
 		return; /* it has ended meanwhile */
@@ -122,16 +135,16 @@ static void kill_vmm(struct sweep *s, const struct swept_process *p)
 		return;
 	}
 	s->killed++;
-	LOG_NOTICE(&s->actor.log, NULL, "sweep.killed", K("what", "vmm"), K("pid", p->pid),
+	LOG_NOTICE(&s->actor.log, NULL, "sweep.killed", K("what", p->kind->name), K("pid", p->pid),
 		   K("word", word));
 }
 
 /* Ids are not used twice: what is nobody's stays nobody's. */
-static void kill_vmms(struct sweep *s)
+static void kill_processes(struct sweep *s)
 {
 	for (uint32_t i = 0; i < s->nprocesses; i++)
 		if (s->processes[i].pid > 0 && !node_vm(s->node, s->processes[i].id))
-			kill_vmm(s, &s->processes[i]);
+			kill_process(s, &s->processes[i]);
 }
 
 /* ---- who is known ---- */
@@ -302,9 +315,9 @@ static void handle(struct actor *a, struct msg *m)
 
 	if (m == &s->retry.msg) {
 		work(s, remove_trash);
-	} else if (!s->vmms_killed) {
-		s->vmms_killed = true;
-		kill_vmms(s);
+	} else if (!s->vms_killed) {
+		s->vms_killed = true;
+		kill_processes(s);
 		work(s, remove_trash);
 	} else {
 		trash_removed(s, m->res);

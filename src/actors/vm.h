@@ -36,6 +36,7 @@
 #define VM_FILE_CONTROL    "control.sock"
 #define VM_FILE_VSOCK      "vsock"
 #define VM_FILE_CALLS      "vsock_1024" /* VMM_VSOCK_RING_PORT */
+#define VM_FILE_NET        "vsock_1025" /* GUEST_VSOCK_NET_PORT */
 
 enum vm_state {
 	VM_CREATING, /* the record exists; files are being made; undone after a crash */

@@ -12,13 +12,13 @@
 #include "actors/limits.h"
 #include "actors/vm_steps.h"
 #include "base/cleanup.h"
-#include "vmm/passt.h"
+#include "vmm/usernet.h"
 
 #define NET_SOCKET "net.sock"
-#define NET_LOG    "passt.log"
+#define NET_LOG    "net.log"
 
 enum {
-	CHILD_FD = 3, /* the connection, in passt */
+	CHILD_FD = 3, /* its socket, in the child */
 };
 
 static struct vm_net *net_of(struct vm *vm)
@@ -48,10 +48,35 @@ void vm_net_fini(struct vm_net *n)
 	strv_fini(&n->argv);
 }
 
-bool vm_net_by_passt(const struct vm *vm)
+/* QEMU has a network of its own, should somebody want that. */
+bool vm_net_by_process(const struct vm *vm)
 {
-	return vm_has_agent(vm) && !vm_is_system(vm) && !vm_has_own_channels(vm) &&
-	       strcmp(vm->env->conf.network, "passt") == 0;
+	if (!vm_has_agent(vm) || vm_is_system(vm))
+		return false;
+	return vm_has_own_channels(vm) || strcmp(vm->env->conf.network, "user") != 0;
+}
+
+/* passt needs frames in one piece, which is how QEMU sends them. */
+static enum usernet_program program_of(const struct vm *vm)
+{
+	const bool passt = strcmp(vm->env->conf.network, "passt") == 0;
+
+	return passt && !vm_has_own_channels(vm) ? USERNET_PASST : USERNET_BANGER;
+}
+
+static const char *name_of(const struct vm *vm)
+{
+	return program_of(vm) == USERNET_PASST ? "passt" : USERNET_FILE;
+}
+
+static void binary_of(const struct vm *vm, char out[ENV_PATH_MAX])
+{
+	const struct conf *c = &vm->env->conf;
+
+	if (program_of(vm) == USERNET_PASST)
+		(void)snprintf(out, ENV_PATH_MAX, "%s", c->passt);
+	else
+		(void)snprintf(out, ENV_PATH_MAX, "%.900s/" USERNET_FILE, c->libexec_dir);
 }
 
 /* ---- it is begun ---- */
@@ -91,26 +116,13 @@ static void net_watch(struct vm *vm, int pidfd)
 static int find_again(struct vm *vm)
 {
 	const struct vm_resources *res = &vm->run->res;
-	char word[PASST_WORD_BYTES];
+	char word[VMM_WORD_BYTES];
 	int fd = -ESRCH;
 
-	passt_word(vm->rec.id, vm->env->home, word);
+	usernet_word(vm->rec.id, vm->env->home, word);
 	if (res->net_pid)
 		fd = io_adopt(vm->env->io, (pid_t)res->net_pid, res->net_ticks, word);
 	return fd == -ESRCH ? io_find_process(vm->env->io, word) : fd;
-}
-
-/* One at a time: where it cannot be told whether one lives, that is found out first. */
-static void net_begin_again(struct vm *vm)
-{
-	const int fd = find_again(vm);
-
-	if (fd >= 0)
-		net_watch(vm, fd);
-	else if (fd == -ESRCH)
-		net_connect(vm);
-	else
-		net_rest(vm);
 }
 
 /* It did not come up, or has ended.  While the VM starts that is the start's failure. */
@@ -134,8 +146,11 @@ static int spawn(struct vm *vm, struct err *e)
 	const struct vm_spec *spec = &vm->rec.spec;
 	const struct publish *ports = spec->publish.items;
 	struct vmm_publish publish[VMM_PUBLISH_MAX];
-	const struct passt passt = {
-		.binary = vm->env->conf.passt,
+	char binary[ENV_PATH_MAX];
+	const struct usernet net = {
+		.program = program_of(vm),
+		.binary = binary,
+		.listens = vm_has_own_channels(vm),
 		.id = vm->rec.id,
 		.home = vm->env->home,
 		.fd = CHILD_FD,
@@ -157,8 +172,9 @@ static int spawn(struct vm *vm, struct err *e)
 	if (n->log_fd < 0)
 		return n->log_fd;
 	strv_fini(&n->argv);
-	if (passt_argv(&passt, &n->argv) < 0)
-		return err_set(e, ERR_HOST_MEMORY, "passt: command line");
+	binary_of(vm, binary);
+	if (usernet_argv(&net, &n->argv) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "network: command line");
 	n->spawn = (struct io_spawn){
 		.argv = &n->argv,
 		.fds = { { n->log_fd, STDERR_FILENO }, { n->fd, CHILD_FD } },
@@ -170,6 +186,41 @@ static int spawn(struct vm *vm, struct err *e)
 	n->phase = VM_NET_SPAWNING;
 	io_spawn(vm->env->io, &n->op, &n->spawn);
 	return 0;
+}
+
+/* The guest dials, as often as it likes: the process has the listening socket itself. */
+static int net_listen(struct vm *vm, struct err *e)
+{
+	struct vm_net *n = net_of(vm);
+	char path[ENV_PATH_MAX];
+
+	vm_runtime_path(vm, VM_FILE_NET, path);
+	const int fd = io_listen_unix(vm->env->io, path, e);
+
+	if (fd < 0)
+		return fd;
+	n->fd = fd;
+	const int rc = spawn(vm, e);
+
+	if (rc < 0)
+		io_close(vm->env->io, take_fd(&n->fd));
+	return rc;
+}
+
+/* One at a time: where it cannot be told whether one lives, that is found out first. */
+static void net_begin_again(struct vm *vm)
+{
+	const int fd = find_again(vm);
+	struct err e = { 0 };
+
+	if (fd >= 0)
+		net_watch(vm, fd);
+	else if (fd != -ESRCH)
+		net_rest(vm);
+	else if (!vm_has_own_channels(vm))
+		net_connect(vm);
+	else if (net_listen(vm, &e) < 0)
+		net_failed(vm, &e);
 }
 
 static void net_up(struct vm *vm)
@@ -227,7 +278,7 @@ static void spawned(struct vm *vm, int res)
 	struct vm_net *n = net_of(vm);
 	struct err e = n->spawn.err;
 
-	io_close(vm->env->io, take_fd(&n->fd)); /* passt has it, or nobody does */
+	io_close(vm->env->io, take_fd(&n->fd)); /* the child has it, or nobody does */
 	close_fd(&n->log_fd);
 	strv_fini(&n->argv);
 	if (res >= 0) {
@@ -235,7 +286,7 @@ static void spawned(struct vm *vm, int res)
 	} else if (n->ending) {
 		net_ended(vm);
 	} else {
-		(void)err_num(&e, ERR_NETWORK, res, "%s", vm->env->conf.passt);
+		(void)err_num(&e, ERR_NETWORK, res, "%s", name_of(vm));
 		net_failed(vm, &e);
 	}
 }
@@ -258,10 +309,12 @@ static void exit_why(const struct vm *vm, int status, struct err *e)
 	vm_runtime_path(vm, NET_LOG, path);
 	files_last_line(path, tail, sizeof(tail));
 	if (status >= 0 && WIFSIGNALED(status))
-		(void)err_set(e, ERR_NETWORK, "passt was killed by signal %d", WTERMSIG(status));
+		(void)err_set(e, ERR_NETWORK, "%s was killed by signal %d", name_of(vm),
+			      WTERMSIG(status));
+	else if (tail[0])
+		(void)err_set(e, usernet_explain(tail), "network: %.150s", tail);
 	else
-		(void)err_set(e, passt_explain(tail), "passt ended%s%.150s", tail[0] ? ": " : "",
-			      tail);
+		(void)err_set(e, ERR_NETWORK, "%s ended", name_of(vm));
 }
 
 void vm_net_exited(struct vm *vm)
@@ -306,9 +359,14 @@ int vm_net_up(struct plan *p, struct err *e)
 
 	if (!vm->run->res.network)
 		return STEP_DONE;
-	if (!vm->env->conf.passt[0])
+	if (program_of(vm) == USERNET_PASST && !vm->env->conf.passt[0])
 		return err_set(e, ERR_NETWORK, "passt is not installed, and `network = passt`");
 	net_of(vm)->rest_ms = 0;
+	if (vm_has_own_channels(vm)) {
+		const int rc = net_listen(vm, e);
+
+		return rc < 0 ? rc : STEP_WAIT;
+	}
 	vm_runtime_path(vm, NET_SOCKET, path);
 	net_of(vm)->listen_fd = io_listen_unix(vm->env->io, path, e);
 	if (net_of(vm)->listen_fd < 0)
@@ -342,7 +400,7 @@ int vm_net_down(struct plan *p, struct err *e)
 		if (fd == -ESRCH)
 			return STEP_DONE;
 		if (fd < 0)
-			return err_num(e, ERR_HOST_IO, fd, "look for passt");
+			return err_num(e, ERR_HOST_IO, fd, "look for the network's process");
 		net_watch(vm, fd);
 		break;
 	case VM_NET_UP:
@@ -353,7 +411,7 @@ int vm_net_down(struct plan *p, struct err *e)
 	n->ending = true;
 	fd = io_kill(vm->env->io, n->pidfd, SIGKILL);
 	if (fd < 0 && fd != -ESRCH)
-		return err_num(e, ERR_HOST_IO, fd, "kill passt");
+		return err_num(e, ERR_HOST_IO, fd, "kill the network's process");
 	return STEP_WAIT; /* for MSG_NET_EXIT */
 }
 

@@ -86,7 +86,7 @@ static int put_starting(struct plan *p, struct err *e)
 	res->helper = vm_is_system(vm);
 	res->runtime = res->files && !res->helper;
 	res->process = res->files;
-	res->network = vm_net_by_passt(vm);
+	res->network = vm_net_by_process(vm);
 	if (res->runtime && vm->env->cgroup.path[0])
 		cgroup_path(&vm->env->cgroup, vm->rec.id, vm->env->home, res->cgroup);
 	vm->rec.failure[0] = '\0';
@@ -288,6 +288,7 @@ static const struct step own_steps[] = {
 	{ "console",  vm_own_console_up, NULL,          vm_channel_down, NULL,         0,                   VMM_SOCKET_CONSOLE },
 	{ "agent",    vm_own_agent_up, NULL,            vm_channel_down, NULL,         0,                   VMM_SOCKET_AGENT },
 	{ "control",  NULL,          NULL,              vm_channel_down, NULL,         0,                   VMM_SOCKET_CONTROL },
+	{ "network",  vm_net_up,     NULL,              vm_net_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
 	{ "cgroup",   vm_cgroup_up,  vm_worked,         vm_cgroup_down,  vm_worked,    FILES_DEADLINE_MS,   0 },
 	{ "vmm",      vm_vmm_up,     vm_vmm_started,    vm_vmm_down,     NULL,         SPAWN_DEADLINE_MS,   0 },
 	BOOT_STEP,
@@ -334,6 +335,7 @@ static const struct step session_adopt_steps[] = {
 static const struct step own_adopt_steps[] = {
 	{ "agent",   vm_own_agent_again, NULL,          NULL, NULL,  0,                   VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "network", vm_net_again,     NULL,            NULL, NULL,  0,                   0 },
 };
 
 static const struct step system_own_adopt_steps[] = {

@@ -141,9 +141,10 @@ static void as_ours(const struct vm *vm, struct parts *parts, struct vmm_machine
 	m->kernel = parts->files.kernel;
 	m->initrd = parts->files.initrd;
 	m->console_log = parts->console;
-	m->net = vm->run->res.network      ? VMM_NET_SOCKET
-		 : vm_has_own_channels(vm) ? VMM_NET_NONE
-					   : VMM_NET_USER;
+	if (vm_has_own_channels(vm))
+		m->net = vm->run->res.network ? VMM_NET_VSOCK : VMM_NET_NONE;
+	else
+		m->net = vm->run->res.network ? VMM_NET_SOCKET : VMM_NET_USER;
 	if (vm_has_own_channels(vm))
 		listens_itself(vm, parts, m);
 	if (vm_is_probe(vm))

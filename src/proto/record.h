@@ -46,7 +46,7 @@ struct vm_resources {
 	bool process;         /* a VMM was, or was about to be, started */
 	uint32_t pid;         /* 0 until known */
 	uint64_t start_ticks; /* with pid: tells a reused one */
-	bool network;         /* a passt was, or was about to be, started */
+	bool network;         /* its process was, or was about to be, started */
 	uint32_t net_pid;     /* of it; 0 until known */
 	uint64_t net_ticks;   /* with net_pid, as start_ticks */
 	uint64_t console_at;  /* bytes of the console's log before this start */

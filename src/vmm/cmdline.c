@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/passt.h"
+#include "vmm/usernet.h"
 #include "vmm/vmm.h"
 
 #define USER_NET                                                                                   \
-	"banger.ip=" PASST_GUEST "/" PASST_PREFIX " banger.gw=" PASST_GATEWAY                      \
-	" banger.dns=" PASST_DNS
+	"banger.ip=" USERNET_GUEST "/" USERNET_PREFIX " banger.gw=" USERNET_GATEWAY                \
+	" banger.dns=" USERNET_DNS
 #define FIRST_DISK  "/dev/vda"
 #define SECOND_DISK "/dev/vdb"
 
@@ -52,7 +52,7 @@ static void net_words(const struct vmm_machine *m, struct line *line)
 	if (m->net == VMM_NET_USER || m->net == VMM_NET_SOCKET || m->net == VMM_NET_VSOCK)
 		add(line, " " USER_NET);
 	if (m->net == VMM_NET_SOCKET || m->net == VMM_NET_VSOCK)
-		add(line, " banger.mtu=%d", PASST_MTU);
+		add(line, " banger.mtu=%d", USERNET_MTU);
 	if (m->net == VMM_NET_VSOCK)
 		add(line, " banger.net=vsock");
 	if (m->net != VMM_NET_TAP)

@@ -14,19 +14,24 @@ const char *vmm_accel_name(enum vmm_accel accel)
 	return accel == VMM_ACCEL_KVM ? "kvm" : "tcg";
 }
 
-void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES])
+void vmm_word(const char *prefix, vm_id id, const char *home, char out[VMM_WORD_BYTES])
 {
 	char text[VM_ID_CHARS + 1];
 
+	ASSERT(strlen(prefix) <= strlen(VMM_PROCESS_PREFIX));
 	vm_id_text(id, text);
-	(void)snprintf(out, VMM_WORD_BYTES, VMM_PROCESS_PREFIX "%s%s%.12s", text,
-		       home && *home ? "." : "", home ? home : "");
+	(void)snprintf(out, VMM_WORD_BYTES, "%s%s%s%.12s", prefix, text, home && *home ? "." : "",
+		       home ? home : "");
 }
 
-/* The id of a word that begins at `at` and is of this home, or 0. */
-static vm_id word_id(const char *at, size_t len, const char *home)
+void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES])
 {
-	const size_t prefix = strlen(VMM_PROCESS_PREFIX);
+	vmm_word(VMM_PROCESS_PREFIX, id, home, out);
+}
+
+/* The id of a word that begins at `at`, after so long a prefix, and is of this home, or 0. */
+static vm_id word_id(const char *at, size_t len, size_t prefix, const char *home)
+{
 	const size_t home_len = home ? strlen(home) : 0;
 	char text[VM_ID_CHARS + 1] = { 0 };
 	vm_id id;
@@ -40,20 +45,24 @@ static vm_id word_id(const char *at, size_t len, const char *home)
 	return vm_id_parse(text, &id) < 0 ? 0 : id;
 }
 
-vm_id vmm_process_find(const char *text, size_t len, const char *home)
+vm_id vmm_word_find(const char *prefix, const char *text, size_t len, const char *home)
 {
 	const char *const end = text + len;
 	const char *at = text;
 
-	while ((at = memmem(at, (size_t)(end - at), VMM_PROCESS_PREFIX,
-			    strlen(VMM_PROCESS_PREFIX))) != NULL) {
-		const vm_id id = word_id(at, (size_t)(end - at), home);
+	while ((at = memmem(at, (size_t)(end - at), prefix, strlen(prefix))) != NULL) {
+		const vm_id id = word_id(at, (size_t)(end - at), strlen(prefix), home);
 
 		if (id)
 			return id;
 		at++;
 	}
 	return 0;
+}
+
+vm_id vmm_process_find(const char *text, size_t len, const char *home)
+{
+	return vmm_word_find(VMM_PROCESS_PREFIX, text, len, home);
 }
 
 const struct vmm_driver *vmm_find(const char *name)

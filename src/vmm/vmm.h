@@ -56,6 +56,9 @@ enum {
 void vmm_process_word(vm_id id, const char *home, char out[VMM_WORD_BYTES]);
 /* The id in such a word of this home (NULL: of any or none) anywhere in the text, or 0. */
 vm_id vmm_process_find(const char *text, size_t len, const char *home);
+/* The same for another process of a VM's, whose word begins otherwise, and is no longer. */
+void vmm_word(const char *prefix, vm_id id, const char *home, char out[VMM_WORD_BYTES]);
+vm_id vmm_word_find(const char *prefix, const char *text, size_t len, const char *home);
 
 /* How the daemon and a VMM come to speak. */
 enum vmm_channels {
@@ -98,8 +101,8 @@ enum vmm_net {
 	VMM_NET_USER, /* the VMM's own user network */
 	VMM_NET_NONE,
 	VMM_NET_TAP,    /* machine.tap, an interface of the host */
-	VMM_NET_SOCKET, /* machine.net_fd, a listening socket where passt is connected */
-	VMM_NET_VSOCK,  /* the guest carries its frames over vsock, to passt */
+	VMM_NET_SOCKET, /* machine.net_fd, a listening socket where its network is connected */
+	VMM_NET_VSOCK,  /* the guest carries its frames over vsock */
 };
 
 /* A port of the host's loopback that leads to one of the guest's. */

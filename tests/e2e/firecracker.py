@@ -11,28 +11,23 @@ import shutil
 import socket
 import subprocess
 import sys
+import urllib.request
 
 import banger_session
+from banger_net import ADDRESS, Guest, Net
 from banger_session import Skip, Session, wait_for
 
 REAL = os.environ.get("REAL_FIRECRACKER")
 FLEET = 200 if REAL else 10
-FAKE = os.path.join(os.path.dirname(os.path.abspath(banger_session.__file__)), "fake_firecracker.py")
 
 
 class FirecrackerSession(Session):
     def __init__(self):
         super().__init__()
-        self.env["BANGER_FIRECRACKER"] = REAL or self.script(
-            "firecracker", f'FAKE_TOP={self.top}/fake FAKE_AGENT={self.libexec}/banger-agent exec {sys.executable} {FAKE} "$@"')
-        os.mkdir(f"{self.top}/fake")
-
-    def script(self, name, text):
-        path = f"{self.top}/{name}"
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(f"#!/bin/sh\n{text}\n")
-        os.chmod(path, 0o700)
-        return path
+        if REAL:
+            self.env["BANGER_FIRECRACKER"] = REAL
+        else:
+            self.fake_firecracker()
 
     def how(self, text=""):
         """It goes so from now on."""
@@ -49,11 +44,11 @@ class FirecrackerSession(Session):
     def probe(self, name="p", *more, check=True):
         return self.run("vm", "create", "--vmm", "firecracker", "--image", "probe", "--name", name, *more, check=check)
 
-    def guest(self, name="g"):
+    def guest(self, name="g", *more):
         if REAL:
             raise Skip("no guest that this host could be sure to run")
         self.fake_image()
-        self.run("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "none", "--name", name)
+        self.run("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "none", "--name", name, *more)
         return name
 
     def show(self, name):
@@ -190,9 +185,12 @@ def it_is_chosen_where_it_has_all_that_is_needed(s):
     s.run("vm", "create", "--image", "probe", "--name", "chosen")
     assert s.show("chosen")["vmm"] == "firecracker"
     s.run("vm", "delete", "-f", "chosen")
-    assert s.info()["vmm"] == "qemu" and re.search("network|KVM", s.info()["vmm_reason"]), s.info()
+    assert s.info()["vmm"] == "qemu" and "KVM" in s.info()["vmm_reason"], s.info()
     p = s.probe("p", "--publish", "8080:80", check=False)
-    assert p.returncode != 0 and "publish: " in p.stderr, p.stderr
+    assert p.returncode != 0 and "publish: a probe" in p.stderr, p.stderr
+    s.restart(BANGER_NETWORK="passt")
+    assert "passt, which is for QEMU" in s.info()["vmm_reason"], s.info()
+    del s.env["BANGER_NETWORK"]
     s.restart(BANGER_VMM="qemu")
     assert (s.info()["vmm"], s.info()["vmm_reason"]) == ("qemu", "as configured")
     del s.env["BANGER_VMM"]
@@ -316,6 +314,63 @@ def its_disk_is_its_own_over_the_images(s):
     s.run("vm", "delete", "-f", name)
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def networks(s, name):
+    """The processes that are this VM's network."""
+    word = f"network=bg-{s.show(name)['id']}."
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8") as f:
+                words = f.read().split("\0")
+        except OSError:
+            continue
+        if any(w.startswith(word) for w in words):
+            found.append(int(pid))
+    return found
+
+
+def its_guests_frames_find_their_network(s):
+    """By way of vsock_1025, where the guest's agent dials: here one in a namespace with a tap.  The daemon may be dead
+    meanwhile, and the process that is the network may die."""
+    if os.geteuid() != 0:
+        raise Skip("namespaces of one's own need root")
+    port = free_port()
+    name = s.guest("g", "--publish", f"{port}:80")
+    frames = f"{s.runtime}/vm/{s.show(name)['id']}/vsock_1025"
+
+    def asked():
+        with socket.socket(socket.AF_UNIX) as way:
+            way.connect(frames)
+            with Guest(f"{s.libexec}/banger-agent", way) as guest:
+                server = Net.serve(guest.place, ADDRESS)
+                try:
+                    return urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30).read()
+                finally:
+                    server.kill()
+                    server.wait()
+                    server.stdout.close()
+
+    assert asked() == b"hello\n"
+    (pid,) = networks(s, name)
+    s.kill_daemon()
+    assert asked() == b"hello\n"
+    assert s.show(name)["state"] == "running" and networks(s, name) == [pid]
+    os.kill(pid, 9)
+    wait_for(lambda: networks(s, name) not in ([], [pid]), "no other one has come")
+    assert asked() == b"hello\n"
+    p = s.run("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "none", "--name", "late", "--publish", f"{port}:80", check=False)
+    assert p.returncode != 0 and "port.busy" in p.stderr and f"Failed to bind 127.0.0.1:{port}" in p.stderr, p.stderr
+    (pid,) = networks(s, name)
+    s.run("vm", "delete", "-f", "late", name)
+    assert not os.path.exists(f"/proc/{pid}")
+    s.nothing_left()
+
+
 def its_death_at_any_moment_is_told(s):
     for when in ("config", "boot"):
         s.how(f"die {when}")
@@ -345,5 +400,5 @@ banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_an
                      without_qemu_it_is_what_times_kvm, doctor_says_which_and_why, commands_run_in_its_guest,
                      its_guest_is_heard_again_after_the_daemons_death, whoever_else_rings_is_not_taken_for_the_agent,
                      an_agent_that_is_lost_is_called_again,
-                     what_is_typed_reaches_its_serial_line, its_disk_is_its_own_over_the_images,
+                     what_is_typed_reaches_its_serial_line, its_disk_is_its_own_over_the_images, its_guests_frames_find_their_network,
                      its_death_at_any_moment_is_told, one_that_says_nothing_is_given_up], session=FirecrackerSession)

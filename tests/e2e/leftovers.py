@@ -66,19 +66,20 @@ def everything_nobody_names_goes(s):
         put(f"{p}/deep/er/file")
     socket.socket(socket.AF_UNIX).bind(f"{s.runtime}/vm/{NOBODY}/agent.sock")
     vmm = sleeper(f"process=bg-{NOBODY}.{ours}")
+    network = sleeper(f"network=bg-{NOBODY}.{ours}", argv0=f"{s.libexec}/banger-net")
     imager = sleeper(f"{s.state}/staging/01J9ZKQ5T0000000000000000A", argv0=f"{s.libexec}/banger-imager")
     log = swept(s)
-    wait_for(lambda: ends(vmm) and ends(imager), "processes are left")
+    wait_for(lambda: ends(vmm) and ends(network) and ends(imager), "processes are left")
     assert not any(os.path.exists(p) for p in planted), [p for p in planted if os.path.exists(p)]
     assert sorted(s.leftovers()) == sorted(kept), (s.leftovers(), kept)
-    for what in (f"what=vmm pid={vmm.pid}", f"path={s.runtime}/vm/{NOBODY}", f"path={s.state}/vms/{NOBODY}",
+    for what in (f"what=vmm pid={vmm.pid}", f"what=network pid={network.pid}", f"path={s.runtime}/vm/{NOBODY}", f"path={s.state}/vms/{NOBODY}",
                  f"path={s.state}/images/half", f"path={s.state}/kernels/half", f"what=imager pid={imager.pid}",
-                 "moved=5 killed=2"):
+                 "moved=5 killed=3"):
         assert what in log, (what, log)
     assert {v["spec"]["name"]: v["state"] for v in s.vms()} == {"runs": "running", "rests": "created"}
     assert s.run("vm", "exec", "runs", "--", "echo", "well").stdout == "well\n"
     s.run("vm", "start", "rests")
-    put_away(vmm, imager)
+    put_away(vmm, network, imager)
     s.run("vm", "delete", "--all", "-f")
     s.nothing_left()
 

@@ -14,50 +14,18 @@ import sys
 import tempfile
 
 os.environ.setdefault("BANGER", "")  # of sessions, which this is none of
+import banger_net
 import banger_session
-from banger_net import Net, Place, WORLD, content, digest
+from banger_net import ADDRESS, GATEWAY, Net, WORLD, content, digest
 
 AGENT, NETWORK = sys.argv.pop(1), sys.argv.pop(1)
-ADDRESS, GATEWAY, DNS, MTU = "10.0.2.15", "10.0.2.2", "10.0.2.3", 60000
+DNS = "10.0.2.3"
 BIG = 50_000_000
 
 
-class Guest:
-    """A tap with our end of its frames in self.sock, or both ends where they are given, and a namespace that has nothing else."""
-
+class Guest(banger_net.Guest):
     def __init__(self, theirs=None):
-        self.place = Place()
-        self.place.run("ip", "tuntap", "add", "eth0", "mode", "tap")
-        for words in (f"link set eth0 mtu {MTU} up", f"address add {ADDRESS}/24 dev eth0", f"route add default via {GATEWAY}"):
-            self.place.run("ip", *words.split())
-        self.sock = theirs
-        if not theirs:
-            self.sock, theirs = socket.socketpair()
-            self.sock.settimeout(30)
-        self.agent = self.place.start(AGENT, "--net", "eth0", str(theirs.fileno()), pass_fds=[theirs.fileno()])
-        theirs.close()
-        self.got = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sock.close()
-        self.agent.kill()
-        self.agent.wait()
-        self.place.close()
-
-    def frame(self):
-        """The next that the guest sends; its own resolving of neighbours by IPv6 aside."""
-        while True:
-            while len(self.got) < 4 or len(self.got) < 4 + struct.unpack(">I", self.got[:4])[0]:
-                data = self.sock.recv(1 << 16)
-                assert data, "the agent hung up"
-                self.got += data
-            n = struct.unpack(">I", self.got[:4])[0]
-            frame, self.got = self.got[4:4 + n], self.got[4 + n:]
-            if frame[12:14] != b"\x86\xdd":
-                return frame
+        super().__init__(AGENT, theirs)
 
     def network(self, net, *words):
         """A banger-net in the host's place, which has our end from now on."""

@@ -16,6 +16,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from banger_session import Skip
 
 HOST, WORLD, NAME = "192.0.2.1", "192.0.2.2", "world.test"
 HTTP_PORT, DNS_PORT = 80, 53
+ADDRESS, GATEWAY, MTU = "10.0.2.15", "10.0.2.2", 60000  # of guests
 PR_SET_PDEATHSIG = 1
 
 
@@ -67,6 +69,45 @@ class Place:
         self.process.stdout.close()
 
 
+class Guest:
+    """A tap with our end of its frames in self.sock, or both ends where they are given, and a namespace that has nothing else:
+    a guest, as far as its network goes."""
+
+    def __init__(self, agent, theirs=None):
+        self.place = Place()
+        self.place.run("ip", "tuntap", "add", "eth0", "mode", "tap")
+        for words in (f"link set eth0 mtu {MTU} up", f"address add {ADDRESS}/24 dev eth0", f"route add default via {GATEWAY}"):
+            self.place.run("ip", *words.split())
+        self.sock = theirs
+        if not theirs:
+            self.sock, theirs = socket.socketpair()
+            self.sock.settimeout(30)
+        self.agent = self.place.start(agent, "--net", "eth0", str(theirs.fileno()), pass_fds=[theirs.fileno()])
+        theirs.close()
+        self.got = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+        self.agent.kill()
+        self.agent.wait()
+        self.place.close()
+
+    def frame(self):
+        """The next that the guest sends; its own resolving of neighbours by IPv6 aside."""
+        while True:
+            while len(self.got) < 4 or len(self.got) < 4 + struct.unpack(">I", self.got[:4])[0]:
+                data = self.sock.recv(1 << 16)
+                assert data, "the agent hung up"
+                self.got += data
+            n = struct.unpack(">I", self.got[:4])[0]
+            frame, self.got = self.got[4:4 + n], self.got[4 + n:]
+            if frame[12:14] != b"\x86\xdd":
+                return frame
+
+
 class Net:
     def __init__(self):
         if os.geteuid() != 0:
@@ -83,7 +124,8 @@ class Net:
         self.host.run("ip", "route", "add", "default", "via", WORLD)
         self.server = self.serve(self.world, WORLD)
 
-    def serve(self, place, address):
+    @staticmethod
+    def serve(place, address):
         """The servers, at an address of that place, once they listen."""
         server = place.start(sys.executable, os.path.abspath(__file__), address, stdout=subprocess.PIPE, text=True)
         assert server.stdout.readline() == "listening\n"

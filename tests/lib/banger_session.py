@@ -42,7 +42,7 @@ class Session:
         self.libexec = f"{self.top}/libexec"
         os.mkdir(self.libexec)
         guest = os.environ["BANGER_GUEST_DIR"]
-        for source in (os.environ["BANGER_IMAGER"], f"{guest}/banger-init", f"{guest}/banger-agent",
+        for source in (os.environ["BANGER_IMAGER"], f"{os.path.dirname(guest)}/src/net/banger-net", f"{guest}/banger-init", f"{guest}/banger-agent",
                        f"{guest}/probe/probe.elf"):
             if os.path.exists(source):
                 os.symlink(source, os.path.join(self.libexec, os.path.basename(source)))
@@ -130,6 +130,20 @@ class Session:
         self.env.setdefault("BANGER_NETWORK", "user")  # what is published there is this host's own
         if accel:
             self.env["BANGER_ACCEL"] = accel
+
+    def script(self, name, text):
+        path = f"{self.top}/{name}"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\n{text}\n")
+        os.chmod(path, 0o700)
+        return path
+
+    def fake_firecracker(self):
+        """The Firecracker that is found from now on is fake_firecracker.py, whose guest's agent answers."""
+        fake = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_firecracker.py")
+        os.makedirs(f"{self.top}/fake", exist_ok=True)
+        self.env["BANGER_FIRECRACKER"] = self.script(
+            "firecracker", f'FAKE_TOP={self.top}/fake FAKE_AGENT={self.libexec}/banger-agent exec {sys.executable} {fake} "$@"')
 
     def fake(self, accel, how=None):
         """How the fake VMM behaves under this accelerator from now on (fake_qemu.py says how it may)."""

@@ -8,7 +8,7 @@
 #include "actors/catalog.h"
 #include "proto/record.h"
 #include "tests/sim/world.h"
-#include "vmm/passt.h"
+#include "vmm/usernet.h"
 
 static char wrong[1024];
 
@@ -52,9 +52,9 @@ uint32_t world_processes(struct world *w, vm_id id)
 	return processes(w, VMM_PROCESS_PREFIX, id);
 }
 
-uint32_t world_passts(struct world *w, vm_id id)
+uint32_t world_networks(struct world *w, vm_id id)
 {
-	return processes(w, PASST_WORD_PREFIX, id);
+	return processes(w, USERNET_PROCESS_PREFIX, id);
 }
 
 /* ---- what is in a directory ---- */
@@ -222,7 +222,7 @@ static const char *check_host(struct world *w, const struct vm *vm)
 		return say("vm %s is %s and has %u processes", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), have);
 	/* One that has died is replaced after a while, and is none that is missed. */
-	if (world_passts(w, vm->rec.id) > want)
+	if (world_networks(w, vm->rec.id) > want)
 		return say("vm %s is %s and has a network", vm->rec.spec.name, fsm_name(&vm->fsm));
 	vm_runtime_path(vm, "", path);
 	if (exists(path) != want)
@@ -344,7 +344,7 @@ static const char *check_open(struct world *w)
 			   sim_daemon_fds(w->sim), want);
 	if (calls_open() != w->fds_at_start)
 		return say("%u files are open, %u should be", calls_open(), w->fds_at_start);
-	if (sim_daemon_children(w->sim) > running + world_passts(w, 0))
+	if (sim_daemon_children(w->sim) > running + world_networks(w, 0))
 		return say("%u children, and %u VMs run", sim_daemon_children(w->sim), running);
 	if (world_processes(w, 0) != running)
 		return say("%u VMMs, and %u VMs run", world_processes(w, 0), running);

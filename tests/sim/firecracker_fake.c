@@ -1,9 +1,9 @@
 /* firecracker_fake.c - a Firecracker of the simulated host: what the daemon hears of one.
  *
  * It reads its file, says on its output that a probe is up, and lets its guest's agent ring at the
- * daemon's, again and again until it is called.  It listens on its API's socket, where each request
- * is answered, and on that of its vsock, where callers are put through to the agent: a newer one
- * takes the place of the one before.
+ * daemon's, again and again until it is called; likewise its guest carries frames to its network.
+ * It listens on its API's socket, where each request is answered, and on that of its vsock, where
+ * callers are put through to the agent: a newer one takes the place of the one before.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "proto/guest.h"
 #include "tests/sim/agent_fake.h"
 #include "vmm/vmm.h"
 
@@ -41,7 +42,10 @@ struct firecracker {
 	struct sim_conn call; /* of the daemon, through its vsock */
 	char asked[32];       /* what that has said, until it is put through */
 	bool through;
-	bool up; /* the agent listens */
+	bool up;                            /* the agent listens */
+	char frames_to[WORLD_PATH * 2 + 8]; /* where its guest's frames go; "": nowhere */
+	struct sim_conn frames;
+	uint32_t nframe_dials;
 	struct agent agent;
 	uint32_t nrings;
 };
@@ -90,6 +94,9 @@ static void parse(struct firecracker *f)
 		at += strlen(uds);
 		real_path(f, at, strcspn(at, "\""), f->vsock);
 		(void)snprintf(f->rings, sizeof(f->rings), "%s_%d", f->vsock, VMM_VSOCK_RING_PORT);
+		if (strstr(text, "banger.net=vsock"))
+			(void)snprintf(f->frames_to, sizeof(f->frames_to), "%s_%d", f->vsock,
+				       GUEST_VSOCK_NET_PORT);
 	}
 	(void)snprintf(f->log, sizeof(f->log), "%s", option(f->proc, "--log-path"));
 }
@@ -152,6 +159,32 @@ static void ring(struct sim_proc *p)
 	if (sim_connect(p->sim, &f->ring, f->rings, &ops, f) == 0)
 		sim_conn_close(&f->ring);
 	sim_proc_after(p, RING_US, ring);
+}
+
+/* ---- its guest's frames ---- */
+
+static void dial_network(struct sim_proc *p);
+
+static void network_end(struct sim_conn *c, int error)
+{
+	struct firecracker *f = c->arg;
+
+	(void)error;
+	sim_conn_close(c);
+	sim_proc_after(f->proc, RING_US, dial_network);
+}
+
+static void dial_network(struct sim_proc *p)
+{
+	static const struct sim_conn_ops ops = { console_data, network_end };
+	struct firecracker *f = fc_of(p);
+
+	if (!f->frames_to[0] || f->nframe_dials++ >= RINGS_MAX)
+		return;
+	if (sim_connect(p->sim, &f->frames, f->frames_to, &ops, f) < 0)
+		sim_proc_after(p, RING_US, dial_network);
+	else
+		sim_conn_send(&f->frames, "frame", strlen("frame"));
 }
 
 /* ---- its own sockets ---- */
@@ -280,12 +313,14 @@ static void guest_up(struct sim_proc *p)
 	struct firecracker *f = fc_of(p);
 
 	f->up = !f->probe;
-	if (f->up)
+	if (f->up) {
 		ring(p);
-	else if (sim_conn_open(&f->console) && f->mood == VMM_GARBLED)
+		dial_network(p);
+	} else if (sim_conn_open(&f->console) && f->mood == VMM_GARBLED) {
 		send_garbage(&f->console);
-	else if (sim_conn_open(&f->console))
+	} else if (sim_conn_open(&f->console)) {
 		sim_conn_send(&f->console, line, strlen(line));
+	}
 }
 
 static void crash(struct sim_proc *p)
@@ -351,6 +386,8 @@ static void end(struct sim_proc *p)
 
 	if (sim_conn_open(&f->call))
 		sim_conn_close(&f->call);
+	if (sim_conn_open(&f->frames))
+		sim_conn_close(&f->frames);
 	agent_fini(&f->agent);
 }
 

@@ -380,11 +380,11 @@ static void ask(void)
 
 static void vmm_dies(void)
 {
-	const bool passt = choose(3) == 0;
+	const bool network = choose(3) == 0;
 	uint32_t n = choose(4);
 
 	for (struct sim_proc *q = sim_next(p->w->sim, NULL); q; q = sim_next(p->w->sim, q))
-		if ((passt ? q->program == &passt_program : world_is_vmm(q)) && n-- == 0) {
+		if ((network ? world_is_network(q) : world_is_vmm(q)) && n-- == 0) {
 			sim_proc_signal(q, choose(2) ? SIGKILL : SIGSEGV);
 			return;
 		}

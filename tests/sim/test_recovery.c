@@ -82,16 +82,21 @@ Test(recovery, what_no_record_names_is_swept_and_nothing_else)
 	world_destroy(w);
 }
 
-/* Its words tell whose it is. */
+/* Its words tell whose it is; and a network's, likewise. */
 Test(recovery, a_vmm_that_no_record_names_is_killed_if_it_is_ours)
 {
 	struct world *w = steady();
 	char ours[64];
 	char others[64];
+	char network[64];
+	char others_network[64];
 
 	(void)snprintf(ours, sizeof(ours), "guest=x,process=bg-cccccccccccc.%s",
 		       w->daemon->env.home);
 	(void)snprintf(others, sizeof(others), "guest=x,process=bg-dddddddddddd.%.*s",
+		       (int)strlen(w->daemon->env.home) - 1, w->daemon->env.home);
+	(void)snprintf(network, sizeof(network), "network=bg-cccccccccccc.%s", w->daemon->env.home);
+	(void)snprintf(others_network, sizeof(others_network), "network=bg-dddddddddddd.%.*s",
 		       (int)strlen(w->daemon->env.home) - 1, w->daemon->env.home);
 	world_kill(w);
 	const struct {
@@ -99,6 +104,8 @@ Test(recovery, a_vmm_that_no_record_names_is_killed_if_it_is_ours)
 		bool stays;
 	} rows[] = { { ours, false },
 		     { others, true },
+		     { network, false },
+		     { others_network, true },
 		     { "guest=x,process=bg-cccccccccccc", true } };
 	pid_t pids[ARRAY_LEN(rows)];
 

@@ -230,7 +230,6 @@ static void make_conf(struct world *w)
 	(void)snprintf(c->runtime_dir, sizeof(c->runtime_dir), "%s", w->runtime);
 	(void)snprintf(c->state_dir, sizeof(c->state_dir), "%s", w->state);
 	(void)snprintf(c->qemu, sizeof(c->qemu), "/usr/bin/%s", vmm_program.name);
-	(void)snprintf(c->network, sizeof(c->network), "passt");
 	(void)snprintf(c->passt, sizeof(c->passt), "/usr/bin/%s", passt_program.name);
 	(void)snprintf(c->log_level, sizeof(c->log_level), "debug");
 	(void)snprintf(c->cgroup, sizeof(c->cgroup), "%s/cgroup", w->root);
@@ -286,6 +285,7 @@ struct world *world_create(const struct world_config *conf)
 		make_firecracker(w);
 	w->sim = sim_create(&conf->sim);
 	sim_install(w->sim, &vmm_program);
+	sim_install(w->sim, &network_program);
 	sim_install(w->sim, &passt_program);
 	sim_install(w->sim, &firecracker_program);
 	sim_install(w->sim, &imager_program);

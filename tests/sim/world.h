@@ -36,9 +36,9 @@ enum imager_mood {
 	IMAGER_NMOODS,
 };
 
-enum passt_mood {
-	PASST_WELL,
-	PASST_PORT_BUSY, /* complains and ends at once */
+enum network_mood {
+	NETWORK_WELL,
+	NETWORK_PORT_BUSY, /* complains and ends at once */
 };
 
 struct log_line {
@@ -61,7 +61,7 @@ struct world {
 	struct err start_err;
 	enum vmm_mood vmm; /* of each VMM started, unless vmm_chance */
 	bool vmm_chance;   /* its mood is chosen as it starts */
-	enum passt_mood passt;
+	enum network_mood network;
 	enum imager_mood imager;
 	uint64_t boot_us;        /* of a guest */
 	uint32_t boot_chance_us; /* not 0: up to that, by chance */
@@ -118,7 +118,7 @@ const char *world_check_vm(struct world *w, const char *name);
 const char *world_check_gate(struct world *w, const char *name);
 struct vm *world_vm(struct world *w, const char *name);     /* NULL when there is none */
 uint32_t world_processes(struct world *w, vm_id id);        /* VMMs of that VM; 0: of any */
-uint32_t world_passts(struct world *w, vm_id id);           /* likewise */
+uint32_t world_networks(struct world *w, vm_id id);         /* likewise */
 const char *world_state(struct world *w, const char *name); /* "gone" when there is none */
 
 /* Lines since the last story that tell of steps and states, with the time since the first of them,
@@ -144,14 +144,19 @@ bool helper_rests(const struct world *w); /* it runs, and owes no answer */
 const char *helper_holds(const struct world *w, vm_id vm);
 uint32_t helper_nheld(const struct world *w); /* VMs that it holds something for */
 
-/* ---- programs (vmm_fake.c, firecracker_fake.c, imager_fake.c) ---- */
+/* ---- programs (vmm_fake.c, firecracker_fake.c, network_fake.c, imager_fake.c) ---- */
 
 extern const struct sim_program vmm_program;
+extern const struct sim_program network_program;
 extern const struct sim_program passt_program;
 extern const struct sim_program firecracker_program;
 extern const struct sim_program imager_program;
 static inline bool world_is_vmm(const struct sim_proc *p)
 {
 	return p->program == &vmm_program || p->program == &firecracker_program;
+}
+static inline bool world_is_network(const struct sim_proc *p)
+{
+	return p->program == &network_program || p->program == &passt_program;
 }
 extern const struct sim_program bystander_program;
