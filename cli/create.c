@@ -69,8 +69,9 @@ int create_args_fill(const struct options *o, struct create_args *ret_args, stru
 }
 
 /* "creating 3 VMs, each with 2 vcpu, 2 GiB memory, 8 GiB disk, image debian:bookworm (qemu)": as
- * the daemon fills in what was left open.  What it refuses, the create will be refused for. */
-static void announce(struct session *s, const struct create_args *args)
+ * the daemon fills in what was left open, which may take a moment on a host that it does not know
+ * yet.  What it refuses, the create will be refused for. */
+static int announce(struct session *s, const struct create_args *args)
 {
 	CLEANUP_CALL struct call c = { 0 };
 	const uint32_t count = args->count > 1 ? args->count : 1;
@@ -78,7 +79,7 @@ static void announce(struct session *s, const struct create_args *args)
 	char disk[HUMAN_MAX] = "no";
 
 	if (session_call(s, &c, METHOD_VM_RESOLVE, args) < 0)
-		return;
+		return c.err.code == ERR_CANCELLED ? session_report(s, &c) : 0;
 	const struct vm_spec *spec = c.result;
 	human_bytes(spec->memory_bytes, memory);
 	if (spec->disk_bytes > 0)
@@ -86,6 +87,7 @@ static void announce(struct session *s, const struct create_args *args)
 	report_note(s->o, "creating %u VM%s%s %u vcpu, %s memory, %s disk, image %s (%s)", count,
 		    count > 1 ? "s, each" : "", count > 1 ? " with" : ":", spec->vcpu, memory, disk,
 		    spec->image, spec->vmm);
+	return 0;
 }
 
 /* Makes what is missing and says what will be. */
@@ -98,7 +100,7 @@ static int prepare(struct session *s, const struct options *o, const struct crea
 		return session_report(s, &c);
 	status = provide(s, o, c.result);
 	if (status == 0 && !o->quiet && !o->json)
-		announce(s, args);
+		status = announce(s, args);
 	return status;
 }
 

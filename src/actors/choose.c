@@ -3,6 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Its guests carry frames over vsock, which cuts them where it likes: no passt reads that. */
+static bool is_passt(const struct env *env)
+{
+	return strcmp(env->conf.network, "passt") == 0;
+}
+
 /* What speaks against Firecracker, the first that does; or NULL. */
 static const char *against_firecracker(const struct env *env, const struct choice *c)
 {
@@ -14,10 +20,18 @@ static const char *against_firecracker(const struct env *env, const struct choic
 		return env->firecracker.err.text;
 	if (strcmp(env->conf.accel, "tcg") == 0)
 		return "firecracker: vmm.accel is tcg";
-	if (c->os && env->conf.qemu[0])
-		return fast ? "firecracker: its guests have no network here yet"
-			    : "firecracker: KVM is not known to be fast here";
-	return NULL;
+	if (!c->os || !env->conf.qemu[0])
+		return NULL;
+	if (is_passt(env))
+		return "firecracker: vmm.network is passt, which is for QEMU";
+	return fast ? NULL : "firecracker: KVM is not known to be fast here";
+}
+
+/* It is all that could speak against Firecracker. */
+bool choose_needs_accel(const struct env *env, const struct choice *c)
+{
+	return c->os && !env->conf.vmm[0] && !env->conf.system && env->firecracker.usable &&
+	       env->conf.qemu[0] && !is_passt(env);
 }
 
 const struct vmm_driver *choose_vmm(const struct env *env, const struct choice *c,
@@ -47,9 +61,11 @@ int choose_check(const struct env *env, const struct vmm_driver *d, const struct
 		*e = env->firecracker.err;
 		return err_errno(e);
 	}
-	if (c->publish && !env->conf.system)
-		return err_set(
-			e, ERR_BAD_REQUEST,
-			"publish: a guest in firecracker has no network in session mode yet");
+	if (c->publish && !c->os)
+		return err_set(e, ERR_BAD_REQUEST,
+			       "publish: a probe in firecracker has no network");
+	if (c->os && !env->conf.system && is_passt(env))
+		return err_set(e, ERR_BAD_REQUEST,
+			       "vmm: passt is for guests in qemu; vmm.network = auto is for both");
 	return 0;
 }

@@ -16,6 +16,9 @@ enum {
 const struct vmm_driver *choose_vmm(const struct env *env, const struct choice *c,
 				    char ret_why[CHOICE_WHY_MAX]);
 
+/* Whether that hangs on the accelerator alone, which has to be known first. */
+bool choose_needs_accel(const struct env *env, const struct choice *c);
+
 /* Whether a VMM that was asked for can be had, and has what the VM needs. */
 int choose_check(const struct env *env, const struct vmm_driver *d, const struct choice *c,
 		 struct err *e);

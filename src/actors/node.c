@@ -236,10 +236,12 @@ static void dispatch(struct node *n, struct op *op)
 {
 	switch (op->method) {
 	case METHOD_VM_CREATE:
-		node_create_vms(n, op);
+		if (!node_awaits_accel(n, op))
+			node_create_vms(n, op);
 		return;
 	case METHOD_VM_RESOLVE:
-		node_resolve(n, op);
+		if (!node_awaits_accel(n, op))
+			node_resolve(n, op);
 		return;
 	case METHOD_VM_START:
 	case METHOD_VM_STOP:
@@ -330,6 +332,17 @@ static void op_arrived(struct node *n, struct op *op)
 	dispatch(n, op);
 }
 
+static void accel_known(struct node *n, struct op *op)
+{
+	op->awaits_accel = false;
+	if (op->method == METHOD_VM_CREATE)
+		node_create_vms(n, op);
+	else if (op->method == METHOD_VM_RESOLVE)
+		node_resolve(n, op);
+	else
+		node_info(n, op);
+}
+
 /* ---- cancel ---- */
 
 static void cancel_op(struct node *n, struct op *op)
@@ -339,9 +352,9 @@ static void cancel_op(struct node *n, struct op *op)
 	op->cancelled = true;
 	if (op->msg.type == MSG_OP_DONE)
 		return; /* its answer is on the way */
-	if (op->method == METHOD_INFO)
+	if (op->awaits_accel)
 		accel_forget(&op->accel);
-	if (op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT || op->method == METHOD_INFO)
+	if (op->awaits_accel || op->method == METHOD_WATCH || op->method == METHOD_OP_WAIT)
 		op_fail(n->env, op, &e);
 	else if (op_ref(op))
 		post_cancel(n->env->actors, op->at, &op->cancel, op->serial, n->actor.id);
@@ -482,7 +495,7 @@ static void handle(struct actor *a, struct msg *m)
 		op_committed(n, m);
 		break;
 	case MSG_ACCEL_KNOWN:
-		node_info(n, container_of(m, struct op, accel.msg));
+		accel_known(n, container_of(m, struct op, accel.msg));
 		break;
 	case MSG_TASK_DONE:
 		node_task_done(n, container_of(m, struct task, msg));

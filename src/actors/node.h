@@ -52,6 +52,8 @@ struct vm *node_vm(const struct node *n, vm_id id);
 int node_find(struct node *n, const char *ref, struct vm **ret_vm, struct err *e);
 int node_load(struct node *n, struct err *e);
 void node_vm_changed(struct node *n, struct vm_changed_msg *m); /* frees it */
+/* True: which VMM they get is not known yet; MSG_ACCEL_KNOWN follows. */
+bool node_awaits_accel(struct node *n, struct op *op);
 void node_create_vms(struct node *n, struct op *op);
 void node_resolve(struct node *n, struct op *op);
 void node_targets(struct node *n, struct op *op);

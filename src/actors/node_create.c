@@ -130,6 +130,25 @@ static int copy_spec(const struct vm_spec *from, struct vm_spec *to)
 	return rc;
 }
 
+static bool hangs_on_accel(const struct node *n, const struct vm_spec *s)
+{
+	const char *name = s->image[0] ? s->image : n->env->conf.image;
+	const struct image_view *image = catalog_image(n->env->catalog, name);
+
+	return !s->vmm[0] && image &&
+	       choose_needs_accel(n->env, &(struct choice){ .os = image_has_disk(image) });
+}
+
+bool node_awaits_accel(struct node *n, struct op *op)
+{
+	const struct create_args *args = op->args;
+
+	accel_wait_init(&op->accel, &n->actor, MSG_ACCEL_KNOWN);
+	op->awaits_accel = hangs_on_accel(n, &args->spec) &&
+			   !accel_take(n->env->accelerator, &op->accel, 0);
+	return op->awaits_accel;
+}
+
 void node_resolve(struct node *n, struct op *op)
 {
 	const struct create_args *args = op->args;

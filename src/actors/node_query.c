@@ -72,7 +72,8 @@ static void info(struct node *n, struct op *op)
 	const struct info_args *args = op->args;
 
 	accel_wait_init(&op->accel, &n->actor, MSG_ACCEL_KNOWN);
-	if (!args->measure || accel_take(n->env->accelerator, &op->accel, 0))
+	op->awaits_accel = args->measure && !accel_take(n->env->accelerator, &op->accel, 0);
+	if (!op->awaits_accel)
 		node_info(n, op);
 }
 

@@ -42,7 +42,8 @@ struct op {
 	uint32_t ntargets;        /* VMs that it is about */
 	uint32_t nfailed;         /* of them, so far */
 	struct fleet *fleet;      /* owned by the node: targets and their results */
-	struct accel_wait accel;  /* info: until that is measured */
+	struct accel_wait accel;  /* until that is measured */
+	bool awaits_accel;        /* ... before anything is done */
 	struct list followers;    /* op.follow of the same op_id, waiting for our answer */
 	struct list_node follow;  /* leader.followers, or node.watchers */
 	uint32_t events;          /* posted to the client, which has not seen them yet */

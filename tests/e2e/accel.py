@@ -108,6 +108,31 @@ def a_start_that_waits_can_be_cancelled(s):
     assert verdict(s)[0] == "tcg"
 
 
+def which_vmm_a_new_vm_gets_hangs_on_it(s):
+    """And so whoever asks for one waits for the verdict."""
+    before = s.env.get("BANGER_FIRECRACKER", "")
+    s.fake_firecracker()
+    for kvm, vmm in (("loop 1", "firecracker"), ("loop 60000", "qemu")):
+        s.fake("kvm", kvm)
+        upgraded(s)
+        restarted(s)
+        s.fake_guest()
+        assert s.json("vm", "show", "guest")["vmm"] == vmm
+        assert s.fake_starts()[:2] == BOTH
+        s.run("vm", "delete", "-f", "guest")
+    upgraded(s)
+    restarted(s)
+    p = s.start("vm", "create", "--image", "none", "--kernel", "none", "--name", "impatient")
+    wait_for(lambda: "kvm" in s.fake_starts(forget=False), "no measurement")
+    assert s.vms() == []
+    p.send_signal(signal.SIGINT)
+    p.communicate(timeout=60)
+    assert p.returncode == 128 + signal.SIGINT and s.vms() == [], (p.returncode, s.states(), s.log()[-3000:])
+    s.env["BANGER_FIRECRACKER"] = before
+    verdict(s)
+    restarted(s)
+
+
 def a_crash_meanwhile_leaves_nothing(s):
     s.fake("kvm", "loop 60000")
     upgraded(s)
@@ -157,5 +182,5 @@ def prepare(s):
 
 banger_session.main([nothing_is_measured_that_nobody_needs, emulation_behind_dev_kvm_is_found_out,
                      the_verdict_outlives_the_daemon, another_qemu_is_measured_again, kvm_that_fails_is_quoted,
-                     nothing_that_works_is_said, a_start_that_waits_can_be_cancelled, a_crash_meanwhile_leaves_nothing,
+                     nothing_that_works_is_said, a_start_that_waits_can_be_cancelled, which_vmm_a_new_vm_gets_hangs_on_it, a_crash_meanwhile_leaves_nothing,
                      who_knows_better_is_believed, without_dev_kvm_nothing_is_timed], prepare=prepare)
