@@ -122,7 +122,7 @@ const struct command commands[] = {
 	  .options = BIT(OPT_FOLLOW) | BIT(OPT_TAIL) | BIT(OPT_VMM_LOG),
 	  .summary = "print a VM's console log",
 	  .doc = "With --follow it goes on through stops and restarts of the VM, and of the daemon, and ends when the VM is deleted.  With --vmm it is what the VMM says, for as long as that runs; "
-		 "of a VM that does not run, the end of what it said when the VM last failed.",
+		 "of a VM that does not run, the end of what it said when the VM last failed.  A log that grows without end loses its beginning: of what a guest printed at least the last 4 MiB are kept, of what its VMM said 64 KiB.",
 	  .examples = "banger logs -f -n 20 web-1\nbanger logs --vmm web-1" },
 	{ .name = "image import", .args = "PATH", .run = image_import_run, .min_args = 1, .max_args = 1,
 	  .options = BIT(OPT_NAME) | BIT(OPT_DISK) | BIT(OPT_KERNEL) | BIT(OPT_FORCE),

@@ -46,6 +46,9 @@ static int skip_to(struct log *log, uint64_t n)
 	log->at = size;
 	while (n > 0 && end > 0) {
 		const off_t begin = end > LOG_BLOCK_BYTES ? end - LOG_BLOCK_BYTES : 0;
+
+		if (lseek(log->fd, begin, SEEK_DATA) >= end)
+			break; /* in a hole: what was there is gone */
 		ssize_t got = pread(log->fd, log->block, (size_t)(end - begin), begin);
 
 		if (got < 0)
@@ -77,6 +80,23 @@ int log_skip(struct log *log, const char *tail, struct err *e)
 	return rc;
 }
 
+/* The daemon takes the beginning of a log that has become too long, and leaves a hole: what follows
+ * begins in the middle of a line, which is passed over too. */
+static void skip_hole(struct log *log)
+{
+	const off_t data = lseek(log->fd, log->at, SEEK_DATA);
+	const char *end = NULL;
+	ssize_t n;
+
+	if (data <= log->at)
+		return; /* or there is nothing, or no such thing as a hole */
+	log->at = data;
+	while (!end && (n = pread(log->fd, log->block, LOG_BLOCK_BYTES, log->at)) > 0) {
+		end = memchr(log->block, '\n', (size_t)n);
+		log->at += end ? end + 1 - log->block : n;
+	}
+}
+
 /* All from log.at to the end.  What was written is seen at once. */
 int log_put(struct log *log, struct err *e)
 {
@@ -87,6 +107,7 @@ int log_put(struct log *log, struct err *e)
 		return err_sys(e, ERR_HOST_IO, "%s", log->path);
 	if (st.st_size < log->at)
 		log->at = 0; /* it was cut and begins anew */
+	skip_hole(log);
 	while ((n = pread(log->fd, log->block, LOG_BLOCK_BYTES, log->at)) > 0) {
 		log->at += n;
 		if (fwrite(log->block, 1, (size_t)n, stdout) != (size_t)n)

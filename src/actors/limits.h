@@ -65,7 +65,10 @@ enum {
 	CONSOLE_REST_MAX_MS = 16, /* ... doubling up to this */
 	BOOT_LINE_MAX = 256,      /* console bytes kept while looking for the probe's line */
 	VMM_TAIL_BYTES = 200,     /* of the VMM's stderr that an error quotes */
-	VMM_LOG_KEEP_BYTES = 64 << 10, /* ... and that is kept of it once the VMM has ended */
+	VMM_LOG_KEEP_BYTES = 64 << 10, /* ... and that is kept of it; of a running one up to twice
+					* that and what it says between two looks */
+	CONSOLE_KEEP_BYTES = 4 << 20,  /* likewise of what its guest has printed */
+	LOGS_LOOK_MS = 5000,           /* between two looks at the logs of all */
 	AGENT_HELLO_MS = 5000, /* from GUEST_SYNC to the agent's hello before we send it again */
 	EARLY_MAX = 256,  /* commands, and what belongs to them, that wait for the agent of a VM */
 	EARLY_MS = 15000, /* how long they do */

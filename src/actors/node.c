@@ -11,6 +11,7 @@
 #include "actors/console.h"
 #include "actors/job.h"
 #include "actors/limits.h"
+#include "actors/logs.h"
 #include "actors/sweep.h"
 #include "base/text.h"
 
@@ -575,7 +576,10 @@ int node_create(struct env *env, int listen_fd, struct node **ret_node, struct e
 	list_init(&n->again);
 	list_init(&n->watchers);
 	io_timer_init(&n->leases, &n->actor, MSG_TIMER);
-	rc = node_load(n, e);
+	if (logs_begin(n, &n->logs) < 0)
+		rc = err_set(e, ERR_HOST_MEMORY, "logs");
+	if (rc == 0)
+		rc = node_load(n, e);
 	if (rc == 0 && sweep_begin(n) < 0)
 		rc = err_set(e, ERR_HOST_MEMORY, "sweep");
 	if (rc == 0) {

@@ -19,6 +19,8 @@ struct op_commit {
 	uint64_t us;
 };
 
+struct logs;
+
 struct node {
 	struct actor actor;
 	struct env *env; /* borrowed */
@@ -34,6 +36,7 @@ struct node {
 	struct list again;    /* task.link: made anew once what recovery unmakes is gone */
 	struct list watchers; /* op.follow: the watch operations */
 	uint32_t nwatchers;
+	struct logs *logs;                         /* borrowed: an actor that lives as long */
 	struct io_timer leases;                    /* a deletion that failed is tried again */
 	uint64_t finished;                         /* durable operations, since the last trim */
 	struct op_commit commits[OP_COMMITS_KEEP]; /* a ring, of the latest */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors/limits.h"
+#include "actors/logs.h"
 #include "actors/node.h"
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -111,6 +112,8 @@ void node_vm_changed(struct node *n, struct vm_changed_msg *m)
 	struct vm *vm = node_vm(n, m->vm);
 	const bool gone = m->gone;
 
+	if (!gone && vm_at_work(m->state))
+		logs_look_after(n->logs);
 	node_event_vm(n, vm, m);
 	msg_free(&m->msg);
 	if (gone && vm) {

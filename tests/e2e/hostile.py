@@ -151,6 +151,26 @@ def an_agent_that_died_is_noticed(s):
     s.run("vm", "delete", "-f", "dies")
 
 
+def what_is_printed_for_ever_is_not_kept_for_ever(s):
+    """By the guest and by its VMM, who write their logs themselves: the end stays, the rest is given back, and lines are whole."""
+    good_one(s)
+    v = s.json("vm", "show", "good")
+    for path, keep, which in ((v["console_log"], 4 << 20, ()), (v["vmm_log"], 64 << 10, ("--vmm",))):
+        count = 3 * keep // 32
+        with open(path, "ab") as f:
+            f.write(b"\n" + b"".join(b"line %026d\n" % i for i in range(count)))
+        wait_for(lambda: os.stat(path).st_blocks * 512 <= keep + 8192, f"{path} grows")
+        with open(path, "ab") as f:
+            f.write(b"the end\n")
+        shown = s.run("vm", "logs", *which, "good").stdout.splitlines()
+        first = int(shown[0].split()[1])
+        assert shown == [f"line {i:026d}" for i in range(first, count)] + ["the end"], (shown[0], len(shown))
+        assert keep - 8192 <= (count - first) * 32 <= keep + 8192, first
+        assert s.run("vm", "logs", *which, "--tail", "2", "good").stdout == f"line {count - 1:026d}\nthe end\n"
+        assert s.run("vm", "logs", *which, "--tail", str(count), "good").stdout.splitlines() == shown
+    good_one(s)
+
+
 def prepare(s):
     s.env["ASAN_OPTIONS"] = "quarantine_size_mb=1"  # what is freed is not held: it would count
     s.fake_vmm(os.path.join(os.path.dirname(os.path.abspath(banger_session.__file__)), "hostile_agent.py"))
@@ -158,5 +178,6 @@ def prepare(s):
 
 banger_session.main([a_flood_of_anything_is_not_listened_to, a_guest_that_never_greets_is_given_up,
                      who_says_more_than_was_granted_loses_its_commands, a_result_that_is_none_fails_its_command,
-                     output_in_crumbs_is_output, who_never_reads_gets_no_input, an_agent_that_died_is_noticed],
+                     output_in_crumbs_is_output, who_never_reads_gets_no_input, an_agent_that_died_is_noticed,
+                     what_is_printed_for_ever_is_not_kept_for_ever],
                     prepare=prepare)

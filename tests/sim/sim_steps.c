@@ -168,7 +168,8 @@ static void policy(void *arg, const struct sim_call *call, struct sim_verdict *v
 	if (row.at == 0 || !of_interest(call->effect))
 		return;
 	/* No step: nobody waits for it, and it may take what it takes. */
-	if (call->effect == SIM_WORK && strcmp(call->what, "sweep") == 0)
+	if (call->effect == SIM_WORK &&
+	    (strcmp(call->what, "sweep") == 0 || strcmp(call->what, "logs") == 0))
 		return;
 	if (row.dry) {
 		struct moment *m = &moments[row.at - 1];
