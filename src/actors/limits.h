@@ -73,6 +73,7 @@ enum {
 	EARLY_MAX = 256,  /* commands, and what belongs to them, that wait for the agent of a VM */
 	EARLY_MS = 15000, /* how long they do */
 	AGENT_RING_MS = 250,    /* one that rings is not listened to for so long after it */
+	AGENT_RINGS_MAX = 8,    /* rings that wait meanwhile; one more is refused by the kernel */
 	AGENT_REDIAL_MS = 5000, /* one that is lost is called again without having rung */
 	AGENT_REST_MS = 5000, /* an agent that broke the protocol is not listened to for so long */
 	AGENT_QUIET_MS = 15000,  /* commands run and it says nothing: it is asked how it is ... */

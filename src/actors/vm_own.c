@@ -81,6 +81,7 @@ int vm_own_console_up(struct plan *p, struct err *e)
 int vm_own_hear(struct vm *vm, int fd, struct err *e)
 {
 	struct vm_run *run = vm->run;
+	io_listen_few(vm->env->io, fd, AGENT_RINGS_MAX);
 	const int rc = io_listener_open(vm->env->io, &run->rings, &vm->actor, MSG_RINGS, fd);
 
 	if (rc < 0) {

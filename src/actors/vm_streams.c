@@ -90,6 +90,7 @@ static void control_read(struct vm *vm)
 	struct io_stream *s = &run->stream[VMM_SOCKET_CONTROL];
 	const uint8_t *data;
 	struct err e = { 0 };
+	bool refused = false;
 	size_t have;
 	int rc = 0;
 
@@ -104,6 +105,7 @@ static void control_read(struct vm *vm)
 			if (rc <= 0)
 				break;
 			buf_consume(&run->control, (size_t)rc);
+			refused = refused || (a.event == VMM_EVENT_REPLY && !a.ok);
 			if (a.event == VMM_EVENT_REPLY && !a.ok)
 				LOG_WARN(&vm->actor.log, NULL, "vmm.refused", K("why", a.text));
 			else if (a.event == VMM_EVENT_SHUTDOWN)
@@ -116,6 +118,8 @@ static void control_read(struct vm *vm)
 				 K("why", e.text));
 		io_stream_close(vm->env->io, s, 0);
 	}
+	if (vm_powering_off(vm) && (refused || rc < 0 || s->eof || s->error))
+		plan_event(&run->plan, 0); /* there is nothing to wait for: nothing may follow */
 }
 
 void vm_control_drain(struct vm *vm)

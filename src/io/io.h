@@ -308,3 +308,6 @@ void io_close(struct io *io, int fd);
 /* A listening unix socket at an absolute path of any length, mode 0600 from birth, replacing a
  * stale one.  Synchronous: bind(2) and listen(2) on a local path do not wait. */
 int io_listen_unix(struct io *io, const char *path, struct err *e);
+/* Of a listening socket that strangers may reach: no more connections wait in the kernel, which may
+ * all be accepted at once before anybody looks. */
+void io_listen_few(struct io *io, int fd, int backlog);

@@ -56,6 +56,7 @@ struct sim_listener {
 	uint32_t refs;
 	struct list pending; /* sim_sock.waiting */
 	uint32_t npending;
+	uint32_t backlog;       /* at most */
 	struct list connecting; /* flight.wait: the backlog is full */
 	struct flight *accept;
 	struct sim_proc *proc; /* who is told of connections, by on_accept */

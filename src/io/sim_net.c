@@ -230,6 +230,7 @@ static int bind_path(struct sim *s, const char *path, struct sim_listener **ret_
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
 	l->refs = 1;
+	l->backlog = IO_LISTEN_BACKLOG;
 	l->offered.fire = offered;
 	list_init(&l->pending);
 	list_init(&l->connecting);
@@ -255,6 +256,15 @@ int io_listen_unix(struct io *io, const char *path, struct err *e)
 		return err_num(e, ERR_HOST_FILES, rc, "socket %s", path);
 	}
 	return rc;
+}
+
+void io_listen_few(struct io *io, int fd, int backlog)
+{
+	const struct sim_fd *what = sim_fd_at(sim_io_of(io), fd);
+
+	ASSERT(what);
+	ASSERT(what->kind == SIM_FD_LISTENER);
+	what->listener->backlog = (uint32_t)backlog;
 }
 
 void listener_unref(struct sim_listener *l)
@@ -323,7 +333,7 @@ static struct sim_sock *sock_connect(struct sim *s, const char *path, int *ret_e
 	if (!l)
 		return NULL;
 	*ret_error = -EAGAIN;
-	if (l->npending >= IO_LISTEN_BACKLOG)
+	if (l->npending >= l->backlog)
 		return NULL;
 	sock_pair(s, pair);
 	list_append(&l->pending, &pair[1]->waiting);

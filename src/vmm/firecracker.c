@@ -12,8 +12,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 #define MIB (UINT64_C(1) << 20)
+
+#define VSOCK_PORT_MOST "_1025" /* of the ports that anybody here connects to */
 
 enum {
 	VCPU_LIMIT = 32, /* MAX_SUPPORTED_VCPUS */
@@ -21,6 +24,19 @@ enum {
 	OVERHEAD_VCPU_MIB = 4,
 	PAGE_TABLES = 64, /* one part in so many of the guest's memory, and then some */
 };
+
+/* Of a socket that it is to make itself, with what it appends for a port of the host's. */
+static int path_check(const char *path, const char *appended, struct err *e)
+{
+	const size_t len = path ? strlen(path) + strlen(appended) : 0;
+
+	if (len >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return err_set(e, ERR_BAD_REQUEST,
+			       "firecracker's sockets have paths of at most %zu bytes, and this "
+			       "one %zu: the runtime directory is too deep: %.80s",
+			       sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1, len, path);
+	return 0;
+}
 
 static int check(const struct vmm_machine *m, struct err *e)
 {
@@ -31,6 +47,8 @@ static int check(const struct vmm_machine *m, struct err *e)
 			       VCPU_LIMIT);
 	if (m->guest == VMM_GUEST_LINUX && m->net == VMM_NET_USER)
 		return err_set(e, ERR_BAD_REQUEST, "firecracker has no user network of its own");
+	if (path_check(m->control, "", e) < 0 || path_check(m->vsock, VSOCK_PORT_MOST, e) < 0)
+		return err_errno(e);
 	return vmm_size_check(m, e);
 }
 
@@ -73,10 +91,15 @@ static int firecracker_argv(const struct vmm_machine *m, struct strv *argv, stru
  */
 static const char *blame(char *tail)
 {
-	static const char *const wheres[] = { "] ", "RunWithApiError error: ",
-					      "Failed to build MicroVM from Json: ",
-					      "Configuration for VMM from one single json failed: ",
-					      "Could not Start MicroVM from one single json: " };
+	static const char *const wheres[] = {
+		"] ", "RunWithApiError error: ", "Failed to build MicroVM from Json: ",
+		"Configuration for VMM from one single json failed: ",
+		"Could not Start MicroVM from one single json: ",
+		/* Where in it the reason arose, which is not the reason. */
+		"System configuration error: ", "invalid kernel image: ", "Block device error: ",
+		"Unable to create the virtio block device: ", "Virtio backend error: ",
+		"Vsock device error: ", "Cannot create backend for vsock device: "
+	};
 	char *line;
 
 	while ((line = strrchr(tail, '\n')) != NULL && strstr(line, "Firecracker exiting"))

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import banger_session
@@ -30,11 +31,9 @@ class FirecrackerSession(Session):
             self.fake_firecracker()
 
     def how(self, text=""):
-        """It goes so from now on."""
         if REAL:
             raise Skip("only the fake one does that when it is told to")
-        with open(f"{self.top}/fake/firecracker", "w", encoding="utf-8") as f:
-            f.write(text)
+        super().how(text)
 
     def restart(self, **env):
         """The daemon, which looks for VMMs when it starts."""
@@ -53,6 +52,11 @@ class FirecrackerSession(Session):
 
     def show(self, name):
         return self.json("vm", "show", name)
+
+    def kill_agent(self, name):
+        pid = self.show(name)["pid"]
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            os.kill(int(f.read()), 9)
 
     def calls(self, name):
         """How often an agent of a VM of that name has answered."""
@@ -131,6 +135,50 @@ def what_it_refuses_reaches_the_user(s):
     assert "cannot be opened" in s.run("vm", "logs", "--vmm", "p").stdout
     s.run("vm", "start", "p")
     s.run("vm", "delete", "-f", "p")
+
+
+def a_kernel_that_is_none_is_refused(s):
+    os.rename(f"{s.libexec}/probe.elf", f"{s.libexec}/away")
+    with open(f"{s.libexec}/probe.elf", "wb") as f:
+        f.write(b"no ELF at all" * 1000)
+    p = s.probe(check=False)
+    os.rename(f"{s.libexec}/away", f"{s.libexec}/probe.elf")
+    assert p.returncode != 0 and "status 1: Kernel Loader: failed to load ELF kernel image: Kernel Loader: Invalid Elf magic number" in p.stderr, p.stderr
+    assert s.states() == ["failed"]
+    s.run("vm", "delete", "-f", "p")
+    s.nothing_left()
+
+
+def a_disk_that_is_gone_is_named(s):
+    s.fake_image()
+    s.run("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "none", "--name", "d", "--no-start")
+    disk = f"{s.state}/vms/{s.show('d')['id']}/disk.ext4"
+    os.unlink(disk)
+    p = s.run("vm", "start", "d", check=False)
+    assert p.returncode != 0 and re.search("Error manipulating the backing file: No such file or directory.*disk.ext4", p.stderr), p.stderr
+    assert s.states() == ["failed"] and s.processes() == []
+    s.run("vm", "delete", "-f", "d")
+    s.nothing_left()
+
+
+def without_kvm_it_says_so(s):
+    if not REAL:
+        raise Skip("the fake one needs none")
+    was = s.env["BANGER_FIRECRACKER"]
+    s.restart(BANGER_FIRECRACKER=s.script("no-kvm", f'exec unshare -m sh -c \'mount --bind /dev/null /dev/kvm && exec "$0" "$@"\' {was} "$@"'))
+    p = s.probe(check=False)
+    assert p.returncode != 0 and re.search("KVM", p.stderr), p.stderr
+    s.run("vm", "delete", "-f", "p", check=False)
+    s.restart(BANGER_FIRECRACKER=was)
+
+
+def a_directory_too_deep_for_its_sockets_is_named(s):
+    was = s.env["BANGER_RUNTIME_DIR"]
+    s.restart(BANGER_RUNTIME_DIR=f"{s.top}/".ljust(88, "x"))  # the daemon's own socket has its place there
+    p = s.probe(check=False)
+    s.run("vm", "delete", "-f", "p", check=False)
+    s.restart(BANGER_RUNTIME_DIR=was)
+    assert p.returncode != 0 and "at most 107 bytes" in p.stderr and "the runtime directory is too deep" in p.stderr, p.stderr
 
 
 def the_command_line_names_the_vm_and_its_daemon(s):
@@ -275,9 +323,7 @@ def an_agent_that_is_lost_is_called_again(s):
     name = s.guest()
     calls = s.calls(name)
     os.unlink(f"{s.runtime}/vm/{s.show(name)['id']}/vsock_1024")  # no ring is heard from now on
-    pid = s.show(name)["pid"]
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        os.kill(int(f.read()), 9)
+    s.kill_agent(name)
     wait_for(lambda: s.run("vm", "exec", name, "--", "true", check=False).returncode == 0, "no command runs")
     assert s.calls(name) == calls + 1
     s.run("vm", "delete", "-f", name)
@@ -381,6 +427,26 @@ def its_death_at_any_moment_is_told(s):
     s.nothing_left()
 
 
+def its_api_fails_and_it_ends_all_the_same(s):
+    """A guest without its agent is stopped by a request, which it dies at, refuses, or does not answer."""
+    for how, words in (("die", "vmm.exit status=134"), ("refuse", 'vmm.refused why="Internal VMM error: as it was told to"'), ("hang", "")):
+        name = s.guest()
+        os.unlink(f"{s.runtime}/vm/{s.show(name)['id']}/vsock_1024")
+        mark = len(s.log())
+        s.kill_agent(name)
+        wait_for(lambda: f"actor=vm/{name} ev=agent.down" in s.log()[mark:], "the agent's end is not noticed")
+        s.how(f"{how} PUT /actions")
+        begun = time.monotonic()
+        s.run("vm", "stop", name, "--timeout", "3s")
+        took = time.monotonic() - begun
+        assert s.states() == ["stopped"] and s.processes() == []
+        assert words in s.log()[mark:], (how, s.log()[mark:])
+        assert how == "hang" or took < 2.5, f"{how}: {took:.1f} s"
+        s.how()
+        s.run("vm", "delete", "-f", name)
+    s.nothing_left()
+
+
 def one_that_says_nothing_is_given_up(s):
     s.how("silent")
     p = s.probe("p", "--timeout", "1s", check=False)
@@ -395,10 +461,13 @@ if not os.access("/dev/kvm", os.R_OK | os.W_OK):
     sys.exit(77)
 banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_any_vm, many_at_once,
                      it_outlives_the_daemon_and_is_adopted, a_crash_in_the_middle_is_undone, what_it_refuses_reaches_the_user,
+                     a_kernel_that_is_none_is_refused, a_disk_that_is_gone_is_named, without_kvm_it_says_so,
+                     a_directory_too_deep_for_its_sockets_is_named,
                      the_command_line_names_the_vm_and_its_daemon, its_api_says_what_is_published,
                      versions_that_do_not_work_are_refused_and_not_chosen, it_is_chosen_where_it_has_all_that_is_needed,
                      without_qemu_it_is_what_times_kvm, doctor_says_which_and_why, commands_run_in_its_guest,
                      its_guest_is_heard_again_after_the_daemons_death, whoever_else_rings_is_not_taken_for_the_agent,
                      an_agent_that_is_lost_is_called_again,
                      what_is_typed_reaches_its_serial_line, its_disk_is_its_own_over_the_images, its_guests_frames_find_their_network,
-                     its_death_at_any_moment_is_told, one_that_says_nothing_is_given_up], session=FirecrackerSession)
+                     its_death_at_any_moment_is_told, its_api_fails_and_it_ends_all_the_same, one_that_says_nothing_is_given_up],
+                    session=FirecrackerSession)

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Guests that flood their agent's channel or lie on it: their commands fail, the daemon's memory stays bounded, and
 other VMs do not notice.  The agents are tests/lib/hostile_agent.py; nothing is booted.
+
+With HOSTILE_VMM=firecracker their channel is its vsock, and there is more that a guest can do, or a VMM that one has taken over.
 """
 import os
 import subprocess
+import sys
 import time
 
 import banger_session
@@ -171,13 +174,107 @@ def what_is_printed_for_ever_is_not_kept_for_ever(s):
     good_one(s)
 
 
+# ---- over vsock ----
+
+def descriptors(s):
+    return len(os.listdir(f"/proc/{s.info()['pid']}/fd"))
+
+
+def latency(s):
+    """Of a command in the other VM: the median of some."""
+    took = []
+    for _ in range(9):
+        begun = time.monotonic()
+        s.run("exec", "good", "--", "true")
+        took.append(time.monotonic() - begun)
+    return sorted(took)[len(took) // 2]
+
+
+RINGER = """
+import socket, sys
+rings, held = 0, []
+while True:
+    s = socket.socket(socket.AF_UNIX)
+    s.setblocking(False)
+    rings += 1
+    try:
+        s.connect(sys.argv[1])
+        s.send(b"x" * 4096)
+        held.append(s)
+    except OSError:
+        s.close()
+    for old in held[:-1000]:
+        old.close()
+    held = held[-1000:]
+    if rings % 1000 == 0:
+        print(rings, flush=True)
+"""
+
+
+@bounded
+def ten_thousand_connections_of_a_guest(s):
+    """It rings as fast as it can and lets go of nothing: somebody looks now and then, and the others do not notice."""
+    name = guest(s, "ringer")
+    rings = f"{s.runtime}/vm/{s.json('vm', 'show', name)['id']}/vsock_1024"
+    quiet, open_before, begun = latency(s), descriptors(s), time.monotonic()
+    ticks = cpu_ticks(s)
+    with subprocess.Popen([sys.executable, "-c", RINGER, rings], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as p:
+        while int(p.stdout.readline()) < 10000:
+            pass
+        loud, open_then = latency(s), descriptors(s)
+        spent, took = (cpu_ticks(s) - ticks) / os.sysconf("SC_CLK_TCK"), time.monotonic() - begun
+        p.kill()
+    print(f"# a command elsewhere took {quiet * 1000:.1f} ms, then {loud * 1000:.1f} ms; the daemon {spent / took:.1%} of a processor")
+    assert open_then - open_before < 100, f"{open_before} descriptors, then {open_then}"
+    assert spent < 0.25 * took, f"{spent:.2f} s of a processor in {took:.2f} s"
+    assert loud < 10 * quiet + 0.2, (quiet, loud)
+    assert s.run("exec", name, "--", "echo", "here").stdout == "here\n"
+    s.run("vm", "delete", "-f", name)
+
+
+@bounded
+def a_guest_that_is_never_put_through(s):
+    """The VMM takes the daemon's call and says no more: the start is given up, and the stop does not wait."""
+    good_one(s)
+    s.how("mute")
+    p = guest(s, "mute", "--timeout", "2s", check=False)
+    s.how()
+    assert "boot" in s.json("vm", "show", p)["failure"], s.json("vm", "show", p)
+    s.run("vm", "delete", "-f", p)
+
+
+@bounded
+def a_vmm_that_babbles_is_hung_up_on(s):
+    good_one(s)
+    s.how("babble")
+    name = guest(s, "babbler")
+    s.how()
+    wait_for(lambda: f"actor=vm/{name} ev=vmm.protocol" in s.log(), "the daemon listens to it")
+    good_one(s)
+    s.run("vm", "stop", name)
+    assert s.json("vm", "show", name)["state"] == "stopped"
+    s.run("vm", "delete", name)
+
+
 def prepare(s):
     s.env["ASAN_OPTIONS"] = "quarantine_size_mb=1"  # what is freed is not held: it would count
-    s.fake_vmm(os.path.join(os.path.dirname(os.path.abspath(banger_session.__file__)), "hostile_agent.py"))
+    agent = os.path.join(os.path.dirname(os.path.abspath(banger_session.__file__)), "hostile_agent.py")
+    if VSOCK:
+        s.env["BANGER_VMM"] = "firecracker"
+        s.fake_firecracker(agent)
+    else:
+        s.fake_vmm(agent)
+
+
+VSOCK = os.environ.get("HOSTILE_VMM") == "firecracker"
+if VSOCK and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    print("1..0 # SKIP /dev/kvm may not be opened")
+    sys.exit(77)
 
 
 banger_session.main([a_flood_of_anything_is_not_listened_to, a_guest_that_never_greets_is_given_up,
                      who_says_more_than_was_granted_loses_its_commands, a_result_that_is_none_fails_its_command,
                      output_in_crumbs_is_output, who_never_reads_gets_no_input, an_agent_that_died_is_noticed,
-                     what_is_printed_for_ever_is_not_kept_for_ever],
-                    prepare=prepare)
+                     what_is_printed_for_ever_is_not_kept_for_ever,
+                     *([ten_thousand_connections_of_a_guest, a_guest_that_is_never_put_through,
+                        a_vmm_that_babbles_is_hung_up_on] if VSOCK else [])], prepare=prepare)

@@ -138,12 +138,18 @@ class Session:
         os.chmod(path, 0o700)
         return path
 
-    def fake_firecracker(self):
-        """The Firecracker that is found from now on is fake_firecracker.py, whose guest's agent answers."""
+    def fake_firecracker(self, agent=None):
+        """The Firecracker that is found from now on is fake_firecracker.py, whose guest's agent answers; how() says how it goes."""
         fake = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_firecracker.py")
         os.makedirs(f"{self.top}/fake", exist_ok=True)
+        real = f"{self.libexec}/banger-agent"
         self.env["BANGER_FIRECRACKER"] = self.script(
-            "firecracker", f'FAKE_TOP={self.top}/fake FAKE_AGENT={self.libexec}/banger-agent exec {sys.executable} {fake} "$@"')
+            "firecracker", f'REAL_AGENT={real} FAKE_AGENT={agent or real} FAKE_TOP={self.top}/fake exec {sys.executable} {fake} "$@"')
+
+    def how(self, text=""):
+        """It goes so with the fake Firecracker from now on (fake_firecracker.py says how it may)."""
+        with open(f"{self.top}/fake/firecracker", "w", encoding="utf-8") as f:
+            f.write(text)
 
     def fake(self, accel, how=None):
         """How the fake VMM behaves under this accelerator from now on (fake_qemu.py says how it may)."""

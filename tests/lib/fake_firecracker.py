@@ -5,7 +5,9 @@ Written from the API's specification and the documentation of 1.16; tests/e2e/fi
 by scripts/test-firecracker, of the real one.  It does what that does where somebody looks: refuses what that refuses, with its
 words, and says nothing that it would not.  $FAKE_AGENT is the agent (absent: a guest that never rings).  In $FAKE_TOP:
 
-    firecracker    how it goes: "die WHEN", where WHEN is config, boot, or the start of a request ("PATCH /vm"); "silent"
+    firecracker    how it goes: "die WHEN", where WHEN is config, boot, or the start of a request ("PATCH /vm"); "silent";
+                   "refuse WHEN" and "hang WHEN", of requests; "babble": it sends its callers nonsense without end; "mute": it
+                   puts nobody through to its guest
 """
 import ctypes
 import json
@@ -35,6 +37,12 @@ DRIVE = {"drive_id", "path_on_host", "is_root_device", "is_read_only", "cache_ty
 
 class Refused(Exception):
     """The machine cannot be made."""
+    where = "Configuration for VMM from one single json failed"
+
+
+class NotStarted(Refused):
+    """It was made, and cannot be started."""
+    where = "Could not Start MicroVM from one single json"
 
 
 def how():
@@ -45,9 +53,24 @@ def how():
         return ""
 
 
+def is_so(verb, when):
+    return how().startswith(f"{verb} ") and when.startswith(how()[len(verb) + 1:])
+
+
 def die_if(when):
-    if how().startswith("die ") and when.startswith(how()[4:]):
+    if is_so("die", when):
         os.kill(os.getpid(), signal.SIGABRT)
+
+
+def babble(s):
+    """Until the other end has had enough of it; in a process of its own."""
+    if os.fork() == 0:
+        die_with_us()
+        try:
+            while True:
+                s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * 65536)
+        except OSError:
+            os._exit(0)
 
 
 def parse(argv):
@@ -87,9 +110,13 @@ def check(config):
     if "drives" not in config:
         raise Refused("Invalid JSON: missing field `drives`")
     try:
-        open(config["boot-source"]["kernel_image_path"], "rb").close()
+        with open(config["boot-source"]["kernel_image_path"], "rb") as f:
+            elf = f.read(4)
     except OSError as e:
         raise Refused(f"Boot source error: The kernel file cannot be opened: {e.strerror} (os error {e.errno})") from e
+    if elf != b"\x7fELF":
+        raise NotStarted("System configuration error: Cannot load kernel due to invalid memory configuration or invalid kernel image:"
+                         " Kernel Loader: failed to load ELF kernel image: Kernel Loader: Invalid Elf magic number")
     for drive in config["drives"]:
         unknown(drive, DRIVE)
         try:
@@ -125,6 +152,9 @@ class Guest:
     def __init__(self, config, selector):
         self.path = config.get("vsock", {}).get("uds_path")
         self.agent = self.connection = None
+        self.mute = []  # callers that wait for ever
+        args = config["boot-source"].get("boot_args", "").split()
+        self.name = next((a.partition("=")[2] for a in args if a.startswith("banger.hostname=")), "")
         if self.path:
             selector.register(listen(self.path), selectors.EVENT_READ, self.called)
 
@@ -144,6 +174,9 @@ class Guest:
         if line != f"CONNECT {AGENT_PORT}\n".encode() or "FAKE_AGENT" not in os.environ:
             s.close()
             return
+        if how() == "mute":
+            self.mute.append(s)
+            return
         s.sendall(b"OK 1073741824\n")
         self.converse(s)
 
@@ -152,7 +185,8 @@ class Guest:
         self.hush()
         self.connection = s
         self.agent = subprocess.Popen([os.environ["FAKE_AGENT"], "--fd", str(s.fileno())], pass_fds=[s.fileno()],
-                                      preexec_fn=die_with_us, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                                      env={**os.environ, "FAKE_NAME": self.name}, preexec_fn=die_with_us,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def hush(self):
         if self.agent:
@@ -212,6 +246,14 @@ class Api:
                                       f"`{action}`, expected one of `FlushMetrics`, `InstanceStart`, `SendCtrlAltDel` at line 1 "
                                       f"column {len(json.dumps(body)) - 1}."}
 
+    def accept(self, listening, selector):
+        s, _ = listening.accept()
+        if how() == "babble":
+            babble(s)
+            s.close()
+        else:
+            selector.register(s, selectors.EVENT_READ, lambda c: self.serve(c, selector))
+
     def serve(self, s, selector):
         data = s.recv(4096)
         if not data:
@@ -221,7 +263,11 @@ class Api:
         head, _, rest = data.decode().partition("\r\n\r\n")
         method, path, _ = head.splitlines()[0].split(" ")
         die_if(f"{method} {path}")
+        if is_so("hang", f"{method} {path}"):
+            return
         status, body = self.answer(method, path, json.loads(rest) if rest else {})
+        if is_so("refuse", f"{method} {path}"):
+            status, body = 400, {"fault_message": "Internal VMM error: as it was told to"}
         text = "" if body is None else json.dumps(body, separators=(",", ":"))
         more = f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n" if body is not None else ""
         s.sendall(f"HTTP/1.1 {status} \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n{more}\r\n{text}".encode())
@@ -268,12 +314,11 @@ def main(argv):
     try:
         check(config)
     except Refused as e:
-        log.say(f"RunWithApiError error: Failed to build MicroVM from Json: Configuration for VMM from one single json failed: {e}")
+        log.say(f"RunWithApiError error: Failed to build MicroVM from Json: {e.where}: {e}")
         log.say("Firecracker exiting with error. exit_code=1")
         return 1
     guest, calls = Guest(config, selector), Api(given, config)
-    selector.register(api, selectors.EVENT_READ,
-                      lambda l: selector.register(l.accept()[0], selectors.EVENT_READ, lambda s: calls.serve(s, selector)))
+    selector.register(api, selectors.EVENT_READ, lambda l: calls.accept(l, selector))
     if not os.isatty(0) and os.path.exists("/dev/stdin") and os.path.islink("/proc/self/fd/0") and \
             not os.path.samefile("/proc/self/fd/0", "/dev/null"):
         selector.register(0, selectors.EVENT_READ, echo)

@@ -198,6 +198,34 @@ Test(firecracker, quotes_what_json_would_trip_over)
 	cr_expect_eq(config(&m, 16, got, sizeof(got), NULL), -EINVAL, "no room");
 }
 
+/* A unix socket's path has 107 bytes, and Firecracker appends the port's number to that of vsock.
+ */
+Test(firecracker, refuses_paths_that_no_socket_can_have)
+{
+	static const struct {
+		int control, vsock; /* bytes */
+		bool fits;
+	} rows[] = { { 107, 102, true }, { 108, 102, false }, { 107, 103, false } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct vmm_machine m = linux_machine();
+		struct err e = { 0 };
+		char control[128] = "/";
+		char vsock[128] = "/";
+		struct buf out;
+
+		buf_init(&out, VMM_CONFIG_MAX);
+		memset(control + 1, 'c', (size_t)rows[i].control - 1);
+		memset(vsock + 1, 'v', (size_t)rows[i].vsock - 1);
+		m.control = control;
+		m.vsock = vsock;
+		cr_expect_eq(vmm_firecracker.config(&m, &out, &e) == 0, rows[i].fits, "%zu: %s", i,
+			     e.text);
+		cr_expect_eq(e.code, rows[i].fits ? ERR_NONE : ERR_BAD_REQUEST);
+		buf_fini(&out);
+	}
+}
+
 Test(firecracker, refuses_what_it_cannot_run)
 {
 	const struct {
@@ -380,6 +408,14 @@ Test(firecracker, the_cause_is_told_from_what_follows_it)
 		{ AT "a guest's doing\n" AT "RunWithApiError error: MicroVMStopped\n" AT
 		     "Firecracker exiting with error. exit_code=148",
 		  "MicroVMStopped" },
+		{ AT
+		  "RunWithApiError error: Failed to build MicroVM from Json: Configuration for VMM "
+		  "from one single json failed: Block device error: Unable to create the virtio "
+		  "block device: Virtio backend error: Error manipulating the backing file: No "
+		  "such file or directory (os error 2) /disk\n" AT
+		  "Firecracker exiting with error. exit_code=1",
+		  "Error manipulating the backing file: No such file or directory (os error 2) "
+		  "/disk" },
 		{ AT "just this", "just this" },
 	};
 
