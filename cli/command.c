@@ -12,7 +12,8 @@ enum {
 #define TARGETS (BIT(OPT_LABEL) | BIT(OPT_ALL) | BIT(OPT_TIMEOUT))
 #define MACHINE                                                                                    \
 	(BIT(OPT_NAME) | BIT(OPT_IMAGE) | BIT(OPT_KERNEL) | BIT(OPT_PULL) | BIT(OPT_VMM) |         \
-	 BIT(OPT_VCPU) | BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_LABEL) | BIT(OPT_ENV) |         \
+	 BIT(OPT_VCPU) | BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_DISK_RATE) |                    \
+	 BIT(OPT_DISK_IOPS) | BIT(OPT_NET_RATE) | BIT(OPT_LABEL) | BIT(OPT_ENV) |                  \
 	 BIT(OPT_PUBLISH) | BIT(OPT_NAT) | BIT(OPT_COUNT) | BIT(OPT_TIMEOUT))
 #define LIST_DOC                                                                                   \
 	"A field of --format is the head of a column in any case, or a field of --json by its "    \

@@ -43,6 +43,9 @@ static int spec_fill(const struct options *o, struct vm_spec *spec, struct err *
 	spec->vcpu = o->vcpu;
 	spec->memory_bytes = o->memory_bytes;
 	spec->disk_bytes = o->disk_bytes;
+	spec->disk_rate = o->disk_rate;
+	spec->disk_iops = o->disk_iops;
+	spec->net_rate = o->net_rate;
 	spec->nat = o->nat;
 	spec->labels = o->labels;
 	spec->env = o->env;

@@ -30,6 +30,8 @@ struct options {
 	const char *name, *image, *kernel, *vmm, *pull;
 	uint32_t vcpu, count;
 	uint64_t memory_bytes, disk_bytes;
+	uint64_t disk_rate, net_rate;
+	uint32_t disk_iops;
 	struct seq publish; /* struct publish */
 	bool nat, no_start, rm, detach;
 	/* which VMs, and how */
@@ -97,6 +99,9 @@ enum option {
 	OPT_VCPU,
 	OPT_MEMORY,
 	OPT_DISK,
+	OPT_DISK_RATE,
+	OPT_DISK_IOPS,
+	OPT_NET_RATE,
 	OPT_LABEL,
 	OPT_UNLABEL,
 	OPT_ENV,

@@ -27,8 +27,9 @@ enum {
 	ENV_BYTES_MAX = 64 << 10, /* of a VM's whole environment, as above */
 	ARGV_MAX = 32768,         /* words; bytes are bounded by the frame */
 	PUBLISH_MAX = 32,
-	TARGETS_MAX = 4096, /* references in one request */
-	COUNT_MAX = 4096,   /* VMs that one create may ask for */
+	TARGETS_MAX = 4096,  /* references in one request */
+	COUNT_MAX = 4096,    /* VMs that one create may ask for */
+	IOPS_MAX = 10000000, /* requests to a disk a second */
 	VCPU_MAX = 64,
 	WIRE_METHOD_MAX = 24,
 	LIST_PAGE_MAX = 500,   /* rows of one vm.list reply, fewer where they would not fit */
@@ -49,6 +50,8 @@ enum {
 };
 #define MEMORY_MIN_BYTES (UINT64_C(16) << 20)
 #define MEMORY_MAX_BYTES (UINT64_C(1) << 40)
+#define RATE_MIN_BYTES   (UINT64_C(1) << 20) /* a second */
+#define RATE_MAX_BYTES   (UINT64_C(1) << 40)
 #define DISK_MIN_BYTES   (UINT64_C(1) << 20)
 #define DISK_MAX_BYTES   (UINT64_C(64) << 40)
 
@@ -165,6 +168,9 @@ struct vm_spec {
 	uint32_t vcpu;                    /* 0: default */
 	uint64_t memory_bytes;            /* 0: default */
 	uint64_t disk_bytes;              /* 0: default; never smaller than the image */
+	uint64_t disk_rate;               /* bytes a second that each drive moves; 0: no limit */
+	uint32_t disk_iops;               /* requests a second, likewise */
+	uint64_t net_rate;                /* bytes a second, each way; 0: no limit */
 	bool nat;                         /* system mode */
 	struct strv labels;               /* "k=v" */
 	struct strv env;                  /* "k=v": of every command run in the guest */

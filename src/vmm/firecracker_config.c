@@ -20,6 +20,7 @@
 	"i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd"
 
 enum {
+	REFILL_MS = 1000,
 	GUEST_CID = 3, /* the first that is not reserved; each VM's vsock is its own */
 	/* Seconds; without a number here the balloon's statistics cannot be had later either. */
 	BALLOON_STATS_S = 60,
@@ -55,13 +56,30 @@ static json_t *boot_source(const struct vmm_machine *m, const char *cmdline)
 			 m->initrd, "boot_args", cmdline);
 }
 
+/* A bucket that holds what may pass in a second, and is filled in that time; NULL: no limit. */
+static json_t *bucket(uint64_t a_second)
+{
+	return a_second == 0 ? NULL
+			     : json_pack("{s:I, s:i}", "size", (json_int_t)a_second, "refill_time",
+					 REFILL_MS);
+}
+
+static json_t *limiter(uint64_t bytes, uint64_t ops)
+{
+	return bytes == 0 && ops == 0
+		       ? NULL
+		       : json_pack("{s:o*, s:o*}", "bandwidth", bucket(bytes), "ops", bucket(ops));
+}
+
 /* Not as its "root device", for then it puts words of its own on the kernel's command line; the
  * order is what counts.  Writeback: a flush of the guest's is one of the host's. */
-static json_t *drive(const char *name, const char *path, bool read_only)
+static json_t *drive(const struct vmm_machine *m, const char *name, const char *path,
+		     bool read_only)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s}", "drive_id", name, "path_on_host", path,
-			 "is_root_device", 0, "is_read_only", read_only, "cache_type",
-			 read_only ? "Unsafe" : "Writeback", "io_engine", "Sync");
+	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:o*}", "drive_id", name, "path_on_host",
+			 path, "is_root_device", 0, "is_read_only", read_only, "cache_type",
+			 read_only ? "Unsafe" : "Writeback", "io_engine", "Sync", "rate_limiter",
+			 limiter(m->disk_rate, m->disk_iops));
 }
 
 static json_t *drives(const struct vmm_machine *m)
@@ -71,9 +89,9 @@ static json_t *drives(const struct vmm_machine *m)
 	if (m->guest == VMM_GUEST_PROBE)
 		return all;
 	if (m->base)
-		append(&all, drive("base", m->base, true));
+		append(&all, drive(m, "base", m->base, true));
 	if (m->disk)
-		append(&all, drive("root", m->disk, false));
+		append(&all, drive(m, "root", m->disk, false));
 	return all;
 }
 
@@ -82,8 +100,9 @@ static json_t *interfaces(const struct vmm_machine *m)
 	char mac[VMM_MAC_BYTES];
 
 	vmm_mac(m->id, mac);
-	return json_pack("[{s:s, s:s, s:s}]", "iface_id", "eth0", "host_dev_name", m->tap,
-			 "guest_mac", mac);
+	return json_pack("[{s:s, s:s, s:s, s:o*, s:o*}]", "iface_id", "eth0", "host_dev_name",
+			 m->tap, "guest_mac", mac, "rx_rate_limiter", limiter(m->net_rate, 0),
+			 "tx_rate_limiter", limiter(m->net_rate, 0));
 }
 
 /* What an operating system has a use for.  The balloon begins empty. */

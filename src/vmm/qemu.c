@@ -187,15 +187,29 @@ static void add_agent(struct args *a, const struct vmm_machine *m)
 	option(a, "-device", "virtserialport,chardev=agent,name=" VMM_AGENT_PORT);
 }
 
+/* A filter before the disk; 0 is no limit there either. */
+static void add_limits(struct args *a, const struct vmm_machine *m)
+{
+	optionf(a, "-object", "throttle-group,id=limits,x-bps-total=%lu,x-iops-total=%u",
+		m->disk_rate, m->disk_iops);
+	option(a, "-blockdev",
+	       "driver=throttle,node-name=root,throttle-group=limits,file=unlimited");
+}
+
 static void add_disk(struct args *a, const struct vmm_machine *m)
 {
 	CLEANUP_FREE char *path = m->disk ? escape(a, m->disk) : NULL;
 
 	if (!path)
 		return;
+	const bool limited = m->disk_rate > 0 || m->disk_iops > 0;
+
 	optionf(a, "-blockdev",
-		"driver=%s,node-name=root,discard=unmap,file.driver=%s,file.filename=%s",
-		m->disk_format, m->disk_device ? "host_device" : "file", path);
+		"driver=%s,node-name=%s,discard=unmap,file.driver=%s,file.filename=%s",
+		m->disk_format, limited ? "unlimited" : "root",
+		m->disk_device ? "host_device" : "file", path);
+	if (limited)
+		add_limits(a, m);
 	option(a, "-device", "virtio-blk-device,drive=root");
 }
 

@@ -125,6 +125,9 @@ struct vmm_machine {
 	const char *disk;        /* path of the VM's root disk or NULL */
 	const char *disk_format; /* "qcow2" or "raw" */
 	bool disk_device;        /* it is a block device, not a file */
+	uint64_t disk_rate;      /* bytes a second that each drive moves; 0: no limit */
+	uint32_t disk_iops;      /* requests a second, likewise */
+	uint64_t net_rate;       /* bytes a second, each way; with VMM_NET_TAP */
 	const char *base;        /* path of what `disk` is an upper layer of, read only, or NULL */
 	const char *console_log; /* path; the VMM appends */
 	uint32_t tsc_khz;        /* of the host; 0: not known */

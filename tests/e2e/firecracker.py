@@ -181,6 +181,28 @@ def a_directory_too_deep_for_its_sockets_is_named(s):
     assert p.returncode != 0 and "at most 107 bytes" in p.stderr and "the runtime directory is too deep" in p.stderr, p.stderr
 
 
+def its_disks_move_what_they_may(s):
+    """Whatever becomes of the guest: the VMM has the limits that were asked for, and nobody else is promised any."""
+    s.fake_image()
+    p = s.start("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "none", "--name", "l", "--timeout", "20s",
+                "--disk-rate", "100M", "--disk-iops", "2000")
+    wait_for(lambda: s.vms() and os.path.exists(f"{s.runtime}/vm/{s.show('l')['id']}/control.sock"), "it does not start")
+    spec, drives = s.show("l")["spec"], s.ask("l", "GET", "/vm/config")[1]["drives"]
+    s.run("vm", "delete", "-f", "l")
+    p.communicate(timeout=60)
+    assert (spec["disk_rate"], spec["disk_iops"]) == (100 << 20, 2000), spec
+    assert len(drives) == 2
+    for drive in drives:
+        limits = drive["rate_limiter"]
+        assert (limits["bandwidth"]["size"], limits["bandwidth"]["refill_time"]) == (100 << 20, 1000), drive
+        assert (limits["ops"]["size"], limits["ops"]["refill_time"]) == (2000, 1000), drive
+    for limit, words in ((("--disk-rate", "1M"), 'disk_rate: image "probe" has no disk'), (("--net-rate", "1M"), "net_rate: only Firecracker"),
+                         (("--disk-rate", "0"), "--disk-rate"), (("--disk-iops", "-1"), "--disk-iops")):
+        q = s.probe("q", *limit, check=False)
+        assert q.returncode != 0 and words in q.stderr, q.stderr
+    s.nothing_left()
+
+
 def the_command_line_names_the_vm_and_its_daemon(s):
     s.probe()
     v = s.show("p")
@@ -462,7 +484,7 @@ if not os.access("/dev/kvm", os.R_OK | os.W_OK):
 banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_any_vm, many_at_once,
                      it_outlives_the_daemon_and_is_adopted, a_crash_in_the_middle_is_undone, what_it_refuses_reaches_the_user,
                      a_kernel_that_is_none_is_refused, a_disk_that_is_gone_is_named, without_kvm_it_says_so,
-                     a_directory_too_deep_for_its_sockets_is_named,
+                     a_directory_too_deep_for_its_sockets_is_named, its_disks_move_what_they_may,
                      the_command_line_names_the_vm_and_its_daemon, its_api_says_what_is_published,
                      versions_that_do_not_work_are_refused_and_not_chosen, it_is_chosen_where_it_has_all_that_is_needed,
                      without_qemu_it_is_what_times_kvm, doctor_says_which_and_why, commands_run_in_its_guest,

@@ -218,6 +218,8 @@ class Api:
             return 200, {"id": self.given["--id"], "state": self.state, "vmm_version": VERSION, "app_name": "Firecracker"}
         if method == "GET" and path == "/version":
             return 200, {"firecracker_version": VERSION}
+        if method == "GET" and path == "/vm/config":
+            return 200, self.config
         if method == "GET" and path in ("/balloon", "/balloon/statistics") and "balloon" not in self.config:
             return 400, {"fault_message": "Internal VMM error: Failed perform action on device: Device not found"}
         if method == "PATCH" and path == "/vm":

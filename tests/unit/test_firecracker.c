@@ -152,6 +152,32 @@ Test(firecracker, gives_linux_all_that_it_has)
 		      "\"vsock\":{\"guest_cid\":3,\"uds_path\":\"/r/vsock\"}}");
 }
 
+Test(firecracker, limits_what_it_moves)
+{
+	struct vmm_machine m = linux_machine();
+	static char got[VMM_CONFIG_MAX];
+	struct err e = { 0 };
+
+	m.disk_rate = UINT64_C(100) << 20;
+	m.disk_iops = 2000;
+	m.net_rate = UINT64_C(10) << 20;
+	cr_assert_eq(config(&m, VMM_CONFIG_MAX, got, sizeof(got), &e), 0, "%s", e.text);
+	const char *first = strstr(
+		got, "\"rate_limiter\":{\"bandwidth\":{\"size\":104857600,\"refill_time\":1000},"
+		     "\"ops\":{\"size\":2000,\"refill_time\":1000}}}");
+	cr_assert_not_null(first, "%s", got);
+	cr_expect_not_null(strstr(first + 1, "\"rate_limiter\""), "both drives");
+	for (int i = 0; i < 2; i++)
+		cr_expect_not_null(strstr(got, i ? "\"rx_rate_limiter\":{\"bandwidth\":{\"size\":"
+						   "10485760,\"refill_time\":1000}}"
+						 : "\"tx_rate_limiter\":{\"bandwidth\":{\"size\":"
+						   "10485760,\"refill_time\":1000}}"));
+	m.disk_rate = 0;
+	cr_assert_eq(config(&m, VMM_CONFIG_MAX, got, sizeof(got), &e), 0, "%s", e.text);
+	cr_expect_not_null(
+		strstr(got, "\"rate_limiter\":{\"ops\":{\"size\":2000,\"refill_time\":1000}}"));
+}
+
 Test(firecracker, gives_linux_nothing_that_it_was_not_given)
 {
 	struct vmm_machine m = linux_machine();

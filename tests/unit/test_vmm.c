@@ -146,6 +146,29 @@ Test(qemu, starts_linux_under_tcg_with_all_it_has)
 	expect_argv(&m, linux_tcg);
 }
 
+Test(qemu, limits_what_a_disk_moves)
+{
+	static const char *const wanted[] = {
+		"driver=qcow2,node-name=unlimited,discard=unmap,file.driver=file,file.filename=/v/"
+		"root.qcow2",
+		"throttle-group,id=limits,x-bps-total=104857600,x-iops-total=0",
+		"driver=throttle,node-name=root,throttle-group=limits,file=unlimited",
+		"virtio-blk-device,drive=root",
+	};
+	struct vmm_machine m = linux_machine();
+	struct strv argv = { 0 };
+	struct err e = { 0 };
+	size_t found = 0;
+
+	m.disk_rate = UINT64_C(100) << 20;
+	cr_assert_eq(vmm_qemu.argv(&m, &argv, &e), 0, "%s", e.text);
+	for (uint32_t i = 0; i < argv.n && found < ARRAY_LEN(wanted); i++)
+		found += strcmp(argv.v[i], wanted[found]) == 0;
+	cr_expect_eq(found, ARRAY_LEN(wanted), "in this order; the first missing: %s",
+		     found < ARRAY_LEN(wanted) ? wanted[found] : "");
+	strv_fini(&argv);
+}
+
 /* What a limit of memory is to leave room for: the code that TCG keeps, and some of all there is.
  */
 Test(qemu, says_what_it_needs_beside_its_guest)
