@@ -130,6 +130,10 @@ static int set_fill(const struct options *o, struct targets_args *a, struct err 
 	for (uint32_t i = 0; i < o->nargs; i++)
 		if (strv_add(&a->refs, o->args[i]) < 0)
 			return err_set(e, ERR_HOST_MEMORY, "references");
+	if (o->nat && o->no_nat)
+		return err_set(e, ERR_BAD_REQUEST, "--nat and --no-nat: which?");
+	if (o->nat || o->no_nat)
+		(void)snprintf(set->nat, sizeof(set->nat), "%s", o->nat ? "on" : "off");
 	if (strv_copy(&set->labels, &o->labels) < 0 ||
 	    strv_copy(&set->drop_labels, &o->unlabels) < 0)
 		return err_set(e, ERR_HOST_MEMORY, "labels");
@@ -138,9 +142,10 @@ static int set_fill(const struct options *o, struct targets_args *a, struct err 
 	set->memory_bytes = o->memory_bytes;
 	set->disk_bytes = o->disk_bytes;
 	if (!set->vcpu && !set->memory_bytes && !set->disk_bytes && set->labels.n == 0 &&
-	    set->drop_labels.n == 0)
+	    set->drop_labels.n == 0 && !set->nat[0])
 		return err_set(e, ERR_BAD_REQUEST,
-			       "set what? --vcpu, --memory, --disk, --label or --unlabel");
+			       "set what? --vcpu, --memory, --disk, --label, --unlabel, --nat or "
+			       "--no-nat");
 	return 0;
 }
 

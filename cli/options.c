@@ -50,6 +50,7 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(ENV,         'e', "env",         PAIRS,    "VAR=VALUE", env,            0, ENV_MAX, "environment of commands in the guest; may be repeated"),
 	ROW(PUBLISH,     'p', "publish",     PUBLISH,  "HOST:GUEST", publish,       0, PUBLISH_MAX, "port of 127.0.0.1 that reaches a port of the guest; may be repeated"),
 	ROW(NAT,          0,  "nat",         FLAG,     NULL,        nat,            0, 0, "a route to the outside (system mode)"),
+	ROW(NO_NAT,       0,  "no-nat",      FLAG,     NULL,        no_nat,         0, 0, "no route to the outside any more (system mode)"),
 	ROW(COUNT,       'n', "count",       U32,      "N",         count,          1, COUNT_MAX, "so many VMs; names get -1 to -N"),
 	ROW(RM,           0,  "rm",          FLAG,     NULL,        rm,             0, 0, "delete the VM after the command, whatever its status"),
 	ROW(DETACH,      'd', "detach",      FLAG,     NULL,        detach,         0, 0, "leave the VM running and return once it is up"),

@@ -33,7 +33,7 @@ struct options {
 	uint64_t disk_rate, net_rate;
 	uint32_t disk_iops;
 	struct seq publish; /* struct publish */
-	bool nat, no_start, rm, detach;
+	bool nat, no_nat, no_start, rm, detach;
 	/* which VMs, and how */
 	bool all, force;
 	struct strv labels, unlabels;
@@ -107,6 +107,7 @@ enum option {
 	OPT_ENV,
 	OPT_PUBLISH,
 	OPT_NAT,
+	OPT_NO_NAT,
 	OPT_COUNT,
 	OPT_RM,
 	OPT_DETACH,

@@ -1,16 +1,19 @@
-/* vm_set.c - change what a VM is to have: its sizes while it does not run, its labels at any time.
+/* vm_set.c - change what a VM is to have: its sizes while it does not run, its labels and its way
+ * out at any time.
  *
- *   disk -> record
+ *   disk -> nat -> record
  *
  * The disk first: one that is larger than its record says harms nobody, and the same request again
- * makes both equal.  It is never made smaller, so there is nothing to undo.
+ * makes both equal.  It is never made smaller, so there is nothing to undo.  What the way out is,
+ * the record says: whoever takes the VM over after a crash in between makes it so.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "actors/files.h"
 #include "actors/limits.h"
-#include "actors/vm.h"
+#include "actors/vm_steps.h"
 
 static const struct vm_change *change_of(const struct vm *vm)
 {
@@ -48,6 +51,34 @@ static int grow(struct plan *p, struct err *e)
 		return err_set(e, ERR_VM_SIZE, "disk: it has %llu MiB, and only grows",
 			       (unsigned long long)(has >> 20));
 	return vm_work(p, IO_LANE_ANY, grow_disk);
+}
+
+/* ---- nat ---- */
+
+static bool is_on(const char *nat)
+{
+	return strcmp(nat, "on") == 0;
+}
+
+/* A VM that does not run has it with its next start. */
+static bool changes_nat(const struct vm *vm)
+{
+	return change_of(vm)->nat[0] && vm_is_system(vm) && vm_runs(vm);
+}
+
+static int set_nat(struct plan *p, struct err *e)
+{
+	const struct vm *vm = vm_of(p);
+
+	return changes_nat(vm) ? vm_nat_as(p, is_on(change_of(vm)->nat), e) : STEP_DONE;
+}
+
+/* The record says again what it was. */
+static int unset_nat(struct plan *p, struct err *e)
+{
+	const struct vm *vm = vm_of(p);
+
+	return changes_nat(vm) ? vm_nat_as(p, vm->rec.spec.nat, e) : STEP_DONE;
 }
 
 /* ---- record ---- */
@@ -106,10 +137,13 @@ static int apply(struct vm *vm, struct err *e)
 				   .memory_bytes = spec->memory_bytes,
 				   .disk_bytes = spec->disk_bytes,
 				   .labels = spec->labels };
+	(void)snprintf(was->nat, sizeof(was->nat), "%s", spec->nat ? "on" : "off");
 	spec->labels = labels;
 	spec->vcpu = set->vcpu ? set->vcpu : spec->vcpu;
 	spec->memory_bytes = set->memory_bytes ? set->memory_bytes : spec->memory_bytes;
 	spec->disk_bytes = set->disk_bytes ? set->disk_bytes : spec->disk_bytes;
+	if (set->nat[0])
+		spec->nat = is_on(set->nat);
 	return 0;
 }
 
@@ -125,6 +159,7 @@ static void restore(struct vm *vm)
 	spec->vcpu = was->vcpu;
 	spec->memory_bytes = was->memory_bytes;
 	spec->disk_bytes = was->disk_bytes;
+	spec->nat = is_on(was->nat);
 	*was = (struct vm_change){ 0 };
 }
 
@@ -155,9 +190,18 @@ static int put_back(struct plan *p, struct err *e)
 const struct step vm_set_steps[] = {
 	/* name     start    finish        undo      undone        ms                 arg */
 	{ "disk",   grow,    vm_worked,    NULL,     NULL,         FILES_DEADLINE_MS, 0 },
+	{ "nat",    set_nat, vm_helped,    unset_nat, vm_helped,   HELPER_DEADLINE_MS, 0 },
 	{ "record", put_set, vm_committed, put_back, vm_committed, 0,                 0 },
 };
 /* clang-format on */
+
+static int change_check(const struct vm_change *set, struct err *e)
+{
+	if (set->nat[0] && !is_on(set->nat) && strcmp(set->nat, "off") != 0)
+		return err_set(e, ERR_BAD_REQUEST, "set.nat: \"%s\" is neither on nor off",
+			       set->nat);
+	return 0;
+}
 
 static bool changes_sizes(const struct vm_change *set)
 {
@@ -168,7 +212,10 @@ void vm_set_begin(struct vm *vm)
 {
 	struct err e = { 0 };
 
-	if (changes_sizes(change_of(vm)) && (!vm_at_rest(vm_state(vm)) || vm->leaks > 0)) {
+	if (change_check(change_of(vm), &e) < 0) {
+		vm_task_done(vm, &e);
+		vm_next_task(vm);
+	} else if (changes_sizes(change_of(vm)) && (!vm_at_rest(vm_state(vm)) || vm->leaks > 0)) {
 		err_set(&e, ERR_VM_STATE, "the VM is %s: its sizes change while it is stopped",
 			vm_at_rest(vm_state(vm)) ? "not torn down yet" : fsm_name(&vm->fsm));
 		vm_task_done(vm, &e);

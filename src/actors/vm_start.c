@@ -342,12 +342,14 @@ static const struct step system_own_adopt_steps[] = {
 	{ "vmm",     vm_find,          vm_found,             NULL, NULL, HELPER_DEADLINE_MS, 0 },
 	{ "agent",   vm_own_agent_call, NULL,                NULL, NULL, 0,                  VMM_SOCKET_AGENT },
 	{ "control", vm_jail_channel,  vm_jail_channel_back, NULL, NULL, HELPER_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "nat",     vm_nat_again,     vm_nat_back,          NULL, NULL, HELPER_DEADLINE_MS, 0 },
 };
 
 static const struct step system_adopt_steps[] = {
 	{ "vmm",     vm_find,          vm_found,        NULL, NULL,  HELPER_DEADLINE_MS,  0 },
 	{ "agent",   vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
+	{ "nat",     vm_nat_again,     vm_nat_back,     NULL, NULL,  HELPER_DEADLINE_MS,  0 },
 };
 /* clang-format on */
 

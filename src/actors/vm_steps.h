@@ -49,9 +49,11 @@ struct vm_files {
 };
 
 /* vm_system.c */
-step_fn vm_disk_up, vm_disk_down, vm_bridge_up, vm_tap_up, vm_tap_down, vm_nat_up, vm_nat_down;
+step_fn vm_disk_up, vm_disk_down, vm_bridge_up, vm_tap_up, vm_tap_down, vm_nat_up, vm_nat_down,
+	vm_nat_again;
 step_fn vm_jail_down, vm_find;
-step_answer_fn vm_helped, vm_tap_made, vm_found;
+step_answer_fn vm_helped, vm_tap_made, vm_nat_back, vm_found;
+int vm_nat_as(struct plan *p, bool on, struct err *e); /* a question to the helper, in any plan */
 /* In the place of a process of our own; the command line is in run->argv. */
 int vm_launch(struct plan *p, const struct vmm_machine *m, const struct vm_files *files,
 	      struct err *e);

@@ -131,7 +131,7 @@ int vm_tap_down(struct plan *p, struct err *e)
 	return ask_tap(p, HELPER_DELETE_TAP, e);
 }
 
-static int ask_nat(struct plan *p, enum helper_method method, struct err *e)
+int vm_nat_as(struct plan *p, bool on, struct err *e)
 {
 	const struct vm *vm = vm_of(p);
 	struct helper_nat_args args = { .bridge = SYSTEM_BRIDGE,
@@ -139,17 +139,35 @@ static int ask_nat(struct plan *p, enum helper_method method, struct err *e)
 					.vm = vm->rec.id };
 
 	(void)snprintf(args.address, sizeof(args.address), "%s", vm->rec.address);
-	return has_disk(vm) && vm->rec.spec.nat ? ask(p, method, &args, e) : STEP_DONE;
+	return has_disk(vm) ? ask(p, on ? HELPER_ENSURE_NAT : HELPER_REMOVE_NAT, &args, e)
+			    : STEP_DONE;
 }
 
 int vm_nat_up(struct plan *p, struct err *e)
 {
-	return ask_nat(p, HELPER_ENSURE_NAT, e);
+	return vm_of(p)->rec.spec.nat ? vm_nat_as(p, true, e) : STEP_DONE;
 }
 
+/* Whatever the record says: it may have said otherwise when the daemon died. */
 int vm_nat_down(struct plan *p, struct err *e)
 {
-	return ask_nat(p, HELPER_REMOVE_NAT, e);
+	return vm_nat_as(p, false, e);
+}
+
+/* After a restart, as after `nft flush ruleset` by somebody: what the record says is made so. */
+int vm_nat_again(struct plan *p, struct err *e)
+{
+	const struct vm *vm = vm_of(p);
+
+	return vm->run->missed ? STEP_DONE : vm_nat_as(p, vm->rec.spec.nat, e);
+}
+
+/* No reason to give a VM up that runs. */
+int vm_nat_back(struct plan *p, struct msg *m, struct err *e)
+{
+	if (vm_helped(p, m, e) < 0)
+		vm_channel_missed(p, e);
+	return STEP_DONE;
 }
 
 /* ---- jail ---- */

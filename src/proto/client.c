@@ -47,6 +47,7 @@ static const struct field vm_change_fields[] = {
 	FIELD(struct vm_change, disk_bytes,   FIELD_U64,   false, DISK_MIN_BYTES, DISK_MAX_BYTES, "not less than it has; the guest's root file system grows at its next start"),
 	FIELD(struct vm_change, labels,       FIELD_PAIRS, false, 0, LABELS_MAX, "to have, whatever they were before"),
 	FIELD(struct vm_change, drop_labels,  FIELD_STRV,  false, 0, LABELS_MAX, "keys of labels not to have any more; one that is not there is none"),
+	FIELD(struct vm_change, nat,          FIELD_STR,   false, 0, 0, "\"on\" or \"off\": a way out through the host's address (system mode), at once where it runs"),
 };
 const struct schema vm_change_schema = SCHEMA("vm_change", struct vm_change, vm_change_fields);
 

@@ -195,6 +195,7 @@ struct vm_change {
 	uint64_t disk_bytes;     /* only grows; its guest's file system follows at the next start */
 	struct strv labels;      /* "k=v" to have */
 	struct strv drop_labels; /* keys not to have any more */
+	char nat[4];             /* "on", "off"; a VM that runs has it at once */
 };
 extern const struct schema vm_change_schema;
 

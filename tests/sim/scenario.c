@@ -111,6 +111,11 @@ static struct call *create_with_nat(struct run *r)
 	return client_ask(r->c, METHOD_VM_CREATE, &args, &(struct client_how){ .progress = true });
 }
 
+static void running_with_nat(struct run *r)
+{
+	must(r, create_with_nat(r));
+}
+
 static struct call *create_probe(struct run *r)
 {
 	return client_create_vm(r->c, NAME, "probe", false);
@@ -162,6 +167,29 @@ static struct call *set_all(struct run *r)
 static struct call *set_label(struct run *r)
 {
 	return set(r, false);
+}
+
+static struct call *set_way_out(struct run *r, const char *nat)
+{
+	struct targets_args args = { 0 };
+
+	if (strv_add(&args.refs, NAME) < 0)
+		ASSERT(!"memory");
+	(void)snprintf(args.set.nat, sizeof(args.set.nat), "%s", nat);
+	struct call *call = client_ask(r->c, METHOD_VM_SET, &args, NULL);
+
+	schema_fini(&targets_args_schema, &args);
+	return call;
+}
+
+static struct call *nat_on(struct run *r)
+{
+	return set_way_out(r, "on");
+}
+
+static struct call *nat_off(struct run *r)
+{
+	return set_way_out(r, "off");
 }
 
 static struct call *kill_it(struct run *r)
@@ -288,6 +316,8 @@ const struct scenario scenarios[] = {
 	{ "system: restart",       NAME, running,                 restart,          VMM_WELL,      IMAGER_WELL,    "running", "failed",                "stopped",         true },
 	{ "system: kill",          NAME, running,                 kill_it,          VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         true },
 	{ "system: delete",        NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone",            true },
+	{ "system: set a way out", NAME, running,                 nat_on,           VMM_WELL,      IMAGER_WELL,    "running", "running",               "running",         true },
+	{ "system: set none",      NAME, running_with_nat,        nat_off,          VMM_WELL,      IMAGER_WELL,    "running", "running",               "running",         true },
 	{ "system: adopt",         NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true },
 	{ "system: recover",       NAME, running_and_lost,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "",                true },
 	{ "jailed: create",        NAME, nothing,                 create,           VMM_WELL,      IMAGER_WELL,    "created", "gone",                  "gone",            true, true },

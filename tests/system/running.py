@@ -83,6 +83,14 @@ def without_nat_it_does_not():
     # Nor does it reach another guest.
     p = guest("alone", "timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{vm('web')['address']}/22", check=False)
     assert p.returncode != 0, p
+    # Until it is given a way out, and again once that is taken.
+    banger("vm", "set", "--nat", "alone")
+    assert guest("alone", "timeout", "20", "bash", "-c", GET) == "hello from outside"
+    banger("vm", "set", "--no-nat", "alone")
+    held = seen()
+    p = guest("alone", "timeout", "5", "bash", "-c", GET, check=False)
+    assert p.returncode != 0 and "hello" not in p.stdout, p
+    assert seen() == held, "not one packet has come out"
     banger("vm", "delete", "-f", "alone")
 
 

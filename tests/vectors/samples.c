@@ -100,7 +100,8 @@ static const struct targets_args targets_labels = {
 };
 static const struct targets_args targets_set = {
 	.refs = STRV(web_1),
-	.set = { .vcpu = 4,
+	.set = { .nat = "off",
+		 .vcpu = 4,
 		 .memory_bytes = UINT64_C(4) << 30,
 		 .disk_bytes = UINT64_C(20) << 30,
 		 .labels = STRV(team),
