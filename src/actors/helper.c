@@ -46,6 +46,8 @@ struct helper {
 	uint32_t nwaiting;
 	uint32_t nasked; /* at most HELPER_PENDING_MAX: the helper would not read more */
 	uint32_t last_id;
+	struct actor_id watcher;
+	uint32_t watcher_type; /* MSG_NONE: there is none */
 };
 
 /* ---- answers ---- */
@@ -340,6 +342,23 @@ static int got_reply(struct helper *h, const struct wire *w, struct err *e)
 	return 0;
 }
 
+/* Without memory it hears of the next one. */
+static void tell_watcher(struct helper *h)
+{
+	struct serial_msg *m = h->watcher_type == MSG_NONE
+				       ? NULL
+				       : serial_make(h->watcher_type, 0, h->actor.id);
+
+	if (m)
+		actor_post(h->actors, h->watcher, &m->msg);
+}
+
+void helper_watch(struct helper *h, struct actor_id who, uint32_t msg_type)
+{
+	h->watcher = who;
+	h->watcher_type = msg_type;
+}
+
 static int got_hello(struct helper *h, const struct wire *w, struct err *e)
 {
 	uint32_t version;
@@ -354,6 +373,7 @@ static int got_hello(struct helper *h, const struct wire *w, struct err *e)
 	h->phase = UP;
 	h->pause_ms = HELPER_PAUSE_FIRST_MS;
 	LOG_INFO(&h->actor.log, NULL, "helper.up", K("helper", w->name));
+	tell_watcher(h);
 	return 0;
 }
 

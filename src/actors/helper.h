@@ -57,6 +57,9 @@ void helper_end(struct helper *h);
 bool helper_ended(const struct helper *h);
 void helper_destroy(struct helper *h);
 
+/* Who is told of each connection that is up, from now on: an owned serial_msg of this type. */
+void helper_watch(struct helper *h, struct actor_id who, uint32_t msg_type);
+
 /* 0: an answer will come.  ERR_BUSY, ERR_HOST_MEMORY, ERR_BAD_REQUEST: none will. */
 int helper_ask(struct helper *h, const struct helper_question *q, struct err *e) MUST_CHECK;
 

@@ -45,7 +45,8 @@ enum msg_type {
 	MSG_DB_FLUSH,    /* db -> db: the run is over, commit */
 	MSG_DB_DONE,     /* the store lane has applied a batch */
 	MSG_SYSTEM, /* system -> node: the root helper has answered or failed for the first time */
-	MSG_HELPER, /* the root helper's proxy -> whoever asked: owned struct helper_answer */
+	MSG_HELPER_UP, /* ... has been connected to: owned struct serial_msg */
+	MSG_HELPER,    /* the root helper's proxy -> whoever asked: owned struct helper_answer */
 	MSG_COMMITTED, /* db -> whoever waits: durable, or res < 0 */
 	MSG_NTYPES,
 };

@@ -9,6 +9,7 @@
 #include "actors/client.h"
 #include "actors/config.h"
 #include "actors/console.h"
+#include "actors/host_sweep.h"
 #include "actors/job.h"
 #include "actors/limits.h"
 #include "actors/logs.h"
@@ -551,6 +552,7 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_DB_FLUSH:
 	case MSG_DB_DONE:
 	case MSG_HELPER:
+	case MSG_HELPER_UP:
 	case MSG_NTYPES:
 		ASSERT(!"no message for the node");
 	}
@@ -580,7 +582,7 @@ int node_create(struct env *env, int listen_fd, struct node **ret_node, struct e
 		rc = err_set(e, ERR_HOST_MEMORY, "logs");
 	if (rc == 0)
 		rc = node_load(n, e);
-	if (rc == 0 && sweep_begin(n) < 0)
+	if (rc == 0 && (sweep_begin(n) < 0 || (env->system && host_sweep_begin(n) < 0)))
 		rc = err_set(e, ERR_HOST_MEMORY, "sweep");
 	if (rc == 0) {
 		rc = io_listener_open(env->io, &n->listener, &n->actor, MSG_LISTENER, listen_fd);

@@ -673,6 +673,7 @@ static void vm_handle(struct actor *a, struct msg *m)
 		helper_answer_free(container_of(m, struct helper_answer, msg));
 		break;
 	case MSG_NONE:
+	case MSG_HELPER_UP:
 	case MSG_OP_DONE:
 	case MSG_TASK_DONE:
 	case MSG_EVENT:

@@ -153,6 +153,8 @@ static const struct field jail_report_fields[] = {
 	FIELD(struct helper_jail_report, slots,   FIELD_STRV, false, 0, HELPER_REPORT_MAX, "`slot-N ID`: taken; `slot-N`: there is a jail made ahead"),
 	FIELD(struct helper_jail_report, cgroups, FIELD_STRV, false, 0, HELPER_REPORT_MAX, "ids of VMs that have one"),
 	FIELD(struct helper_jail_report, partial, FIELD_BOOL, false, 0, 0, "there are more of some"),
+	FIELD(struct helper_jail_report, state_dev, FIELD_U64, false, 0, 0, "the state directory that the helper works on: its device"),
+	FIELD(struct helper_jail_report, state_ino, FIELD_U64, false, 0, 0, "... and inode"),
 };
 const struct schema helper_jail_report_schema = SCHEMA_OPEN("helper_jail_report", struct helper_jail_report, jail_report_fields);
 

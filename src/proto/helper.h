@@ -296,5 +296,7 @@ struct helper_jail_report {
 	struct strv slots;   /* "slot-N ID"; "slot-N": it has a jail that no VM has taken yet */
 	struct strv cgroups; /* ids */
 	bool partial;        /* there are more than HELPER_REPORT_MAX of some */
+	uint64_t state_dev;  /* the state directory that it works on, as stat(2) tells; 0: none */
+	uint64_t state_ino;
 };
 extern const struct schema helper_jail_report_schema;

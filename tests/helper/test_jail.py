@@ -13,7 +13,7 @@ import time
 
 from harness import DEADLINE_S, DIE, OWNER, VM, Refused, as_uid, main, read_file, run
 from jail import (FAKE, ID, OTHER, PARTS, QEMU, RUN, SLOT, STDIO, UID, UID_FIRST, WHOLE, Jail, at_every_point, check_files, closed, copy_of_fake,
-                  gone, probe_is_up, refused, stranger, told, tries)
+                  gone, left, probe_is_up, refused, stranger, told, tries)
 
 RACES = 60
 
@@ -554,7 +554,7 @@ def jails_put_in_place_of_ours_are_not_used(place):
     await_log(place, "jails/ is not the one that was there at the start")
     os.rmdir(place.jails)
     os.rename(place.jails + ".was", place.jails)
-    assert place.client.end()["result"] == {} and pid
+    assert left(place.state, place.client.end()["result"]) == {} and pid
 
 
 def await_log(place, words):

@@ -220,19 +220,14 @@ static void remove_snapshot(struct world_helper *h, const void *args, struct ans
 }
 
 static operation_fn *const operations[HELPER_NMETHODS] = {
-	[HELPER_ENSURE_BRIDGE] = ensure_bridge,
-	[HELPER_CREATE_TAP] = create_tap,
-	[HELPER_DELETE_TAP] = delete_tap,
-	[HELPER_ENSURE_NAT] = ensure_nat,
-	[HELPER_REMOVE_NAT] = remove_nat,
-	[HELPER_CREATE_SNAPSHOT] = create_snapshot,
-	[HELPER_REMOVE_SNAPSHOT] = remove_snapshot,
-	[HELPER_LAUNCH_VMM] = jail_launch,
-	[HELPER_KILL_VMM] = jail_kill_vmm,
-	[HELPER_CLEANUP_JAIL] = jail_cleanup,
-	[HELPER_FIND_VMM] = jail_find_vmm,
-	[HELPER_SIGNAL_VMM] = jail_signal_vmm,
-	[HELPER_ENSURE_SOCKET] = jail_ensure_socket,
+	[HELPER_ENSURE_BRIDGE] = ensure_bridge,     [HELPER_CREATE_TAP] = create_tap,
+	[HELPER_DELETE_TAP] = delete_tap,           [HELPER_ENSURE_NAT] = ensure_nat,
+	[HELPER_REMOVE_NAT] = remove_nat,           [HELPER_CREATE_SNAPSHOT] = create_snapshot,
+	[HELPER_REMOVE_SNAPSHOT] = remove_snapshot, [HELPER_REPORT_JAIL] = report_jail,
+	[HELPER_REPORT_NET] = report_net,           [HELPER_REPORT_BLOCK] = report_block,
+	[HELPER_LAUNCH_VMM] = jail_launch,          [HELPER_KILL_VMM] = jail_kill_vmm,
+	[HELPER_CLEANUP_JAIL] = jail_cleanup,       [HELPER_FIND_VMM] = jail_find_vmm,
+	[HELPER_SIGNAL_VMM] = jail_signal_vmm,      [HELPER_ENSURE_SOCKET] = jail_ensure_socket,
 };
 
 /* ---- requests ---- */
@@ -418,6 +413,12 @@ void helper_begin(struct world *w)
 	buf_init(&h->out, 4 * HELPER_FRAME_MAX);
 	w->helper = h;
 	start(h);
+}
+
+void helper_kill(struct world *w)
+{
+	if (!w->helper->down)
+		die(w->helper);
 }
 
 void helper_power_loss(struct world *w)

@@ -27,7 +27,8 @@ struct world_helper {
 	struct sim_conn conn;
 	bool open;
 	bool greeted;
-	bool busy; /* the answer in `out` is late, and the next ones with it */
+	bool anothers; /* it works on the state directory of another daemon */
+	bool busy;     /* the answer in `out` is late, and the next ones with it */
 	struct buf in;
 	struct buf out;
 };
@@ -53,3 +54,4 @@ void helper_refuses(struct answer *a, const char *why);
 
 operation_fn jail_launch, jail_kill_vmm, jail_cleanup, jail_find_vmm, jail_signal_vmm,
 	jail_ensure_socket;
+operation_fn report_jail, report_net, report_block;

@@ -136,6 +136,7 @@ uint32_t calls_open(void);
 /* ---- the root helper (helper_fake.c) ---- */
 
 void helper_begin(struct world *w);      /* it runs, and holds nothing */
+void helper_kill(struct world *w);       /* it is started again by and by */
 void helper_power_loss(struct world *w); /* nothing is left on the host, and it runs again */
 void helper_free(struct world *w);
 bool helper_connected(const struct world *w);

@@ -5,7 +5,7 @@ import subprocess
 
 import banger_system
 from banger_session import wait_for
-from banger_system import DAEMON, GROUP, GROUPS, HELPER, UID_FIRST, banger, host_is_empty, is_again, kill, main_pid, run, systemctl, taken, vm, vmms
+from banger_system import DAEMON, GROUP, GROUPS, HELPER, STATE, UID_FIRST, banger, host_is_empty, is_again, kill, main_pid, run, systemctl, taken, vm, vmms
 
 MEMORY = ("--memory", "256M")
 OUTSIDE, UPLINK = "192.0.2.2", "192.0.2.1"
@@ -180,6 +180,21 @@ def deleted_it_leaves_nothing():
     host_is_empty()
 
 
+def what_no_record_names_is_cleared():
+    """As when the daemon's state came back from a backup: a VM runs that it knows nothing of."""
+    systemctl("stop", "bangerd.service")
+    run("cp", "-a", f"{STATE}/db", f"{STATE}/db.before")
+    banger("vm", "run", "-d", "--nat", "--name", "lost", *MEMORY)
+    pid = vm("lost")["pid"]
+    systemctl("stop", "bangerd.service")
+    assert list(vmms()) == [pid] and all(taken().values()), taken()
+    run("rm", "-r", f"{STATE}/db")
+    os.rename(f"{STATE}/db.before", f"{STATE}/db")
+    banger("ping")
+    wait_for(lambda: not any(taken().values()), "what the lost VM had is still there")
+    host_is_empty()
+
+
 def twenty_come_and_go():
     banger("vm", "create", "-n", "20", "--image", "probe", deadline=300)
     assert [v["state"] for v in banger_system.vms()] == ["running"] * 20
@@ -193,4 +208,4 @@ banger_system.main([the_status_of_the_command_is_the_clients, with_nat_it_reache
                     its_vmm_is_jailed, its_disk_is_a_snapshot_and_its_tap_a_port_of_the_bridge,
                     what_it_wrote_and_its_address_outlive_a_stop, it_outlives_both_services,
                     a_vmm_that_is_killed_is_noticed_and_starts_again, it_ends_while_no_daemon_runs, deleted_it_leaves_nothing,
-                    twenty_come_and_go], prepare=prepare)
+                    what_no_record_names_is_cleared, twenty_come_and_go], prepare=prepare)

@@ -542,6 +542,7 @@ static char slot_web[] = "slot-7 00000014d2jp";
 static char slot_ahead[] = "slot-8";
 static const struct helper_jail_report helper_jail_report = {
 	.jails = STRV(id_web), .slots = STRV(slot_web, slot_ahead), .cgroups = STRV(id_web), .partial = true,
+	.state_dev = 64769, .state_ino = 131074,
 };
 /* clang-format on */
 static const struct helper_net_report helper_net_report = {
