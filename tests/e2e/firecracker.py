@@ -315,6 +315,31 @@ def its_guest_is_heard_again_after_the_daemons_death(s):
     s.nothing_left()
 
 
+def a_probe_that_talks_is_heard_over_its_vsock(s):
+    """The daemon's whole way to an agent on a KVM that runs no Linux: guest/probe/talker.c answers, and how soon is printed."""
+    if not REAL:
+        raise Skip("the fake one has an agent of its own")
+    s.fake_image()
+    s.run("kernel", "import", f"{os.environ['BANGER_GUEST_DIR']}/probe/talker.elf", "--name", "talker")
+    s.run("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "talker", "--name", "t", "--vcpu", "1", "--memory", "32M",
+          "--timeout", "30s")
+    assert s.show("t")["boot_id"].startswith("00000000-"), s.show("t")
+    pings = sorted(s.json("vm", "ping", "t")[0]["round_trip_us"] for _ in range(50))
+    execs = []
+    for _ in range(50):
+        begun = time.monotonic()
+        s.run("vm", "exec", "t", "--", "true")
+        execs.append(time.monotonic() - begun)
+    print(f"# ping {pings[0]}/{pings[25]}/{pings[47]} us, a command {min(execs) * 1000:.1f}/{sorted(execs)[25] * 1000:.1f} ms", flush=True)
+    s.kill_daemon()
+    s.run("vm", "exec", "t", "--", "true")  # called again, without having rung
+    s.run("vm", "stop", "t")
+    assert (s.states(), s.show("t")["failure"]) == (["stopped"], "")
+    s.run("vm", "delete", "t")
+    s.run("kernel", "rm", "talker")
+    s.nothing_left()
+
+
 def whoever_else_rings_is_not_taken_for_the_agent(s):
     """Any process of a guest can dial the port where the agent rings: it is told nothing, and disturbs nobody."""
     name = s.guest()
@@ -488,7 +513,7 @@ banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_an
                      the_command_line_names_the_vm_and_its_daemon, its_api_says_what_is_published,
                      versions_that_do_not_work_are_refused_and_not_chosen, it_is_chosen_where_it_has_all_that_is_needed,
                      without_qemu_it_is_what_times_kvm, doctor_says_which_and_why, commands_run_in_its_guest,
-                     its_guest_is_heard_again_after_the_daemons_death, whoever_else_rings_is_not_taken_for_the_agent,
+                     its_guest_is_heard_again_after_the_daemons_death, a_probe_that_talks_is_heard_over_its_vsock, whoever_else_rings_is_not_taken_for_the_agent,
                      an_agent_that_is_lost_is_called_again,
                      what_is_typed_reaches_its_serial_line, its_disk_is_its_own_over_the_images, its_guests_frames_find_their_network,
                      its_death_at_any_moment_is_told, its_api_fails_and_it_ends_all_the_same, one_that_says_nothing_is_given_up],
