@@ -6,10 +6,11 @@ Where KVM runs Linux, which the test VM's does: scripts/test-firecracker --guest
 import os
 import subprocess
 import sys
+import time
 
 import banger_session
-from banger_guests import Guests
-from banger_session import wait_for
+from banger_guests import Guests, read
+from banger_session import memory_kib, wait_for
 
 BOOT = ("--timeout", "200s")
 
@@ -62,6 +63,48 @@ def who_is_not_its_root_cannot_pose_as_its_agent(s):
     assert (s.boot_id(), s.log().count("ev=agent.up")) == (before, calls)
 
 
+FLOOD = """
+use strict;
+$SIG{PIPE} = "IGNORE";
+my ($tried, $made, @held) = (0, 0);
+my $end = time + 100;
+while ($tried < 10000 && time < $end) {
+	$tried++;
+	socket(my $s, 40, 1, 0) or die "socket: $!";
+	connect($s, pack "S S L L L", 40, 0, 1024, 2, 0) or next;
+	$made++;
+	syswrite($s, "x" x 4096);
+	push @held, $s;
+	shift @held if @held > 500;
+}
+print "$tried $made\\n";
+"""
+
+
+def ten_thousand_connections_of_a_process_harm_nobody(s):
+    pid = s.info()["pid"]
+
+    def spent():
+        return sum(int(n) for n in read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[11:13]) / os.sysconf("SC_CLK_TCK")
+
+    def open_now():
+        return len(os.listdir(f"/proc/{pid}/fd"))
+
+    s.sh(f"cat >/tmp/flood.pl <<'E'\n{FLOOD}E")
+    fds, kib, cpu, begun = open_now(), memory_kib(pid), spent(), time.monotonic()
+    p = s.start("vm", "exec", "g", "--", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "perl", "/tmp/flood.pl")
+    most = 0
+    while p.poll() is None:
+        assert s.sh("echo here").stdout == "here\n"
+        most = max(most, open_now())
+    out, err = p.communicate()
+    took, cpu = time.monotonic() - begun, spent() - cpu
+    print(f"# {out.strip()} tried and made in {took:.0f} s; the daemon: {fds}, then {most} descriptors, {memory_kib(pid) - kib} KiB more, {cpu:.2f} s")
+    assert p.returncode == 0 and int(out.split()[0]) >= 1000, (out, err)
+    assert most < fds + 100 and memory_kib(pid) - kib < 32 << 10 and cpu < 0.25 * took
+    assert s.sh("echo still").stdout == "still\n"
+
+
 def it_outlives_the_daemon_and_is_heard_again(s):
     before = s.boot_id()
     s.kill_daemon()
@@ -99,5 +142,6 @@ if os.environ.get("BANGER_TEST_VM") == "1":
     os.makedirs(os.environ["BANGER_E2E_CACHE"], exist_ok=True)
     subprocess.run(["mount", "/dev/vda", os.environ["BANGER_E2E_CACHE"]], check=True)
 banger_session.main([it_boots_and_its_status_comes_back, its_root_is_in_two_layers,
-                     who_is_not_its_root_cannot_pose_as_its_agent, it_outlives_the_daemon_and_is_heard_again,
+                     who_is_not_its_root_cannot_pose_as_its_agent, ten_thousand_connections_of_a_process_harm_nobody,
+                     it_outlives_the_daemon_and_is_heard_again,
                      files_come_whole, it_stops_by_itself_and_begins_anew_with_what_was_written], session=FirecrackerGuests)
