@@ -86,7 +86,10 @@ void vm_stats_read(struct vm *vm, struct op *op, const struct guest_stats *guest
 	op->at = r->actor.id; /* a cancel goes there now */
 	r->pid = (pid_t)vm->run->res.pid;
 	r->start_ticks = vm->run->res.start_ticks;
-	vm_state_path(vm, vm_is_system(vm) ? VM_FILE_COW : VM_FILE_DISK, r->disk);
+	if (vm_is_system(vm))
+		vm_state_path(vm, VM_FILE_COW, r->disk);
+	else
+		vm_disk_path(vm, r->disk);
 	r->result = (struct vm_stats){
 		.id = vm->rec.id,
 		.pid = vm->run->res.pid,

@@ -400,6 +400,8 @@ def its_disk_is_its_own_over_the_images(s):
         [(f"{s.state}/images/none/rootfs.ext4", True), (f"{vm}/disk.ext4", False)], config
     disk = os.stat(f"{vm}/disk.ext4")
     assert disk.st_size == s.show(name)["spec"]["disk_bytes"] and disk.st_blocks * 512 < 8 << 20, disk
+    stats = json.loads(s.run("vm", "stats", name, "--no-stream", "--json").stdout.splitlines()[0])[0]
+    assert stats["disk_used_bytes"] == disk.st_blocks * 512 > 0, stats
     s.run("vm", "stop", name)
     s.run("vm", "set", name, "--disk", "16G")
     assert os.stat(f"{vm}/disk.ext4").st_size == 16 << 30
