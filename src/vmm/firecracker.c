@@ -100,10 +100,19 @@ static const char *blame(char *tail)
 		"Unable to create the virtio block device: ", "Virtio backend error: ",
 		"Vsock device error: ", "Cannot create backend for vsock device: "
 	};
-	char *line;
+	static const char exiting[] = "Firecracker exiting";
+	char *end = NULL;
 
-	while ((line = strrchr(tail, '\n')) != NULL && strstr(line, "Firecracker exiting"))
+	/* In a jail its stderr follows in the same file, and says it no better. */
+	for (char *at = strstr(tail, exiting); at; at = strstr(at + 1, exiting))
+		end = at;
+	if (end)
+		*end = '\0';
+	char *line = strrchr(tail, '\n');
+	if (end && line) {
 		*line = '\0';
+		line = strrchr(tail, '\n');
+	}
 	const char *why = line ? line + 1 : tail;
 
 	for (size_t i = 0; i < ARRAY_LEN(wheres); i++) {

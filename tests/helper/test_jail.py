@@ -404,14 +404,17 @@ def a_reused_pid_is_not_signalled(place):
     """Its number is now that of another process, which even runs the same program, under another VM."""
     pid, fds = place.launch(**RUN)
     other, more = place.launch(**{**RUN, "vm": OTHER, "slot": SLOT + 1})
-    os.kill(pid, signal.SIGKILL)
-    gone(pid)
+    kill = {**ID, "signal": 9}
     forge_note(place, other)
-    for method, args in (("signal_vmm", {**ID, "signal": 9}), ("find_vmm", ID)):
+    for method, args in (("signal_vmm", kill), ("find_vmm", ID)):
         refused(place, method, args, f"process: {other} is not in the cgroup of {VM}")
     with stranger() as victim:
         forge_note(place, victim.pid)
-        refused(place, "signal_vmm", {**ID, "signal": 9}, "is not in the cgroup")
+        refused(place, "signal_vmm", kill, "is not in the cgroup")
+        os.kill(pid, signal.SIGKILL)
+        gone(pid)
+        refused(place, "signal_vmm", kill, "has no VMM")
+        assert place.ask("find_vmm", **ID) == {}, "its cgroup is empty: it has ended, whoever has its number"
         assert victim.poll() is None
         victim.kill()
     closed(fds + more)

@@ -32,6 +32,7 @@ address = 10.97.0.1/16
 
 [vmm firecracker]
 binary = {firecracker}
+libraries = /usr
 """
 
 

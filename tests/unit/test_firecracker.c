@@ -442,6 +442,9 @@ Test(firecracker, the_cause_is_told_from_what_follows_it)
 		  "Firecracker exiting with error. exit_code=1",
 		  "Error manipulating the backing file: No such file or directory (os error 2) "
 		  "/disk" },
+		{ AT "RunWithApiError error: no kernel\n" AT
+		     "Firecracker exiting with error. exit_code=1\n)))",
+		  "no kernel" },
 		{ AT "just this", "just this" },
 	};
 

@@ -121,11 +121,13 @@ static int is_what_was_executed(const struct jail_env *env, const struct jail *j
 	int none = -EBADF;
 	int rc = group_has(env, j, n->pid, e);
 
-	if (rc < 0)
-		return rc;
+	if (rc == 0 && group_populated(env, j, e) == 0)
+		return 0; /* it has ended, and its number is another's, or nobody has reaped it */
 	if (rc == 0)
 		return err_set(e, ERR_HELPER_REFUSED, "process: %d is not in the cgroup of %s",
 			       n->pid, j->id);
+	if (rc < 0)
+		return rc;
 	rc = zygote_ask(&ask, &(struct wire_span){ NULL, 0 }, NULL, 0, &told, &none, e);
 	close_fd(&none);
 	if (rc < 0)
