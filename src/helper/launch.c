@@ -130,6 +130,18 @@ static size_t jailer_words(struct launcher *l, const struct conf_vmm *vmm)
 	return ARRAY_LEN(words);
 }
 
+/* The jailer names its program's VM itself, and Firecracker takes no word twice: the bytes of ours,
+ * with its value, or 0. */
+static size_t said_by_jailer(const struct conf_vmm *vmm, const char *at, const char *end)
+{
+	static const char word[] = "--id";
+
+	if (!vmm->jailer[0] || strcmp(at, word) != 0)
+		return 0;
+	const char *const value = at + sizeof(word);
+	return sizeof(word) + (value < end ? strlen(value) + 1 : 0);
+}
+
 /* "word\0word\0" -> argv, the program's name first. */
 static int words_split(struct launcher *l, const struct conf_vmm *vmm, size_t len, struct err *e)
 {
@@ -139,6 +151,9 @@ static int words_split(struct launcher *l, const struct conf_vmm *vmm, size_t le
 	if (n == 0)
 		l->argv[n++] = (char *)(uintptr_t)vmm->binary;
 	for (char *at = l->args; at < l->args + len; at += strlen(at) + 1) {
+		at += said_by_jailer(vmm, at, l->args + len);
+		if (at == l->args + len)
+			break;
 		if (n > most)
 			return err_set(e, ERR_HELPER_REFUSED, "args: more than %d words",
 				       LAUNCH_WORDS_MAX);

@@ -67,6 +67,32 @@ static const char *option(char **argv, const char *name)
 	return "";
 }
 
+/* Each word once, and none that it does not know: its own message for what tests have seen. */
+static void words_check(char **argv)
+{
+	static const char *const known[] = {
+		"--id",    "--api-sock",      "--config-file",       "--log-path",
+		"--level", "--start-time-us", "--start-time-cpu-us", "--parent-cpu-time-us"
+	};
+	bool seen[sizeof(known) / sizeof(known[0])] = { false };
+
+	for (char **at = argv + 1; *at && strcmp(*at, "--") != 0; at += at[1] ? 2 : 1) {
+		size_t i = 0;
+
+		while (i < sizeof(known) / sizeof(known[0]) && strcmp(*at, known[i]) != 0)
+			i++;
+		if (i < sizeof(known) / sizeof(known[0]) && !seen[i]) {
+			seen[i] = true;
+			continue;
+		}
+		(void)fprintf(stderr, "Error: ParseArguments(%s(\"%s\"))\n",
+			      i < sizeof(known) / sizeof(known[0]) ? "DuplicateArgument"
+								   : "UnexpectedArgument",
+			      *at + strspn(*at, "-"));
+		_exit(153);
+	}
+}
+
 /* The value after "key":" of the file, which has no escapes; false: there is none (any more). */
 static bool value_next(const char **at, const char *key, char out[PATH_BYTES])
 {
@@ -247,6 +273,7 @@ int main(int argc, char **argv)
 		return puts("Firecracker v" VERSION "\n") < 0;
 	for (int i = 0; i < PAIRS_MAX; i++)
 		f.pairs[i] = (struct pair){ -1, -1 };
+	words_check(argv);
 	f.log = option(argv, "--log-path");
 	f.api = listen_at(&f, option(argv, "--api-sock"));
 	config_read(&f, option(argv, "--config-file"));
