@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Firecracker in system mode: probes in jails of the real root helper, in namespaces of their own; each story with a jail of our own and
 with a jailer.
 
