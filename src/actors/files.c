@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -187,7 +189,28 @@ static int copy_data(int in, int out)
 	return rc < 0 || errno == ENXIO ? rc : -errno; /* ENXIO: nothing but a hole follows */
 }
 
+/* A file's blocks become another's too. */
+static int share_data(int in, int out)
+{
+	return ioctl(out, FICLONE, in) < 0 ? -errno : 0;
+}
+
+bool files_can_share(const char *dir)
+{
+	static const char block[4096] = "a block";
+	CLEANUP_FD int in = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	CLEANUP_FD int out = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+	return in >= 0 && out >= 0 && write_all(in, (const uint8_t *)block, sizeof(block)) == 0 &&
+	       share_data(in, out) == 0;
+}
+
 int files_make_upper(const char *path, const char *from, uint64_t bytes, struct err *e)
+{
+	return files_make_disk(path, from, false, bytes, e);
+}
+
+int files_make_disk(const char *path, const char *from, bool shared, uint64_t bytes, struct err *e)
 {
 	CLEANUP_FD int in = open(from, O_RDONLY | O_CLOEXEC);
 	CLEANUP_FD int out = -EBADF;
@@ -198,7 +221,7 @@ int files_make_upper(const char *path, const char *from, uint64_t bytes, struct 
 	if (in < 0)
 		return err_sys(e, ERR_HOST_IO, "%s", from);
 	out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int rc = out < 0 ? -errno : copy_data(in, out);
+	int rc = out < 0 ? -errno : shared ? share_data(in, out) : copy_data(in, out);
 	if (rc == 0 && (ftruncate(out, (off_t)bytes) < 0 || fdatasync(out) < 0))
 		rc = -errno;
 	return rc < 0 ? err_num(e, ERR_HOST_IO, rc, "disk %s", path) : sync_parent(path, e);

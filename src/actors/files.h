@@ -32,6 +32,10 @@ int files_copy(const char *from, const char *to, struct err *e);
 /* A raw one, which is an empty file system that its guest makes as large: a sparse copy, durable
  * when this returns. */
 int files_make_upper(const char *path, const char *from, uint64_t bytes, struct err *e);
+/* The same of any disk; `shared`: its blocks are the image's until they are written. */
+int files_make_disk(const char *path, const char *from, bool shared, uint64_t bytes, struct err *e);
+/* Whether the file system of this directory has such files. */
+bool files_can_share(const char *dir);
 int files_grow_upper(const char *path, uint64_t bytes, struct err *e);
 int files_grow_overlay(const char *path, uint64_t bytes, struct err *e);
 

@@ -119,16 +119,17 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 					    : "there is no kernel yet%s",
 			       s->kernel);
 	TEXT_SET(s->kernel, kernel->name);
-	if (s->disk_bytes == 0 && n->env->system)
+	const bool snapshot = n->env->system && !system_disk(n->env->system)[0];
+	if (s->disk_bytes == 0 && snapshot)
 		s->disk_bytes = image->bytes;
 	if (s->disk_bytes == 0)
 		s->disk_bytes = conf->disk_bytes > image->bytes ? conf->disk_bytes : image->bytes;
 	if (s->disk_bytes < image->bytes)
 		return err_set(e, ERR_VM_SIZE, "disk: the image needs %llu MiB",
 			       (unsigned long long)(image->bytes >> 20));
-	if (n->env->system && s->disk_bytes > image->bytes)
+	if (snapshot && s->disk_bytes > image->bytes)
 		return err_set(e, ERR_VM_SIZE,
-			       "disk: in system mode it is as large as its image: %llu MiB",
+			       "disk: a dm-snapshot is as large as its image: %llu MiB",
 			       (unsigned long long)(image->bytes >> 20));
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "actors/env.h"
+#include "actors/files.h"
 #include "actors/limits.h"
 #include "actors/msg.h"
 #include "base/text.h"
@@ -73,6 +74,7 @@ int system_take_slot(struct system *s, struct vm_record *rec, struct err *e)
 		return err_set(e, ERR_VM_LIMIT, "all %u slots of bridge %s are taken", s->nslots,
 			       s->bridge.bridge);
 	rec->slot = slot;
+	(void)snprintf(rec->disk, sizeof(rec->disk), "%s", system_disk(s));
 	slot_mark(s, slot, true);
 	return 0;
 }
@@ -92,7 +94,18 @@ void system_give_slot(struct system *s, const struct vm_record *rec)
 		s->first_free = rec->slot;
 }
 
-/* ---- the bridge ---- */
+/* ---- disks ---- */
+
+const char *system_disk(const struct system *s)
+{
+	const char *word = s->env->conf.root_disk;
+
+	if (!word[0])
+		return s->snapshots ? "" : s->reflinks ? "reflink" : "copy";
+	return strcmp(word, "dm-snapshot") == 0 ? "" : word;
+}
+
+/* ---- what the helper has ---- */
 
 /* Known, or known not to be for now: whoever waits for that goes on. */
 static void settle(struct system *s)
@@ -113,11 +126,14 @@ static void ask_later(struct system *s, const struct err *why)
 	settle(s);
 }
 
-static void ask(struct system *s)
+static void ask(struct system *s, enum helper_method method)
 {
-	static const struct helper_bridge_args args = { .bridge = SYSTEM_BRIDGE };
-	const struct helper_question q = { .method = HELPER_ENSURE_BRIDGE,
-					   .args = &args,
+	static const struct helper_bridge_args bridge = { .bridge = SYSTEM_BRIDGE };
+	static const struct none none;
+	const struct helper_question q = { .method = method,
+					   .args = method == HELPER_ENSURE_BRIDGE
+							   ? (const void *)&bridge
+							   : &none,
 					   .owner = s->actor.id,
 					   .msg_type = MSG_HELPER };
 	struct err e = { 0 };
@@ -126,16 +142,8 @@ static void ask(struct system *s)
 		ask_later(s, &e);
 }
 
-static void answered(struct system *s, const struct helper_answer *a)
+static void known(struct system *s)
 {
-	struct err e = a->err;
-
-	if (!e.code)
-		IGNORE(helper_result(a, &s->bridge, &e) < 0);
-	if (e.code) {
-		ask_later(s, &e);
-		return;
-	}
 	const uint32_t guests = subnet_guests(&s->bridge);
 
 	s->nslots = guests < s->bridge.slots ? guests : s->bridge.slots;
@@ -146,12 +154,30 @@ static void answered(struct system *s, const struct helper_answer *a)
 		 K("address", s->bridge.address), K("slots", s->nslots));
 }
 
+static void answered(struct system *s, const struct helper_answer *a)
+{
+	struct helper_block_report report = { .partial = false };
+	struct err e = a->err;
+
+	if (!e.code && a->method == HELPER_ENSURE_BRIDGE)
+		IGNORE(helper_result(a, &s->bridge, &e) < 0);
+	else if (!e.code && helper_result(a, &report, &e) == 0)
+		s->snapshots = report.device_mapper;
+	schema_fini(&helper_block_report_schema, &report);
+	if (e.code)
+		ask_later(s, &e);
+	else if (a->method == HELPER_ENSURE_BRIDGE)
+		ask(s, HELPER_REPORT_BLOCK);
+	else
+		known(s);
+}
+
 static void handle(struct actor *a, struct msg *m)
 {
 	struct system *s = container_of(a, struct system, actor);
 
 	if (m == &s->again.msg) {
-		ask(s);
+		ask(s, HELPER_ENSURE_BRIDGE);
 		return;
 	}
 	if (m == &s->patience.msg) {
@@ -168,8 +194,9 @@ static void handle(struct actor *a, struct msg *m)
 void system_describe(const struct system *s, char *out, size_t size)
 {
 	if (s->known)
-		(void)snprintf(out, size, "bridge %s %s/%u, %u slots", s->bridge.bridge,
-			       s->bridge.address, s->bridge.prefix, s->nslots);
+		(void)snprintf(out, size, "bridge %s %s/%u, %u slots, root disks by %s",
+			       s->bridge.bridge, s->bridge.address, s->bridge.prefix, s->nslots,
+			       system_disk(s)[0] ? system_disk(s) : "dm-snapshot");
 	else
 		(void)snprintf(out, size, "%s",
 			       s->why.code ? s->why.text : "it has not answered yet");
@@ -212,6 +239,7 @@ int system_create(struct env *env, const char *helper_socket, struct err *e)
 	io_timer_set(env->io, &s->patience, SYSTEM_PATIENCE_MS, 0);
 	if (!find_dns("/run/systemd/resolve/resolv.conf", s->dns))
 		IGNORE(find_dns("/etc/resolv.conf", s->dns));
-	ask(s);
+	s->reflinks = files_can_share(env->conf.state_dir);
+	ask(s, HELPER_ENSURE_BRIDGE);
 	return 0;
 }

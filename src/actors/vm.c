@@ -83,9 +83,19 @@ bool vm_has_upper(const struct vm *vm)
 	       strcmp(vm->driver->disk_format, "raw") == 0;
 }
 
+bool vm_has_snapshot(const struct vm *vm)
+{
+	return vm_is_system(vm) && vm->rec.spec.disk_bytes > 0 && !vm->rec.disk[0];
+}
+
 void vm_disk_path(const struct vm *vm, char out[ENV_PATH_MAX])
 {
-	vm_state_path(vm, vm_has_upper(vm) ? VM_FILE_UPPER : VM_FILE_DISK, out);
+	const char *file = vm_has_upper(vm)      ? VM_FILE_UPPER
+			   : vm_has_snapshot(vm) ? VM_FILE_COW
+			   : vm_is_system(vm)    ? VM_FILE_RAW
+						 : VM_FILE_DISK;
+
+	vm_state_path(vm, file, out);
 }
 
 void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX])

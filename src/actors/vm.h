@@ -25,6 +25,7 @@
 #define VM_FILE_DISK    "disk.qcow2"
 #define VM_FILE_UPPER   "disk.ext4"  /* instead, for a VMM that reads raw disks */
 #define VM_FILE_COW     "rootfs.cow" /* in system mode; the root helper knows it by this name */
+#define VM_FILE_RAW     "disk.raw"   /* likewise, where it has no device-mapper */
 #define PROBE_FILE      "probe.elf"  /* of libexec; in system mode a copy in the state directory */
 #define VM_FILE_CONSOLE "console.log"
 #define VM_FILE_LOG     "vmm.log"
@@ -174,7 +175,8 @@ void vm_out_of_memory(struct vm *vm); /* the task at hand cannot even begin */
  * them. On any thread: what they are made of never changes. */
 void vm_state_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
 void vm_disk_path(const struct vm *vm, char out[ENV_PATH_MAX]);
-bool vm_has_upper(const struct vm *vm); /* its disk is an upper layer of its image's */
+bool vm_has_upper(const struct vm *vm);    /* its disk is an upper layer of its image's */
+bool vm_has_snapshot(const struct vm *vm); /* ... is device-mapper's */
 void vm_runtime_path(const struct vm *vm, const char *file, char out[ENV_PATH_MAX]);
 
 /* Puts the record, and what it holds, into the open batch. */

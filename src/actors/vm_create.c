@@ -69,11 +69,14 @@ static int make_jail_files(struct vm_run *run)
 	char path[ENV_PATH_MAX];
 	int rc = 0;
 
-	if (disk > 0) {
-		vm_state_path(run->vm, VM_FILE_COW, path);
+	vm_disk_path(run->vm, path);
+	if (disk > 0 && vm_has_snapshot(run->vm))
 		rc = files_make_sparse(path, disk + disk / COW_OVERHEAD + COW_HEAD_BYTES,
 				       &run->work_err);
-	}
+	else if (disk > 0)
+		rc = files_make_disk(path, run->work_backing,
+				     strcmp(run->vm->rec.disk, "reflink") == 0, disk,
+				     &run->work_err);
 	vm_state_path(run->vm, VM_FILE_CONSOLE, path);
 	return rc < 0 ? rc : files_make_shared(path, CONSOLE_MODE, &run->work_err);
 }
@@ -121,10 +124,10 @@ static int make(struct plan *p, struct err *e)
 		char *backing;
 
 		/* An overlay names it as seen from vms/ID, so that both can be moved together. */
-		if ((vm_has_upper(vm) ? asprintf(&backing, "%s/images/%s/" IMAGE_FILE_UPPER,
-						 vm->env->conf.state_dir, image->name)
-				      : asprintf(&backing, "../../images/%s/" IMAGE_FILE_ROOT,
-						 image->name)) < 0)
+		const bool copied = vm_has_upper(vm) || vm_is_system(vm);
+		if (asprintf(&backing, "%s/images/%s/%s",
+			     copied ? vm->env->conf.state_dir : "../..", image->name,
+			     vm_has_upper(vm) ? IMAGE_FILE_UPPER : IMAGE_FILE_ROOT) < 0)
 			return err_set(e, ERR_HOST_MEMORY, "path of the image");
 		free(vm->run->work_backing);
 		vm->run->work_backing = backing;

@@ -30,7 +30,7 @@ static int grow_disk(void *arg, const bool *cancelled)
 
 	(void)cancelled;
 	vm_disk_path(run->vm, path);
-	return vm_has_upper(run->vm)
+	return vm_has_upper(run->vm) || vm_is_system(run->vm)
 		       ? files_grow_upper(path, change_of(run->vm)->disk_bytes, &run->work_err)
 		       : files_grow_overlay(path, change_of(run->vm)->disk_bytes, &run->work_err);
 }
@@ -45,8 +45,8 @@ static int grow(struct plan *p, struct err *e)
 		return STEP_DONE;
 	if (has == 0)
 		return err_set(e, ERR_VM_SIZE, "disk: image \"%s\" has none", vm->rec.spec.image);
-	if (vm_is_system(vm))
-		return err_set(e, ERR_VM_SIZE, "disk: in system mode it is as large as its image");
+	if (vm_has_snapshot(vm))
+		return err_set(e, ERR_VM_SIZE, "disk: a dm-snapshot is as large as its image");
 	if (wanted < has)
 		return err_set(e, ERR_VM_SIZE, "disk: it has %llu MiB, and only grows",
 			       (unsigned long long)(has >> 20));

@@ -86,10 +86,7 @@ void vm_stats_read(struct vm *vm, struct op *op, const struct guest_stats *guest
 	op->at = r->actor.id; /* a cancel goes there now */
 	r->pid = (pid_t)vm->run->res.pid;
 	r->start_ticks = vm->run->res.start_ticks;
-	if (vm_is_system(vm))
-		vm_state_path(vm, VM_FILE_COW, r->disk);
-	else
-		vm_disk_path(vm, r->disk);
+	vm_disk_path(vm, r->disk);
 	r->result = (struct vm_stats){
 		.id = vm->rec.id,
 		.pid = vm->run->res.pid,

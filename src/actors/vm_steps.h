@@ -46,6 +46,7 @@ struct vm_files {
 	const char *kernel;
 	const char *initrd; /* or NULL */
 	const char *console;
+	const char *disk; /* in system mode, where it is a file; or NULL */
 };
 
 /* vm_system.c */

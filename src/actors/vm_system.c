@@ -23,8 +23,8 @@ enum {
 	CONFIG_MODE = 0644, /* read under the slot's uid; nothing in it is secret */
 };
 
-/* The probe needs neither disk nor network. */
-static bool has_disk(const struct vm *vm)
+/* The probe needs none. */
+static bool has_network(const struct vm *vm)
 {
 	return !vm_is_probe(vm);
 }
@@ -64,14 +64,14 @@ int vm_helped(struct plan *p, struct msg *m, struct err *e)
 	return a->err.code ? err_errno(&a->err) : STEP_DONE;
 }
 
-/* ---- disk: the image's, and a file of what differs from it ---- */
+/* ---- disk: the image's, and a file of what differs from it; one of its own needs no help ---- */
 
 int vm_disk_up(struct plan *p, struct err *e)
 {
 	const struct vm *vm = vm_of(p);
 	struct helper_snapshot_args args = { .vm = vm->rec.id };
 
-	if (!has_disk(vm))
+	if (!vm_has_snapshot(vm))
 		return STEP_DONE;
 	(void)snprintf(args.base, sizeof(args.base), "%.200s/" IMAGE_FILE_ROOT, vm->rec.spec.image);
 	return ask(p, HELPER_CREATE_SNAPSHOT, &args, e);
@@ -82,7 +82,7 @@ int vm_disk_down(struct plan *p, struct err *e)
 	const struct vm *vm = vm_of(p);
 	struct helper_device_args args = { .device = SNAPSHOT_PREFIX };
 
-	if (!has_disk(vm))
+	if (!vm_has_snapshot(vm))
 		return STEP_DONE;
 	vm_id_text(vm->rec.id, args.device + sizeof(SNAPSHOT_PREFIX) - 1);
 	return ask(p, HELPER_REMOVE_SNAPSHOT, &args, e);
@@ -95,7 +95,7 @@ int vm_bridge_up(struct plan *p, struct err *e)
 {
 	static const struct helper_bridge_args args = { .bridge = SYSTEM_BRIDGE };
 
-	return has_disk(vm_of(p)) ? ask(p, HELPER_ENSURE_BRIDGE, &args, e) : STEP_DONE;
+	return has_network(vm_of(p)) ? ask(p, HELPER_ENSURE_BRIDGE, &args, e) : STEP_DONE;
 }
 
 static int ask_tap(struct plan *p, enum helper_method method, struct err *e)
@@ -105,7 +105,7 @@ static int ask_tap(struct plan *p, enum helper_method method, struct err *e)
 					      .slot = vm->rec.slot,
 					      .vm = vm->rec.id };
 
-	return has_disk(vm) ? ask(p, method, &args, e) : STEP_DONE;
+	return has_network(vm) ? ask(p, method, &args, e) : STEP_DONE;
 }
 
 int vm_tap_up(struct plan *p, struct err *e)
@@ -139,8 +139,8 @@ int vm_nat_as(struct plan *p, bool on, struct err *e)
 					.vm = vm->rec.id };
 
 	(void)snprintf(args.address, sizeof(args.address), "%s", vm->rec.address);
-	return has_disk(vm) ? ask(p, on ? HELPER_ENSURE_NAT : HELPER_REMOVE_NAT, &args, e)
-			    : STEP_DONE;
+	return has_network(vm) ? ask(p, on ? HELPER_ENSURE_NAT : HELPER_REMOVE_NAT, &args, e)
+			       : STEP_DONE;
 }
 
 int vm_nat_up(struct plan *p, struct err *e)
@@ -236,7 +236,9 @@ static int fill_args(const struct vm *vm, const struct vm_files *files, struct h
 		rc = below_state(vm, files->initrd, a->initrd, e);
 	if (rc == 0)
 		rc = below_state(vm, files->console, a->console, e);
-	a->snapshot = has_disk(vm);
+	if (rc == 0 && files->disk)
+		rc = below_state(vm, files->disk, a->disk, e);
+	a->snapshot = vm_has_snapshot(vm);
 	if (vm_has_own_channels(vm))
 		return rc < 0 ? rc : fill_own(vm, a, e);
 	a->control_socket = vm_has_socket(vm, VMM_SOCKET_CONTROL);

@@ -118,6 +118,7 @@ static int parts_find(const struct vm *vm, struct parts *parts, struct err *e)
 	if (!kernel)
 		return err_set(e, ERR_KERNEL_NOT_FOUND, "kernel \"%s\" is gone",
 			       vm->rec.spec.kernel);
+	parts->files.disk = vm_is_system(vm) && !vm_has_snapshot(vm) ? parts->disk : NULL;
 	parts->files.kernel = kernel->path;
 	parts->files.initrd = kernel->initrd[0] ? kernel->initrd : NULL;
 	return 0;
@@ -175,7 +176,7 @@ static void as_jailed(const struct vm *vm, struct parts *parts, struct vmm_machi
 		return;
 	m->disk = "/vm/disk";
 	m->disk_format = "raw";
-	m->disk_device = true;
+	m->disk_device = vm_has_snapshot(vm);
 	m->net = VMM_NET_TAP;
 	m->tap = vm->run->tap;
 	(void)snprintf(parts->address, sizeof(parts->address), "%s/%u", vm->rec.address,

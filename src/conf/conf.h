@@ -51,6 +51,7 @@ enum conf_key {
 	CONF_PASST,
 	CONF_ACCEL,
 	CONF_NETWORK,
+	CONF_ROOT_DISK,
 	CONF_HOST_LOOPBACK,
 	CONF_LOG_LEVEL,
 	CONF_COLOR,
@@ -93,6 +94,7 @@ struct conf {
 	char helper_socket[CONF_PATH_MAX]; /* of the root helper; in system mode alone */
 	char passt[CONF_PATH_MAX];         /* "" when there is none */
 	char network[CONF_WORD_MAX];       /* of session VMs: "passt", "user"; "" to choose */
+	char root_disk[CONF_WORD_MAX]; /* of system VMs: a word of vmm.root_disk; "" to choose */
 	char host_loopback[CONF_WORD_MAX]; /* whether they reach it: "yes", "no" */
 	char accel[CONF_WORD_MAX];         /* "kvm" or "tcg" to decide, "" to measure */
 	char log_level[CONF_WORD_MAX];     /* a row of conf_log_levels */

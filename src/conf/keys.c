@@ -11,6 +11,7 @@
 const char *const conf_vmms[] = { "auto", "firecracker", "qemu", "null", NULL };
 const char *const conf_log_levels[] = { "err", "warning", "notice", "info", "debug", NULL };
 static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
+static const char *const disks[] = { "auto", "dm-snapshot", "reflink", "copy", NULL };
 static const char *const networks[] = { "auto", "passt", "user", NULL };
 static const char *const answers[] = { "no", "yes", NULL };
 static const char *const cgroups[] = { "auto", "none", NULL };
@@ -98,6 +99,9 @@ const struct conf_row conf_rows[CONF_NKEYS] = {
 	ROW(NETWORK,    "vmm",      "network",    WORD,     network,      0, 0, networks, "BANGER_NETWORK", LIVE, DAEMON,
 	    "auto",
 	    "Network of VMs without root: `auto`, a process of banger's beside each VM; `passt`, that instead, in QEMU only: the passt of Debian 12 may lose the end of a short answer from a published port; `user`, QEMU's own, where a VM runs on it. In system mode VMs have interfaces of their own."),
+	ROW(ROOT_DISK,  "vmm",      "root_disk",  WORD,     root_disk,    0, 0, disks, "BANGER_ROOT_DISK", LIVE, DAEMON,
+	    "auto",
+	    "How the root disk of a new VM is made in system mode: `dm-snapshot`, over its image and as large, by device-mapper; `reflink`, a file that shares the image's blocks, where the file system of the state directory can; `copy`, of what the image has of data. `auto` takes the first that this host has. A session's VMs have layers over their image."),
 	ROW(HOST_LOOPBACK, "vmm",   "host_loopback", WORD,  host_loopback, 0, 0, answers, "BANGER_HOST_LOOPBACK", LIVE, DAEMON,
 	    "no",
 	    "Whether VMs without root reach what listens on the host's loopback addresses, as 10.0.2.2. In QEMU's own network (`network = user`) they always do."),

@@ -199,6 +199,7 @@ static const struct field block_report_fields[] = {
 	FIELD(struct helper_block_report, snapshots, FIELD_STRV, false, 0, HELPER_BLOCK_REPORT_MAX, "device-mapper's with our prefix"),
 	FIELD(struct helper_block_report, loops,     FIELD_STRV, false, 0, HELPER_BLOCK_REPORT_MAX, "`/dev/loopN PATH` of files below the state directory"),
 	FIELD(struct helper_block_report, partial,   FIELD_BOOL, false, 0, 0, "there are more of some"),
+	FIELD(struct helper_block_report, device_mapper, FIELD_BOOL, false, 0, 0, "snapshots can be made: this kernel has it"),
 };
 const struct schema helper_block_report_schema = SCHEMA_OPEN("helper_block_report", struct helper_block_report, block_report_fields);
 

@@ -276,6 +276,7 @@ struct helper_block_report {
 	struct strv snapshots; /* "fc-rootfs-ID" */
 	struct strv loops;     /* "/dev/loopN PATH" */
 	bool partial;          /* there are more than HELPER_BLOCK_REPORT_MAX of some */
+	bool device_mapper;    /* this kernel has it: snapshots can be made */
 };
 extern const struct schema helper_block_report_schema;
 

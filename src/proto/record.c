@@ -13,6 +13,7 @@ static const struct field vm_record_fields[] = {
 	FIELD(struct vm_record, lease,         FIELD_BOOL,  false, 0, 0, ""),
 	FIELD(struct vm_record, slot,          FIELD_U32,   false, 0, UINT16_MAX, ""),
 	FIELD(struct vm_record, address,       FIELD_STR,   false, 0, 0, ""),
+	FIELD(struct vm_record, disk,          FIELD_STR,   false, 0, 0, ""),
 	FIELD(struct vm_record, created_ms,    FIELD_U64,   false, 0, UINT64_MAX, ""),
 	FIELD(struct vm_record, started_ms,    FIELD_U64,   false, 0, UINT64_MAX, ""),
 	FIELD(struct vm_record, boot_id,       FIELD_STR,   false, 0, 0, ""),

@@ -26,7 +26,9 @@ struct vm_record {
 	 * in session mode. */
 	uint32_t slot;
 	char address[16];
-	bool lease; /* dies with the connection that made it */
+	char disk[16]; /* system mode: how its root disk was made, a word of vmm.root_disk; "":
+			  dm-snapshot */
+	bool lease;    /* dies with the connection that made it */
 	uint64_t created_ms;
 	uint64_t started_ms;
 	char boot_id[40];

@@ -208,6 +208,8 @@ static const char *wanted_of(const struct vm *vm)
 {
 	if (strcmp(vm->rec.spec.image, IMAGE_PROBE) == 0)
 		return " jail";
+	if (vm->rec.disk[0])
+		return vm->rec.spec.nat ? " tap nat jail" : " tap jail";
 	return vm->rec.spec.nat ? " disk tap nat jail" : " disk tap jail";
 }
 

@@ -166,7 +166,8 @@ static bool all_there(const struct world_helper *h, const struct helper_vmm_args
 
 	return helper_sees(h, v->kernel) && (!v->console[0] || helper_sees(h, v->console)) &&
 	       (!v->initrd[0] || helper_sees(h, v->initrd)) &&
-	       (!v->config[0] || helper_sees(h, v->config)) && (!v->snapshot || (x && x->disk));
+	       (!v->config[0] || helper_sees(h, v->config)) &&
+	       (!v->disk[0] || helper_sees(h, v->disk)) && (!v->snapshot || (x && x->disk));
 }
 
 void jail_launch(struct world_helper *h, const void *args, struct answer *a)

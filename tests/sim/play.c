@@ -614,7 +614,8 @@ const char *play(const struct play_config *conf)
 	p->w = world_create(&(struct world_config){ .sim = conf->sim,
 						    .disk_image = true,
 						    .system = conf->sim.seed % 2 == 1,
-						    .firecracker = conf->sim.seed % 4 >= 2 });
+						    .firecracker = conf->sim.seed % 4 >= 2,
+						    .copies = conf->sim.seed % 8 >= 5 });
 	p->w->boot_chance_us = BOOT_MOST_US;
 	p->w->on_line = on_line;
 	sim_policy(p->w->sim, policy, NULL);

@@ -89,7 +89,7 @@ void report_net(struct world_helper *h, const void *args, struct answer *a)
 void report_block(struct world_helper *h, const void *args, struct answer *a)
 {
 	static struct rows snapshots;
-	struct helper_block_report out = { .partial = false };
+	struct helper_block_report out = { .device_mapper = !h->w->no_device_mapper };
 
 	(void)args;
 	out.snapshots = rows_of(h, has_disk, "fc-rootfs-", "", false, &snapshots);

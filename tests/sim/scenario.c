@@ -336,6 +336,12 @@ const struct scenario scenarios[] = {
 	{ "jailed: adopt",         NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true, true },
 	{ "jailed: adopt a probe", NAME, probe_running_and_left,  start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true, true },
 	{ "jailed: recover",       NAME, running_and_lost,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "",                true, true },
+	{ "copied: create",        NAME, nothing,                 create,           VMM_WELL,      IMAGER_WELL,    "created", "gone",                  "gone",            true, true, true },
+	{ "copied: create and start", NAME, nothing,              create_with_nat,  VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone",            true, true, true },
+	{ "copied: on QEMU",       NAME, nothing,                 create_with_nat,  VMM_WELL,      IMAGER_WELL,    "running", "gone failed",           "gone",            true, false, true },
+	{ "copied: set",           NAME, created,                 set_all,          VMM_WELL,      IMAGER_WELL,    "created", "created",               "created",         true, true, true },
+	{ "copied: delete",        NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone",            true, true, true },
+	{ "copied: adopt",         NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true, true, true },
 };
 /* clang-format on */
 
@@ -356,7 +362,8 @@ void run_begin(struct run *r, const struct scenario *sc, const struct sim_config
 	r->w = world_create(&(struct world_config){ .sim = *sim,
 						    .disk_image = true,
 						    .system = sc->system,
-						    .firecracker = sc->firecracker });
+						    .firecracker = sc->firecracker,
+						    .copies = sc->copies });
 	const bool started = world_start(r->w) && world_settle(r->w);
 
 	ASSERT(started);

@@ -25,6 +25,7 @@ struct scenario {
 	const char *cancelled;
 	bool system;      /* in system mode */
 	bool firecracker; /* on that instead of QEMU */
+	bool copies;      /* without device-mapper */
 };
 
 extern const struct scenario scenarios[];

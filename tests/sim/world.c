@@ -283,6 +283,7 @@ struct world *world_create(const struct world_config *conf)
 		make_system(w);
 	if (conf->firecracker)
 		make_firecracker(w);
+	w->no_device_mapper = conf->copies;
 	w->sim = sim_create(&conf->sim);
 	sim_install(w->sim, &vmm_program);
 	sim_install(w->sim, &network_program);

@@ -75,6 +75,7 @@ struct world {
 	char typed[64];              /* on consoles so far */
 	uint64_t boots;              /* of guests so far: their boot ids */
 	struct world_helper *helper; /* owned; NULL: session mode */
+	bool no_device_mapper;       /* nor has its host */
 	void *arg;
 };
 
@@ -85,6 +86,7 @@ struct world_config {
 	bool disk_image;  /* "debian" and a kernel are there from the beginning */
 	bool system;      /* system mode, with a root helper */
 	bool firecracker; /* VMs run on that */
+	bool copies;      /* system mode without device-mapper */
 };
 
 struct world *world_create(const struct world_config *conf);

@@ -64,6 +64,7 @@ int block_report_act(struct op_call *c, struct err *e)
 		return rc;
 	out->snapshots = (struct strv){ snapshots.v, snapshots.n };
 	out->loops = (struct strv){ loops.v, loops.n };
+	out->device_mapper = env->dm.control >= 0;
 	out->partial = partial || snapshots.partial || loops.partial;
 	return 0;
 }
