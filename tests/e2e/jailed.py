@@ -12,7 +12,8 @@ import socket
 
 import banger_session
 from banger_jailed import OWNER, UID_FIRST, JailedSession, exit_of, in_namespaces
-from banger_session import wait_for
+from banger_session import Skip, wait_for
+from banger_vsock import JailedGuest
 from harness import read_file
 
 REAL = os.environ.get("REAL_FIRECRACKER")
@@ -161,9 +162,58 @@ def what_it_refuses_reaches_the_user(s):
     s.nothing_left()
 
 
+# ---- guests with an agent, of the stand-in alone: no such guest that this host could be sure to run ----
+
+def guest(s, *more):
+    if REAL:
+        raise Skip("no guest that this host could be sure to run")
+    s.fake_image()
+    g = JailedGuest(s)
+    s.run("vm", "create", "--image", "none", "--kernel", "none", "--name", "g", "--timeout", "20s", *more)
+    return g
+
+
+def says(s, word):
+    p = s.run("vm", "exec", "g", "--", "echo", word, check=False)
+    return p.returncode == 0 and p.stdout == f"{word}\n"
+
+
+def its_disk_is_a_copy_and_its_guest_answers(s):
+    """Where there is no device-mapper; the file is the slot's while the jail is there."""
+    assert "root disks by copy" in s.info()["helper"] or "root disks by reflink" in s.info()["helper"], s.info()
+    guest(s, "--disk", "9G")
+    row = show(s, "g")
+    disk = f"{s.state}/vms/{row['id']}/disk.raw"
+    assert says(s, "hello")
+    st = os.stat(disk)
+    assert (st.st_size, st.st_uid, st.st_nlink) == (9 << 30, s.vmms()[row["pid"]], 2), st
+    assert st.st_blocks * 512 < 8 << 20, "sparse"
+    s.run("vm", "stop", "g")
+    assert (os.stat(disk).st_uid, os.stat(disk).st_nlink) == (OWNER, 1), "it is the owner's again"
+    s.run("vm", "set", "g", "--disk", "10G")
+    assert os.stat(disk).st_size == 10 << 30
+    s.run("vm", "delete", "g")
+    s.nothing_left()
+
+
+def its_guest_is_heard_again_after_a_restart(s):
+    """Its agent is called back when the daemon is there again; and one that began anew after that, too."""
+    g = guest(s)
+    for crash in (s.kill_daemon, s.kill_helper, s.kill_daemon):
+        crash()
+        wait_for(lambda: says(s, "again"), "no command runs")
+    s.kill_daemon()
+    wait_for(lambda: says(s, "again"), "no command runs")
+    g.agents[-1].kill()
+    g.ring()  # the socket is there again: else this is refused
+    wait_for(lambda: says(s, "rung"), "no command runs")
+    s.run("vm", "delete", "-f", "g")
+    s.nothing_left()
+
+
 STORIES = [a_probe_comes_up_and_leaves_nothing, its_jail_and_its_user_are_right, its_life_is_that_of_any_vm, it_is_paused_and_resumed,
            many_at_once, its_death_is_noticed, it_outlives_daemon_and_helper_and_is_adopted, a_crash_in_the_middle_is_undone,
-           what_it_refuses_reaches_the_user]
+           what_it_refuses_reaches_the_user, its_disk_is_a_copy_and_its_guest_answers, its_guest_is_heard_again_after_a_restart]
 
 
 def with_jail(jailer, story):
