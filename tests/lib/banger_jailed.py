@@ -135,7 +135,7 @@ class JailedSession(Session):
     def leftovers(self):
         files = super().leftovers() + os.listdir(f"{self.state}/jails")
         files += [d for d in os.listdir(self.group) if os.path.isdir(f"{self.group}/{d}")]
-        return files + [f"{k} {v}" for k, v in self.ask("host_report.jail").items() if v]
+        return files + [f"{k} {v}" for k, v in self.ask("host_report.jail").items() if v and isinstance(v, list)]
 
     def close(self):
         self.clear()
