@@ -23,6 +23,7 @@
 enum {
 	CMDLINE_BYTES = 4096,
 	STAT_BYTES = 1024,
+	STATUS_BYTES = 1024, /* its ids are in the first half */
 	STAT_START_FIELD = 22,
 	STAT_AFTER_NAME = 3, /* the field that follows ")" */
 };
@@ -83,8 +84,32 @@ int io_kill_group(struct io *io, pid_t leader, int signo)
 	return kill(-leader, signo) < 0 ? -errno : 0;
 }
 
-/* Of a process of ours.  0: it is another's, or gone; -errno: not known. */
-static ssize_t cmdline_read(pid_t pid, char out[CMDLINE_BYTES])
+/* Effective, as /proc/PID/status has it: "Uid:\treal\teffective\tsaved\tfs". */
+static bool runs_as_us(pid_t pid)
+{
+	char path[64];
+	char text[STATUS_BYTES];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	const char *at = strstr(text, "\nUid:\t");
+
+	at = at ? strchr(at + strlen("\nUid:\t"), '\t') : NULL;
+	return at && strtoull(at + 1, NULL, 10) == geteuid();
+}
+
+/* One that lets nobody look into it (PR_SET_DUMPABLE) has files of root's, whoever it is: proc(5).
+ */
+static bool is_ours(pid_t pid, uid_t files)
+{
+	return files == geteuid() || (files == 0 && runs_as_us(pid));
+}
+
+/* Of a process that may be ours.  0: it is another's, or gone; -errno: not known. */
+static ssize_t cmdline_read(pid_t pid, char out[CMDLINE_BYTES], uid_t *ret_files)
 {
 	char path[64];
 	struct stat st;
@@ -94,10 +119,11 @@ static ssize_t cmdline_read(pid_t pid, char out[CMDLINE_BYTES])
 
 	if (fd < 0)
 		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
-	if (fstat(fd, &st) < 0 || st.st_uid != geteuid())
+	if (fstat(fd, &st) < 0 || (st.st_uid != geteuid() && st.st_uid != 0))
 		return 0;
 	const ssize_t n = read(fd, out, CMDLINE_BYTES);
 
+	*ret_files = st.st_uid;
 	return n > 0 ? n : 0;
 }
 
@@ -112,6 +138,7 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 {
 	char cmdline[CMDLINE_BYTES];
 	uint64_t ticks;
+	uid_t files;
 
 	(void)io;
 	if (pid <= 0)
@@ -127,10 +154,10 @@ int io_adopt(struct io *io, pid_t pid, uint64_t start_ticks, const char *text)
 		return rc;
 	if (ticks != start_ticks)
 		return -ESRCH;
-	const ssize_t n = cmdline_read(pid, cmdline);
+	const ssize_t n = cmdline_read(pid, cmdline, &files);
 	if (n < 0)
 		return (int)n;
-	return cmdline_contains(cmdline, n, text) ? take_fd(&fd) : -ESRCH;
+	return cmdline_contains(cmdline, n, text) && is_ours(pid, files) ? take_fd(&fd) : -ESRCH;
 }
 
 int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *arg)
@@ -147,13 +174,14 @@ int io_each_process(struct io *io, const char *text, io_process_fn *fn, void *ar
 		const pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
 		char cmdline[CMDLINE_BYTES];
 		uint64_t ticks;
+		uid_t files;
 
 		if (pid <= 0 || pid == getpid())
 			continue;
-		const ssize_t n = cmdline_read(pid, cmdline);
+		const ssize_t n = cmdline_read(pid, cmdline, &files);
 		if (n < 0)
 			rc = (int)n;
-		else if (cmdline_contains(cmdline, n, text) &&
+		else if (cmdline_contains(cmdline, n, text) && is_ours(pid, files) &&
 			 process_start_ticks(pid, &ticks) == 0)
 			rc = fn(arg, pid, ticks, cmdline, (size_t)n);
 	}

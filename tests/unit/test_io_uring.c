@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,7 +23,9 @@ static int gate[2];
 
 enum {
 	SLOW_JOBS = 4 * IO_LANE_THREADS,
+	NOBODY = 65534,
 };
+#define WORKER "boxfort" /* what Criterion calls the process of a test */
 
 static int wait_for_the_start(void *arg, const bool *cancelled)
 {
@@ -223,6 +228,68 @@ Test(io_spawn, a_survivor_is_adopted_only_with_its_own_start_time_and_words)
 	wait_exit(p, &r);
 	cr_assert_eq(WTERMSIG(r.status), SIGKILL);
 	cr_assert_eq(io_kill(p->io, fd, SIGKILL), -ESRCH);
+	io_close(p->io, fd);
+	probe_down(p);
+}
+
+/* As banger-net does: its files in /proc are root's from then on. */
+static pid_t fork_secretive(void)
+{
+	int up[2];
+	char byte;
+
+	cr_assert_eq(pipe(up), 0);
+	const pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+		IGNORE(write(up[1], "u", 1) < 0);
+		for (;;)
+			(void)pause();
+	}
+	cr_assert_eq(read(up[0], &byte, 1), 1);
+	close(up[0]);
+	close(up[1]);
+	return pid;
+}
+
+struct sought {
+	pid_t pid;
+	uint64_t *ticks;
+};
+
+static int note_ticks(void *arg, pid_t pid, uint64_t ticks, const char *cmdline, size_t len)
+{
+	const struct sought *s = arg;
+
+	(void)cmdline;
+	(void)len;
+	if (pid == s->pid)
+		*s->ticks = ticks;
+	return 0;
+}
+
+Test(io_spawn, a_process_that_lets_nobody_look_into_it_is_found_again_by_an_ordinary_user)
+{
+	struct probe *p = probe_up();
+	uint64_t ticks = 0;
+	struct stat st;
+	char path[64];
+
+	if (geteuid() == 0)
+		cr_assert_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+	const pid_t pid = fork_secretive();
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(st.st_uid, 0, "as proc(5) has it");
+	cr_expect_eq(io_each_process(p->io, WORKER, note_ticks, &(struct sought){ pid, &ticks }),
+		     0);
+	const int fd = io_adopt(p->io, pid, ticks, WORKER);
+
+	kill(pid, SIGKILL); /* whatever is found: it ends with the test */
+	cr_assert_geq(fd, 0, "%s", strerror(-fd));
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
 	io_close(p->io, fd);
 	probe_down(p);
 }
