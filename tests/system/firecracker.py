@@ -1,6 +1,7 @@
 """Firecracker in system mode: jailed by the helper, on a dm-snapshot, with a tap; Debian under the test VM's KVM.
 
-Needs the real one, which Debian does not package: $BANGER_FIRECRACKER, root's own.
+Needs the real one, which Debian does not package: $BANGER_FIRECRACKER, root's own; and, where $BANGER_JAILER names one, its jailer
+builds the jails.
 """
 import os
 import shutil
@@ -10,14 +11,20 @@ import banger_system
 from banger_session import wait_for
 from banger_system import DAEMON, HELPER, HELPER_CONF, banger, host_is_empty, is_again, kill, main_pid, vm
 
-HOME = "/opt/firecracker"
-FIRECRACKER = os.environ.get("BANGER_FIRECRACKER", "")
+HOME, JAILER_HOME = "/opt/firecracker", "/opt/jailer"
+FIRECRACKER, JAILER = os.environ.get("BANGER_FIRECRACKER", ""), os.environ.get("BANGER_JAILER", "")
 MEMORY = ("--memory", "256M", "--vmm", "firecracker")
 
 
 def prepare():
     shutil.copy(FIRECRACKER, HOME)  # as an administrator would have it, whatever the services see of /tmp
-    banger_system.install_with_guests(f"firecracker = {HOME}\n", HELPER_CONF + f"\n[vmm firecracker]\nbinary = {HOME}\nlibraries = /usr\n")
+    section = f"\n[vmm firecracker]\nbinary = {HOME}\n"
+    if JAILER:
+        shutil.copy(JAILER, JAILER_HOME)
+        section += f"jailer = {JAILER_HOME}\n"
+    else:
+        section += "libraries = /usr\n"
+    banger_system.install_with_guests(f"firecracker = {HOME}\n", HELPER_CONF + section)
 
 
 def guest(name, *argv):
