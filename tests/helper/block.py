@@ -3,7 +3,7 @@ import ctypes
 import json
 import os
 
-from harness import OWNER, VM, Place, Refused, Skipped, run
+from harness import OWNER, VM, Place, Refused, Skipped, read_file, run
 
 POINTS_MAX = 100
 OTHER_VM = "00000014d2jq"
@@ -38,7 +38,10 @@ class Block(Place):
         return path
 
     def report(self):
-        return self.ask("host_report.block")
+        """What it holds.  Whether this host has device-mapper it says as well."""
+        report = self.ask("host_report.block")
+        assert report.pop("device_mapper", False) == ("device-mapper" in read_file("/proc/misc")), report
+        return report
 
     def refused(self, method, args, code, *words):
         """The request is refused with this code, and its message holds the words: the field above all."""
