@@ -130,6 +130,19 @@ def the_hosts_loopback_is_out_of_reach():
         server.stdout.close()
 
 
+def it_is_confined():
+    """Before the first frame: no capability, a filter, no new rights, and its descriptors counted."""
+    with Net() as net, Guest() as guest, ended(guest.network(net)) as network:
+        assert fetched(guest, "/") == b"hello\n"
+        with open(f"/proc/{network.pid}/status", encoding="ascii") as f:
+            status = {k: v.split() for k, v in (line.split(":", 1) for line in f)}
+        assert status["CapEff"] == status["CapPrm"] == ["0000000000000000"], status
+        assert status["NoNewPrivs"] == ["1"] and status["Seccomp"] == ["2"], status
+        with open(f"/proc/{network.pid}/limits", encoding="ascii") as f:
+            files = next(line for line in f if line.startswith("Max open files")).split()
+        assert files[3:5] == ["1024", "1024"], files
+
+
 def a_guest_may_come_again():
     """One that listens takes one connection after the other; a lie ends that one alone."""
     with Net() as net, Guest() as guest, tempfile.TemporaryDirectory() as top, socket.socket(socket.AF_UNIX) as listening:
@@ -220,4 +233,4 @@ def a_frame_that_lies_ends_the_way():
 
 
 banger_session.main([bytes_go_both_ways, names_are_the_hosts, published_ports_answer, a_port_that_is_taken_is_named,
-                     the_hosts_loopback_is_out_of_reach, a_guest_may_come_again, memory_is_bounded, frames_may_come_in_pieces, a_frame_that_lies_ends_the_way], shared=False)
+                     the_hosts_loopback_is_out_of_reach, it_is_confined, a_guest_may_come_again, memory_is_bounded, frames_may_come_in_pieces, a_frame_that_lies_ends_the_way], shared=False)
