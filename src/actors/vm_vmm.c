@@ -469,7 +469,9 @@ static void vm_stillborn(struct vm *vm, int status)
 	const enum err_code code = exit_text(vm, status, text, sizeof(text));
 
 	if (code == ERR_NONE)
-		err_set(&e, ERR_VMM_EXIT, "the guest powered off before it was up");
+		err_set(&e, ERR_VMM_EXIT, "%s",
+			status < 0 ? "the VMM ended without a word before its guest was up"
+				   : "the guest powered off before it was up");
 	else
 		err_set(&e, code, "%s", text);
 	plan_abort(&vm->run->plan, &e);

@@ -2,8 +2,8 @@
 """Firecracker in system mode: probes in jails of the real root helper, in namespaces of their own; each story with a jail of our own and
 with a jailer.
 
-With stand-ins, or, where $REAL_FIRECRACKER (and $REAL_JAILER) name them, the real ones (scripts/test-firecracker).  A jailer needs a
-Firecracker that is linked statically.  Needs root and /dev/kvm.
+With stand-ins, or, where $REAL_FIRECRACKER (and $REAL_JAILER) name them, the real ones (scripts/test-firecracker).
+Needs root and /dev/kvm.
 """
 import json
 import os

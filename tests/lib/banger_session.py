@@ -20,6 +20,7 @@ import time
 import traceback
 
 DEADLINE_S = 120
+LOG_LINES = 30  # of the daemon's, told of a story that fails
 BANGER = os.environ["BANGER"]
 
 
@@ -312,6 +313,7 @@ def main(stories, shared=True, prepare=None, session=Session):
         prepare(s)
     failed = 0
     for i, story in enumerate(wanted, 1):
+        mark = len(s.log()) if s else 0
         try:
             story(*([s] if shared else []))
             print(f"ok {i} - {story.__name__}", flush=True)
@@ -321,7 +323,8 @@ def main(stories, shared=True, prepare=None, session=Session):
             failed += 1
             print(f"not ok {i} - {story.__name__}", flush=True)
             # To the standard error too: of a failed TAP test, meson shows that and not the comments.
-            for line in traceback.format_exc().splitlines():
+            said = s.log()[mark:].splitlines()[-LOG_LINES:] if s else []
+            for line in traceback.format_exc().splitlines() + said:
                 print(f"# {line[:1000]}", flush=True)
                 print(line[:1000], file=sys.stderr, flush=True)
             if s:

@@ -226,7 +226,9 @@ void log_context(int dir, struct err *e)
 	for (ssize_t i = 0; i < n; i++)
 		if (said[i] < ' ' || said[i] > '~')
 			said[i] = ' ';
-	(void)err_set(e, was.code, "%s: \"%.*s\"", was.text, (int)n, said);
+	said[n] = '\0';
+	const char *const word = st.st_size > LOG_TAIL ? strchr(said, ' ') : NULL;
+	(void)err_set(e, was.code, "%s: \"%s\"", was.text, word ? word + 1 : said);
 }
 
 int stage_run(const struct jail *j, int dir, struct err *e)
