@@ -6,7 +6,8 @@
  *
  * An actor of its own.  Whoever asks gets one answer, an owned message, for each question: also
  * when the connection breaks, when there is none, or when memory is short.  Questions go out in the
- * order in which they were asked, and the answers of one worker of the helper come in that order.
+ * order in which they were asked, and the answers of one worker of the helper come in that order,
+ * but for those of kills, which others overtake.
  * The descriptors of an answer belong to its message until they are taken.
  *
  * A question that was under way when the connection broke may be half done: it fails with

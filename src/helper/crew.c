@@ -54,17 +54,34 @@ static uint32_t open_devices(const struct slot *s, int fds[HELPER_SLOTS_MAX])
 	return n;
 }
 
+static uint64_t deadline_us(const struct slot *s)
+{
+	return s->begun_us + (uint64_t)helper_ops[s->method].deadline_ms * 1000;
+}
+
+/* The link takes so many that wait, all short, and one more. */
+static bool may_be_passed(const struct member *m, const struct slot *s)
+{
+	return helper_ops[s->method].waits && m->nbegun < WORKER_LATE_MAX;
+}
+
 static void begin(struct member *m, struct slot *s, uint64_t now_us)
 {
-	const struct iovec payload = { (void *)(uintptr_t)slot_payload(s), slot_payload_len(s) };
+	const struct serve_ask ask = { .ticket = ++m->tickets };
+	const struct iovec message[] = {
+		{ (void *)(uintptr_t)&ask, sizeof(ask) },
+		{ (void *)(uintptr_t)slot_payload(s), slot_payload_len(s) },
+	};
 	int fds[HELPER_SLOTS_MAX];
 	const uint32_t nfds = open_devices(s, fds);
 
 	s->begun_us = now_us;
-	m->current = s;
-	m->deadline_us = now_us + (uint64_t)helper_ops[s->method].deadline_ms * 1000;
+	s->ticket = ask.ticket;
+	list_append(&m->begun, &s->link);
+	m->nbegun++;
+	m->current = may_be_passed(m, s) ? NULL : s;
 	/* A worker that died is seen on its link; the request then ends as any under way. */
-	IGNORE(link_send(m->link, &payload, 1, fds, nfds));
+	IGNORE(link_send(m->link, message, ARRAY_LEN(message), fds, nfds));
 	for (uint32_t i = 0; i < nfds; i++)
 		close_fd(&fds[i]);
 }
@@ -73,7 +90,7 @@ static void next(struct member *m, uint64_t now_us)
 {
 	struct list_node *n;
 
-	while (m->link >= 0 && !m->current && (n = list_pop(&m->queue)) != NULL) {
+	while (m->link >= 0 && !m->killed && !m->current && (n = list_pop(&m->queue)) != NULL) {
 		struct slot *const s = list_entry(n, struct slot, link);
 
 		if (s->peer->fd < 0)
@@ -93,13 +110,23 @@ void crew_take(struct crew *c, struct slot *s, uint64_t now_us)
 
 /* ---- from the worker ---- */
 
-static struct slot *finish(struct member *m)
+static struct slot *find(const struct member *m, uint64_t ticket)
 {
-	struct slot *const s = m->current;
+	list_for_each (n, &m->begun) {
+		struct slot *const s = list_entry(n, struct slot, link);
 
-	m->current = NULL;
-	m->deadline_us = 0;
-	return s;
+		if (s->ticket == ticket)
+			return s;
+	}
+	return NULL;
+}
+
+static void finish(struct member *m, struct slot *s)
+{
+	list_remove(&s->link);
+	m->nbegun--;
+	if (m->current == s)
+		m->current = NULL;
 }
 
 static void describe_death(const struct member *m, const siginfo_t *how, struct err *e)
@@ -130,7 +157,7 @@ static void bury(struct member *m, uint64_t now_us)
 	const struct log_ctx ctx = { .actor = "helper" };
 	siginfo_t how = { .si_status = 0 };
 	struct err e = { 0 };
-	struct slot *const s = finish(m);
+	struct list_node *n;
 
 	close_fd(&m->link);
 	while (waitid(P_PID, (id_t)m->pid, &how, WEXITED) < 0 && errno == EINTR) {
@@ -141,39 +168,39 @@ static void bury(struct member *m, uint64_t now_us)
 	m->pid = 0;
 	m->killed = false;
 	pause_before_next(m, now_us);
-	if (s) {
+	while ((n = list_first(&m->begun)) != NULL) {
+		struct slot *const s = list_entry(n, struct slot, link);
+
+		finish(m, s);
 		log_request(m, s, e.code, 0, now_us);
 		slot_refuse(s, &e);
 	}
 }
 
 /* What the worker sent must be a frame as long as it says; more is not asked of it here. */
-static bool answer_fits(struct slot *s, ssize_t n, const struct serve_note *note)
+static bool is_answer(const uint8_t *frame, ssize_t len, const struct serve_note *note)
 {
-	const ssize_t len = n - (ssize_t)sizeof(*note);
-
-	if (len <= FRAME_HEAD || note->code >= ERR_NCODES ||
-	    frame_length(s->bytes, HELPER_FRAME_MAX, NULL) != len - FRAME_HEAD)
-		return false;
-	s->len = (size_t)len;
-	return true;
+	return len > FRAME_HEAD && note->code < ERR_NCODES &&
+	       frame_length(frame, HELPER_FRAME_MAX, NULL) == len - FRAME_HEAD;
 }
 
 void crew_readable(struct crew *c, struct member *m, uint64_t now_us)
 {
-	static uint8_t nowhere[SLOT_BYTES];
+	static uint8_t frame[SLOT_BYTES];
 	struct serve_note note = { .code = 0 };
-	struct slot *s = m->current;
-	const struct iovec iov[] = { { &note, sizeof(note) },
-				     { s ? s->bytes : nowhere, SLOT_BYTES } };
+	const struct iovec iov[] = { { &note, sizeof(note) }, { frame, sizeof(frame) } };
 	int fds[HELPER_FDS_MAX];
 	uint32_t nfds = 0;
 	const ssize_t n = link_receive(m->link, iov, ARRAY_LEN(iov), fds, HELPER_FDS_MAX, &nfds);
+	const ssize_t len = n - (ssize_t)sizeof(note);
+	struct slot *const s = n > 0 && !m->killed ? find(m, note.ticket) : NULL;
 
 	(void)c;
-	if (n > 0 && s && !m->killed && answer_fits(s, n, &note)) {
-		(void)finish(m);
+	if (s && is_answer(frame, len, &note)) {
+		finish(m, s);
 		m->pause_ms = CREW_PAUSE_MIN_MS;
+		memcpy(s->bytes, frame, (size_t)len);
+		s->len = (size_t)len;
 		memcpy(s->fds, fds, nfds * sizeof(int));
 		s->nfds = nfds;
 		log_request(m, s, (enum err_code)note.code, note.vm, now_us);
@@ -210,6 +237,7 @@ int crew_open(struct crew *c, const struct zygote *zygote, struct err *e)
 						 .link = -EBADF,
 						 .pause_ms = CREW_PAUSE_MIN_MS };
 		list_init(&c->members[i].queue);
+		list_init(&c->members[i].begun);
 	}
 	for (int i = 0; rc == 0 && i < WORKER_NWORKERS; i++)
 		rc = start(c, &c->members[i], e);
@@ -245,6 +273,20 @@ static void restart(struct crew *c, struct member *m, uint64_t now_us)
 	pause_before_next(m, now_us);
 }
 
+/* Of what it has, what is to be answered first; UINT64_MAX: nothing. */
+static uint64_t first_deadline_us(const struct member *m)
+{
+	uint64_t first = UINT64_MAX;
+
+	list_for_each (n, &m->begun) {
+		const uint64_t at = deadline_us(list_entry(n, struct slot, link));
+
+		if (at < first)
+			first = at;
+	}
+	return first;
+}
+
 void crew_tick(struct crew *c, uint64_t now_us)
 {
 	for (int i = 0; i < WORKER_NWORKERS; i++) {
@@ -252,7 +294,7 @@ void crew_tick(struct crew *c, uint64_t now_us)
 
 		if (m->link < 0 && now_us >= m->restart_us)
 			restart(c, m, now_us);
-		if (m->current && !m->killed && now_us >= m->deadline_us) {
+		if (!m->killed && now_us >= first_deadline_us(m)) {
 			m->killed = true;
 			kill(m->pid, SIGKILL); /* its link closes, and it is buried */
 		}
@@ -269,8 +311,8 @@ uint64_t crew_next_us(const struct crew *c)
 
 		if (m->link < 0)
 			at = m->restart_us;
-		else if (m->current && !m->killed)
-			at = m->deadline_us;
+		else if (!m->killed)
+			at = first_deadline_us(m);
 		if (at < soonest)
 			soonest = at;
 	}
@@ -287,7 +329,7 @@ bool crew_drain(struct crew *c, const struct err *why)
 
 		while ((n = list_first(&m->queue)) != NULL)
 			slot_refuse(list_entry(n, struct slot, link), why);
-		if (m->current)
+		if (!list_empty(&m->begun))
 			idle = false;
 	}
 	return idle;

@@ -1,9 +1,10 @@
 /* crew.h - the workers: each with its queue, what it is doing, and what happens when it dies.
  *
- * A worker has one request at a time, in the order in which they came.  One that dies, or that does
- * not answer within its row's deadline and is killed for it, ends its request with an error that
- * says so; what waits in its queue goes to its successor, which is forked after a pause that
- * doubles while none serves a request.
+ * A worker gets its requests in the order in which they came: the next one once the last has been
+ * answered, or is of those that wait (helper_op.waits), whose answers come when they come.  A
+ * worker that dies, or that does not answer one within its row's deadline and is killed for it,
+ * ends all that it has with an error that says so; what is in its queue goes to its successor,
+ * which is forked after a pause that doubles while none serves a request.
  */
 #pragma once
 
@@ -27,11 +28,13 @@ struct member {
 	pid_t pid;            /* 0: none */
 	int link;             /* owned; -EBADF: none */
 	struct list queue;    /* slot.link, oldest first */
-	struct slot *current; /* under way; NULL: idle */
-	uint64_t deadline_us; /* of current */
-	bool killed;          /* by us, for that deadline */
-	uint64_t restart_us;  /* when to fork again, while there is none */
-	uint32_t pause_ms;    /* before the next one */
+	struct list begun;    /* slot.link: those that it has, oldest first */
+	struct slot *current; /* one of them, that no other may pass; NULL: none */
+	uint32_t nbegun;
+	uint64_t tickets;    /* given so far */
+	bool killed;         /* by us, for a deadline */
+	uint64_t restart_us; /* when to fork again, while there is none */
+	uint32_t pause_ms;   /* before the next one */
 };
 
 struct crew {

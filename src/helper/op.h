@@ -48,8 +48,19 @@ struct op_target {
 	};
 };
 
+/* Whom an answer is for: what it takes to write it later. */
+struct op_asker {
+	uint64_t ticket; /* the supervisor's number of the request */
+	enum helper_method method;
+	uint32_t id;
+	struct op_id op_id;
+	vm_id vm; /* that it is about; 0: none */
+};
+
 struct op_call {
-	void *env;                 /* borrowed: the worker's own, made by its open() */
+	void *env; /* borrowed: the worker's own, made by its open() */
+	struct op_asker asker;
+	bool later;                /* a step: the answer is to come from the worker's rest() */
 	struct op_target target;   /* what validate made of the request */
 	int tun[HELPER_SLOTS_MAX]; /* owned: /dev/net/tun, opened for us; -EBADF once used */
 	uint32_t ntun;
@@ -72,6 +83,7 @@ struct helper_op {
 	op_validate *validate;
 	op_step *act;
 	op_step *undo;
+	bool waits; /* its answer may come later: others are asked for meanwhile */
 };
 
 extern const struct helper_op helper_ops[HELPER_NMETHODS];

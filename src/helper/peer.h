@@ -35,6 +35,7 @@ struct slot {
 	uint32_t id; /* the asker's */
 	struct op_id op_id;
 	uint64_t begun_us;       /* when a worker got it */
+	uint64_t ticket;         /* its number there */
 	size_t at;               /* bytes read or written so far */
 	size_t len;              /* of the frame, once known */
 	int fds[HELPER_FDS_MAX]; /* owned: of the reply, until sent */

@@ -47,8 +47,8 @@ static const struct client_method_row *row_of(const struct helper_op *op)
 	return &helper_methods[op - helper_ops];
 }
 
-static int run(const struct helper_op *op, const struct helper_conf *conf, struct op_call *c,
-	       const struct wire_span *body, struct err *e)
+static int run(const struct helper_op *op, const struct helper_conf *conf, serve_settle *settle,
+	       struct op_call *c, const struct wire_span *body, struct err *e)
 {
 	static alignas(max_align_t) uint8_t args[BODY_MAX];
 	const struct schema *const s = row_of(op)->args;
@@ -58,19 +58,12 @@ static int run(const struct helper_op *op, const struct helper_conf *conf, struc
 	rc = schema_decode(s, body->data, body->len, args, e);
 	if (rc == 0)
 		rc = op->validate(conf, args, &c->target, e);
+	c->asker.vm = c->target.vm;
+	if (rc == 0 && settle)
+		settle(c->env, c->target.vm);
 	if (rc == 0)
 		rc = helper_serve(op, c, e);
-	return rc;
-}
-
-static int encode_result(const struct helper_op *op, struct op_call *c, struct wire *reply)
-{
-	static uint8_t bytes[HELPER_FRAME_MAX - ENVELOPE_MAX];
-	struct buf body;
-
-	buf_init_fixed(&body, bytes, sizeof(bytes));
-	const int rc = schema_encode(row_of(op)->result, c->result, &body);
-	reply->body = (struct wire_span){ buf_data(&body), buf_len(&body) };
+	ASSERT(!c->later || op->waits);
 	return rc;
 }
 
@@ -81,13 +74,54 @@ void serve_close(struct op_call *c)
 	c->nfds = 0;
 }
 
-void serve_request(enum filter_role role, const struct helper_conf *conf, struct op_call *c,
-		   const uint8_t *payload, size_t len, struct buf *out, struct serve_note *ret_note)
+/* ---- the reply ---- */
+
+static int encode_result(const struct op_asker *asker, const void *result, struct wire *reply,
+			 struct err *e)
+{
+	static uint8_t bytes[HELPER_FRAME_MAX - ENVELOPE_MAX];
+	const struct client_method_row *const row = &helper_methods[asker->method];
+	struct buf body;
+
+	buf_init_fixed(&body, bytes, sizeof(bytes));
+	if (schema_encode(row->result, result, &body) < 0)
+		return err_set(e, ERR_INTERNAL, "%s: the result does not fit", row->name);
+	reply->body = (struct wire_span){ buf_data(&body), buf_len(&body) };
+	return 0;
+}
+
+/* An error, where there is one, else the result and as many descriptors. */
+static void reply_write(const struct op_asker *asker, const void *result, uint32_t nfds,
+			struct err *why, struct buf *out, struct serve_note *ret_note)
+{
+	struct wire reply = { .type = WIRE_REPLY, .id = asker->id, .op_id = asker->op_id };
+
+	if (why->code == ERR_NONE && encode_result(asker, result, &reply, why) == 0)
+		reply.fds = nfds;
+	else
+		wire_error_set(&reply, why, "");
+	const int rc = wire_encode(&reply, out);
+	ASSERT(rc == 0); /* `out` takes the biggest frame */
+	*ret_note = (struct serve_note){ .ticket = asker->ticket,
+					 .code = why->code,
+					 .vm = asker->vm };
+}
+
+void serve_late(const struct op_asker *asker, const void *result, const struct err *why,
+		struct buf *out, struct serve_note *ret_note)
+{
+	struct err e = *why;
+
+	reply_write(asker, result, 0, &e, out, ret_note);
+}
+
+bool serve_request(enum filter_role role, const struct helper_conf *conf, serve_settle *settle,
+		   struct op_call *c, const uint8_t *payload, size_t len, struct buf *out,
+		   struct serve_note *ret_note)
 {
 	static alignas(max_align_t) uint8_t result[BODY_MAX];
 	const struct helper_op *op = NULL;
 	struct wire request = { .type = WIRE_REQUEST };
-	struct wire reply = { .type = WIRE_REPLY };
 	struct err e = { 0 };
 	int rc;
 
@@ -97,26 +131,25 @@ void serve_request(enum filter_role role, const struct helper_conf *conf, struct
 	rc = frame_check(payload, len, &e);
 	if (rc == 0)
 		rc = wire_decode(payload, len, &request, &e);
+	c->asker.id = request.id;
+	c->asker.op_id = request.op_id;
 	if (rc == 0)
 		op = find(role, &request, &e);
-	if (op)
-		rc = run(op, conf, c, &request.body, &e);
-	else
+	if (op) {
+		c->asker.method = (enum helper_method)(op - helper_ops);
+		rc = run(op, conf, settle, c, &request.body, &e);
+	} else {
 		rc = err_errno(&e);
+	}
 	for (uint32_t i = 0; i < c->ntun; i++)
 		close_fd(&c->tun[i]);
 	c->ntun = 0;
-	reply.id = request.id;
-	reply.op_id = request.op_id;
-	if (rc == 0 && encode_result(op, c, &reply) < 0)
-		rc = err_set(&e, ERR_INTERNAL, "%s: the result does not fit", request.name);
-	if (rc < 0) {
-		wire_error_set(&reply, &e, "");
+	if (rc == 0 && c->later)
+		return false;
+	if (rc == 0)
+		e = (struct err){ 0 }; /* of what was tried on the way */
+	reply_write(&c->asker, result, c->nfds, &e, out, ret_note);
+	if (e.code != ERR_NONE)
 		serve_close(c);
-	}
-	reply.fds = c->nfds;
-	const enum err_code code = rc < 0 ? e.code : ERR_NONE;
-	rc = wire_encode(&reply, out);
-	ASSERT(rc == 0); /* `out` takes the biggest frame */
-	*ret_note = (struct serve_note){ .code = code, .vm = c->target.vm };
+	return true;
 }

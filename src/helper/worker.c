@@ -41,6 +41,12 @@ typedef void worker_rest(void *env, int link);
 
 static worker_rest *const rests[WORKER_NWORKERS] = {
 	[FILTER_NET] = net_rest,
+	[FILTER_JAIL] = jail_rest,
+};
+
+/* What is under way for the VM is over before anything else is done for it.  NULL: nothing is. */
+static serve_settle *const settles[WORKER_NWORKERS] = {
+	[FILTER_JAIL] = jail_settle,
 };
 
 static int become_worker(enum filter_role role, const struct helper_conf *conf, pid_t supervisor,
@@ -66,32 +72,54 @@ static int become_worker(enum filter_role role, const struct helper_conf *conf, 
 	return filter_confine(role, e);
 }
 
+static uint8_t frame[WORKER_REPLY_MAX]; /* that is being written */
+
+static ssize_t answer_send(const struct serve_note *note, const struct buf *out, const int *fds,
+			   uint32_t nfds)
+{
+	const struct iovec answer[] = { { (void *)(uintptr_t)note, sizeof(*note) },
+					{ buf_data(out), buf_len(out) } };
+
+	return link_send(LINK_FD, answer, ARRAY_LEN(answer), fds, nfds);
+}
+
+/* Where the link is closed, that is seen where it is read. */
+void worker_answer(const struct op_asker *asker, const void *result, const struct err *why)
+{
+	struct serve_note note;
+	struct buf out;
+
+	buf_init_fixed(&out, frame, sizeof(frame));
+	serve_late(asker, result, why, &out, &note);
+	IGNORE(answer_send(&note, &out, NULL, 0) < 0);
+}
+
 static void serve_forever(enum filter_role role, const struct helper_conf *conf, void *env)
 {
 	static uint8_t in[HELPER_FRAME_MAX];
-	static uint8_t frame[WORKER_REPLY_MAX];
-	const struct iovec request = { in, sizeof(in) };
+	struct serve_ask ask;
+	const struct iovec request[] = { { &ask, sizeof(ask) }, { in, sizeof(in) } };
+	ssize_t sent = 0;
 
-	for (;;) {
+	while (sent >= 0) {
 		struct op_call c = { .env = env };
 		struct serve_note note;
 		struct buf out;
 
 		if (rests[role])
 			rests[role](env, LINK_FD);
-		const ssize_t n = link_receive(LINK_FD, &request, 1, c.tun, HELPER_SLOTS_MAX,
-					       &c.ntun);
+		const ssize_t n = link_receive(LINK_FD, request, ARRAY_LEN(request), c.tun,
+					       HELPER_SLOTS_MAX, &c.ntun);
 
-		if (n < 0)
+		if (n < (ssize_t)sizeof(ask))
 			break;
+		c.asker.ticket = ask.ticket;
 		buf_init_fixed(&out, frame, sizeof(frame));
-		serve_request(role, conf, &c, in, (size_t)n, &out, &note);
-		const struct iovec answer[] = { { &note, sizeof(note) },
-						{ buf_data(&out), buf_len(&out) } };
-		const ssize_t sent = link_send(LINK_FD, answer, ARRAY_LEN(answer), c.fds, c.nfds);
+		if (!serve_request(role, conf, settles[role], &c, in, (size_t)n - sizeof(ask), &out,
+				   &note))
+			continue;
+		sent = answer_send(&note, &out, c.fds, c.nfds);
 		serve_close(&c);
-		if (sent < 0)
-			break;
 	}
 	if (rests[role])
 		rests[role](env, -EBADF);

@@ -2,7 +2,8 @@
  *
  * Only root can put a process into it, and only the zygote does.
  *
- * #syscalls mkdirat openat newfstatat? read pread64 write poll? unlinkat close clock_gettime?
+ * #syscalls mkdirat openat newfstatat? read pread64 write poll unlinkat pidfd_open close
+ * #syscalls clock_gettime?
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,17 +130,33 @@ int group_populated(const struct jail_env *env, const struct jail *j, struct err
 	return rc < 0 ? err_num(e, ERR_JAIL, rc, "cgroup: cgroup.events") : says_populated(text);
 }
 
+/* The list of its processes, one a line: some 2000 of them; a VM has one, with threads. */
+static int procs_read(int group, const char **ret_text)
+{
+	static char text[FILE_MAX];
+	const int rc = file_read(group, "cgroup.procs", text, sizeof(text));
+
+	*ret_text = text;
+	return rc;
+}
+
+static const char *next_line(const char *at)
+{
+	at += strcspn(at, "\n");
+	return at + (*at == '\n');
+}
+
 int group_has(const struct jail_env *env, const struct jail *j, pid_t pid, struct err *e)
 {
-	static char text[FILE_MAX]; /* some 2000 processes; a VM has one, with threads */
+	const char *at;
 	CLEANUP_FD int group = group_open(env, j);
-	const int rc = group < 0 ? group : file_read(group, "cgroup.procs", text, sizeof(text));
+	const int rc = group < 0 ? group : procs_read(group, &at);
 
 	if (rc == -ENOENT || rc == -ENODEV)
 		return 0;
 	if (rc < 0)
 		return err_num(e, ERR_JAIL, rc, "cgroup: cgroup.procs");
-	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n')
+	for (; *at; at = next_line(at))
 		if (strtol(at, NULL, 10) == pid)
 			return 1;
 	return 0;
@@ -154,41 +172,103 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* The kernel says when cgroup.events changes. */
-static int await_empty(int group, struct err *e)
+/* A process of it by pidfd, if one can be had.  The kernel tells of changes of cgroup.events at
+ * most each 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV), of a process's end at once. */
+static void watch_one(struct ending *x)
 {
-	CLEANUP_FD int fd = openat(group, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	const uint64_t until = now_ms() + JAIL_END_MS;
-	char text[256];
+	const char *at;
 
-	if (fd < 0)
-		return err_sys(e, ERR_JAIL, "cgroup: cgroup.events");
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLPRI };
-		const ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-		const uint64_t now = now_ms();
+	if (procs_read(x->group, &at) < 0)
+		return;
+	for (; *at && x->pidfd < 0; at = next_line(at))
+		x->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)strtol(at, NULL, 10), 0);
+}
 
-		if (n < 0)
-			return err_sys(e, ERR_JAIL, "cgroup: cgroup.events");
-		text[n] = '\0';
-		if (!says_populated(text))
-			return 0;
-		if (now >= until)
-			return err_set(e, ERR_JAIL,
-				       "cgroup: its processes were killed and do not end");
-		IGNORE(poll(&p, 1, (int)(until - now)));
+void ending_close(struct ending *x)
+{
+	close_fd(&x->pidfd);
+	close_fd(&x->events);
+	close_fd(&x->group);
+}
+
+int ending_begin(const struct jail_env *env, const struct jail *j, struct ending *ret,
+		 struct err *e)
+{
+	struct ending x = { .group = group_open(env, j), .events = -EBADF, .pidfd = -EBADF };
+	int rc = x.group < 0 ? x.group : 0;
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc == 0)
+		watch_one(&x);
+	if (rc == 0)
+		rc = value_write(x.group, "cgroup.kill", "1");
+	if (rc < 0)
+		rc = err_num(e, ERR_JAIL, rc, "cgroup: cgroup.kill");
+	if (rc == 0) {
+		x.events = openat(x.group, "cgroup.events", O_RDONLY | O_CLOEXEC);
+		rc = x.events < 0 ? err_sys(e, ERR_JAIL, "cgroup: cgroup.events") : 0;
 	}
+	if (rc < 0) {
+		ending_close(&x);
+		return rc;
+	}
+	x.until_ms = now_ms() + JAIL_END_MS;
+	*ret = x;
+	return 1;
+}
+
+int ending_rest_ms(const struct ending *x)
+{
+	const uint64_t now = now_ms();
+
+	return now < x->until_ms ? (int)(x->until_ms - now) : 0;
+}
+
+/* The file says whether anything is in it whenever it is read, and that alone counts. */
+static int is_empty(const struct ending *x, struct err *e)
+{
+	char text[256];
+	const ssize_t n = pread(x->events, text, sizeof(text) - 1, 0);
+
+	if (n < 0)
+		return errno == ENODEV ? 1 : err_sys(e, ERR_JAIL, "cgroup: cgroup.events");
+	text[n] = '\0';
+	return !says_populated(text);
+}
+
+int ending_look(struct ending *x, struct err *e)
+{
+	struct pollfd one = { .fd = x->pidfd, .events = POLLIN };
+	const bool lives = x->pidfd >= 0 && poll(&one, 1, 0) == 0;
+	const int rc = lives ? 0 : is_empty(x, e);
+
+	if (rc != 0)
+		return rc;
+	if (!lives) {
+		close_fd(&x->pidfd);
+		watch_one(x);
+	}
+	return ending_rest_ms(x) > 0
+		       ? 0
+		       : err_set(e, ERR_JAIL, "cgroup: its processes were killed and do not end");
 }
 
 int group_kill(const struct jail_env *env, const struct jail *j, struct err *e)
 {
-	CLEANUP_FD int group = group_open(env, j);
-	int rc;
+	struct ending x;
+	int rc = ending_begin(env, j, &x, e);
 
-	if (group == -ENOENT)
-		return 0;
-	rc = group < 0 ? group : value_write(group, "cgroup.kill", "1");
-	return rc < 0 ? err_num(e, ERR_JAIL, rc, "cgroup: cgroup.kill") : await_empty(group, e);
+	if (rc <= 0)
+		return rc;
+	while ((rc = ending_look(&x, e)) == 0) {
+		struct pollfd fds[] = { { .fd = x.pidfd, .events = POLLIN },
+					{ .fd = x.events, .events = POLLPRI } };
+
+		IGNORE(poll(fds, ARRAY_LEN(fds), ending_rest_ms(&x)));
+	}
+	ending_close(&x);
+	return rc < 0 ? rc : 0;
 }
 
 int group_remove(const struct jail_env *env, const struct jail *j, struct err *e)

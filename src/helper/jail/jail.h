@@ -32,7 +32,8 @@
 enum {
 	JAIL_SLOT_NAME = sizeof(JAIL_SLOT_PREFIX "65535"),
 	JAIL_LAUNCH_FD = 4, /* where the worker has its link to the zygote */
-	JAIL_END_MS = 5000, /* for a killed VMM to be gone: it takes milliseconds */
+	JAIL_END_MS =
+		5000, /* for a killed VMM to be gone: it takes milliseconds, twenty with KVM */
 	JAIL_DEPTH_MAX = 3, /* directories in each other: run/ is the only one */
 };
 
@@ -64,6 +65,12 @@ op_validate vmm_validate, jail_validate, jails_validate, find_validate, signal_v
 	socket_validate;
 op_step vmm_act, vmm_undo;
 op_step kill_undo, cleanup_undo;
+
+/* op_kill.c: answers for what has ended until there is a request on the link. */
+void jail_rest(void *env, int link);
+/* What was killed of the VM has ended, or will not be waited for any longer; it is answered. */
+void jail_settle(void *env, vm_id vm);
+
 op_step jails_act, jails_undo;
 op_step signal_act, find_act, socket_act, jail_report_act;
 
@@ -115,7 +122,22 @@ int clear_jail(const struct jail_env *env, const struct jail *j, struct err *e) 
 int group_make(const struct jail_env *env, const struct vmm_target *t, int *ret_group,
 	       struct err *e) MUST_CHECK;
 int group_remove(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;
-/* Kills whatever is in it and waits until nothing is. */
+
+/* group.c: what was in a cgroup when it was killed, and ends in its own time. */
+struct ending {
+	int group;  /* owned: the cgroup */
+	int events; /* owned: its cgroup.events; readable (POLLPRI) when that has changed */
+	int pidfd;  /* owned: of a process that was in it; -EBADF: of none */
+	uint64_t until_ms;
+};
+/* Kills whatever is in the cgroup: 1, what is to be waited for; 0: there is no cgroup. */
+int ending_begin(const struct jail_env *env, const struct jail *j, struct ending *ret,
+		 struct err *e) MUST_CHECK;
+/* 1: nothing of it lives; 0: not yet. */
+int ending_look(struct ending *x, struct err *e) MUST_CHECK;
+int ending_rest_ms(const struct ending *x); /* for which it is waited for yet */
+void ending_close(struct ending *x);
+/* Kills, and waits. */
 int group_kill(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;
 /* 1, 0, or -errno; absent: 0. */
 int group_populated(const struct jail_env *env, const struct jail *j, struct err *e) MUST_CHECK;

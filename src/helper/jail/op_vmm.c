@@ -169,12 +169,6 @@ int vmm_undo(struct op_call *c, struct err *e)
 	return all_away(c->env, &c->target.vmm.jail, e);
 }
 
-/* Whatever was put into the cgroup ends with it: it was put there by root. */
-int kill_undo(struct op_call *c, struct err *e)
-{
-	return group_kill(c->env, &c->target.jail, e);
-}
-
 int cleanup_undo(struct op_call *c, struct err *e)
 {
 	const struct jail_env *const env = c->env;
