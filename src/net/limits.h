@@ -10,6 +10,7 @@ enum {
 	NET_OUT_HIGH_BYTES = 1024 *
 			     1024, /* from here on nothing is read from sockets for the guest */
 	NET_SOCKETS_MAX = 1024,    /* descriptors of the process: connections of the guest's */
+	NET_GUESTS_MAX = 16,       /* addresses, as many as the stack leases and remembers */
 	NET_PUBLISH_MAX = 64,      /* ports of the host's that lead to the guest's */
 	NET_LOG_BYTES = 64 * 1024, /* of complaints about a guest, in its whole life */
 	NET_MEMORY_BYTES = 512 * 1024 *

@@ -18,24 +18,17 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "net/confine.h"
-#include "net/stack.h"
+#include "net/loop.h"
 
 enum {
 	EXIT_USAGE = 2,
-	WAIT_MS = 60000, /* at most, for nothing in particular */
 };
 
 struct args {
 	int fd, listen_fd; /* -EBADF: not given */
 	bool host_loopback;
-	struct publish publish[NET_PUBLISH_MAX];
+	struct net_publish publish[NET_PUBLISH_MAX];
 	unsigned npublish;
-};
-
-struct net {
-	struct stream wire;
-	struct stack stack;
-	int listen_fd;
 };
 
 /* ---- the command line ---- */
@@ -65,7 +58,7 @@ static int publish_parse(const char *text, struct args *a, struct err *e)
 	if (rc == 0)
 		rc = number_parse("--publish", colon + 1, 1, UINT16_MAX, &to, e);
 	if (rc == 0)
-		a->publish[a->npublish++] = (struct publish){ (uint16_t)from, (uint16_t)to };
+		a->publish[a->npublish++] = (struct net_publish){ (uint16_t)from, (uint16_t)to };
 	return rc;
 }
 
@@ -108,76 +101,12 @@ static int args_parse(int argc, char **argv, struct args *a, struct err *e)
 	return rc;
 }
 
-/* ---- the loop ---- */
-
-/* The guest's side has hung up, or sent what is no frame: 0, the next one may come. */
-static int wire_ended(struct net *n, int why)
-{
-	IGNORE(close(n->wire.fd) < 0);
-	stream_reset(&n->wire, -EBADF);
-	return n->listen_fd >= 0 ? 0 : why;
-}
-
-static void wire_accept(struct net *n)
-{
-	const int fd = accept4(n->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-
-	if (fd >= 0)
-		stream_reset(&n->wire, fd);
-}
-
-static int wire_turn(struct net *n, short came)
-{
-	int rc = 0;
-
-	if (n->wire.fd < 0) {
-		if (came)
-			wire_accept(n);
-		return 0;
-	}
-	if ((came & (POLLIN | POLLHUP | POLLERR)) != 0)
-		rc = stream_read(&n->wire, stack_take, &n->stack);
-	if (rc == 0)
-		rc = stream_write(&n->wire);
-	return rc < 0 ? wire_ended(n, rc) : 0;
-}
-
-/* A guest that does not read has what it asked for wait in the host's sockets. */
-static bool guest_lags(const struct net *n)
-{
-	return buf_len(&n->wire.out) > NET_OUT_HIGH_BYTES;
-}
-
-static int turn(struct net *n)
-{
-	struct stack *s = &n->stack;
-	struct pollfd *wire = &s->fds[0];
-	const bool lags = guest_lags(n);
-	uint32_t wait_ms = WAIT_MS;
-
-	*wire = (struct pollfd){ n->wire.fd < 0 ? n->listen_fd : n->wire.fd, POLLIN, 0 };
-	if (buf_len(&n->wire.out) > 0)
-		wire->events |= POLLOUT;
-	stack_rest(s);
-	if (!lags)
-		stack_wait(s, &wait_ms);
-	const int got = poll(s->fds, s->nfds, (int)wait_ms);
-	if (got < 0 && errno != EINTR)
-		return -errno;
-	if (!lags)
-		stack_turn(s, got < 0);
-	return got < 0 ? 0 : wire_turn(n, wire->revents);
-}
-
 static int run(const struct args *a, struct err *e)
 {
 	static struct net n; /* large, and there is one */
 	int rc;
 
-	stream_init(&n.wire);
-	stream_reset(&n.wire, a->fd);
-	n.listen_fd = a->listen_fd;
-	rc = stack_init(&n.stack, &n.wire, a->host_loopback, e);
+	rc = net_init(&n, a->fd, a->listen_fd, a->host_loopback, e);
 	for (unsigned i = 0; rc == 0 && i < a->npublish; i++)
 		rc = stack_publish(&n.stack, a->publish[i], e);
 	if (rc == 0)
@@ -185,7 +114,7 @@ static int run(const struct args *a, struct err *e)
 	if (rc < 0)
 		return rc;
 	do
-		rc = turn(&n);
+		rc = net_turn(&n);
 	while (rc == 0);
 	if (rc == -EPIPE || rc == -ECONNRESET)
 		return 0;

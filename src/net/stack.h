@@ -13,7 +13,7 @@
 #include "net/limits.h"
 #include "net/stream.h"
 
-#define NET_GUEST   0x0a00020f /* 10.0.2.15 */
+#define NET_GUEST   0x0a00020f /* 10.0.2.15, and the next NET_GUESTS_MAX - 1 by DHCP */
 #define NET_NETWORK 0x0a000200
 #define NET_MASK    0xffffff00
 #define NET_GATEWAY 0x0a000202
@@ -22,6 +22,7 @@
 struct Slirp;
 
 enum {
+	STACK_MAC_BYTES = 6, /* an Ethernet address */
 	STACK_FDS_FIRST = 1, /* of the stack's; before it is room for the caller's own */
 };
 
@@ -29,18 +30,26 @@ struct stack {
 	struct Slirp *slirp;
 	struct stream *wire; /* to the guest */
 	struct fence fence;
+	struct {
+		uint8_t mac[STACK_MAC_BYTES];
+		bool known;
+	} guests[NET_GUESTS_MAX]; /* by address */
+	int listeners_end;        /* published ports have lower descriptors, connections higher */
+	unsigned nopen;           /* connections, and what is like them */
+	bool has_room;            /* for one more */
 	struct pollfd fds[NET_SOCKETS_MAX + STACK_FDS_FIRST];
 	unsigned nfds;
 };
 
-struct publish {
+struct net_publish {
 	uint16_t host;  /* TCP, on 127.0.0.1 */
 	uint16_t guest; /* at NET_GUEST */
 };
 
 /* ERR_NETWORK. */
 int stack_init(struct stack *s, struct stream *wire, bool host_loopback, struct err *e) MUST_CHECK;
-int stack_publish(struct stack *s, struct publish p,
+void stack_fini(struct stack *s);
+int stack_publish(struct stack *s, struct net_publish p,
 		  struct err *e) MUST_CHECK; /* or ERR_PORT_BUSY */
 
 /* A stream_frame: something that the guest sent. */

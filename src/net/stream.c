@@ -66,7 +66,7 @@ bool stream_put(struct stream *s, const uint8_t *frame, size_t len)
 	const uint32_t head = htonl((uint32_t)len);
 	uint8_t *at;
 
-	if (s->fd < 0 || buf_reserve(&s->out, HEAD + len, &at) < 0)
+	if (s->fd < 0 || len > NET_FRAME_MAX || buf_reserve(&s->out, HEAD + len, &at) < 0)
 		return false;
 	memcpy(at, &head, HEAD);
 	memcpy(at + HEAD, frame, len);

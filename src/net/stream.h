@@ -21,7 +21,7 @@ void stream_reset(struct stream *s, int fd);
  * -EPROTO: a length that no frame has; or the socket's error. */
 int stream_read(struct stream *s, stream_frame *take, void *arg) MUST_CHECK;
 
-/* Queues a frame.  False where it is lost for want of room. */
+/* Queues a frame.  False where it is lost, for want of room or as longer than any. */
 bool stream_put(struct stream *s, const uint8_t *frame, size_t len);
 
 /* Writes as much of the queue as the socket takes. */

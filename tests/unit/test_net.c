@@ -10,6 +10,8 @@
 
 #define GATEWAY   0x0a000202
 #define DNS       0x0a000203
+#define GUEST     0x0a00020f
+#define GUESTS    16
 #define WORLD     0xc0000202
 #define BROADCAST 0xffffffff
 
@@ -34,22 +36,36 @@ struct row {
 	bool passes_with_loopback;
 };
 
+static struct fence fence_of(bool loopback)
+{
+	return (struct fence){
+		.gateway = GATEWAY,
+		.dns = DNS,
+		.guest = GUEST,
+		.nguests = GUESTS,
+		.host_loopback = loopback,
+	};
+}
+
 static const struct row rows[] = {
 	{ "a connection to the world", WORLD, TCP, 80, SYN, 0, true, true },
 	{ "a datagram to the world", WORLD, UDP, 9, 0, 0, true, true },
 	{ "an echo to the world", WORLD, ICMP, 0, 0, 0, true, true },
-	{ "a fragment to the world", WORLD, UDP, 9, 0, 0x2000, true, true },
+	{ "a fragment to the world", WORLD, UDP, 9, 0, 0x2000, false, false },
+	{ "the last fragment to the world", WORLD, UDP, 9, 0, 0x0001, false, false },
 	{ "the loopback by its address", 0x7f000001, TCP, 80, SYN, 0, false, false },
 	{ "its far end", 0x7fffffff, UDP, 53, 0, 0, false, false },
 	{ "the loopback as no address", 0, TCP, 80, SYN, 0, false, false },
 	{ "the same network", 0x00000001, TCP, 80, SYN, 0, false, false },
+	{ "a cloud's own address", 0xa9fea9fe, TCP, 80, SYN, 0, false, false },
+	{ "a name server of the link's", 0xa9fe0001, UDP, 53, 0, 0, false, false },
 	{ "a connection to the gateway", GATEWAY, TCP, 80, SYN, 0, false, true },
 	{ "an answer to the gateway", GATEWAY, TCP, 80, SYN | ACK, 0, true, true },
 	{ "data to the gateway", GATEWAY, TCP, 80, ACK, 0, true, true },
 	{ "a datagram to the gateway", GATEWAY, UDP, 80, 0, 0, false, true },
 	{ "a lease asked for again", GATEWAY, UDP, 67, 0, 0, true, true },
-	{ "a first fragment to the gateway", GATEWAY, UDP, 67, 0, 0x2000, false, true },
-	{ "a last fragment to the gateway", GATEWAY, UDP, 67, 0, 0x0001, false, true },
+	{ "a first fragment to the gateway", GATEWAY, UDP, 67, 0, 0x2000, false, false },
+	{ "a last fragment to the gateway", GATEWAY, UDP, 67, 0, 0x0001, false, false },
 	{ "an echo to the gateway", GATEWAY, ICMP, 0, 0, 0, true, true },
 	{ "a name asked for", DNS, UDP, 53, 0, 0, true, true },
 	{ "a name asked for by TCP", DNS, TCP, 53, SYN, 0, true, true },
@@ -75,6 +91,7 @@ static size_t frame_make(const struct row *r, unsigned options, uint8_t *f)
 	ip[0] = (uint8_t)(4 << 4 | (IP + options) / 4);
 	put(ip + 6, r->fragment, 2);
 	ip[9] = r->protocol;
+	put(ip + 12, GUEST, 4);
 	put(ip + 16, r->to, 4);
 	put(l4 + 2, r->port, 2);
 	l4[13] = r->flags;
@@ -86,7 +103,7 @@ Test(net, the_fence)
 	uint8_t f[128];
 
 	for (int loopback = 0; loopback < 2; loopback++) {
-		const struct fence fence = { GATEWAY, DNS, loopback };
+		const struct fence fence = fence_of(loopback);
 
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 			const struct row *r = &rows[i];
@@ -100,10 +117,46 @@ Test(net, the_fence)
 	}
 }
 
+/* As its own: those that it can have by DHCP.  It has none yet where it asks for one. */
+Test(net, whose_address_a_frame_bears)
+{
+	static const struct {
+		uint32_t from, to;
+		bool passes, arp_passes;
+	} froms[] = {
+		{ GUEST, WORLD, true, true },
+		{ GUEST + GUESTS - 1, WORLD, true, true },
+		{ GUEST + GUESTS, WORLD, false, false },
+		{ GUEST - 1, WORLD, false, false },
+		{ GATEWAY, WORLD, false, false },
+		{ WORLD, WORLD, false, false },
+		{ 0x7f000001, WORLD, false, false },
+		{ 0, WORLD, false, true },
+		{ 0, BROADCAST, true, true },
+		{ 0, GATEWAY, false, true },
+	};
+	const struct fence fence = fence_of(false);
+	uint8_t f[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(froms); i++) {
+		const struct row r = { "", froms[i].to, UDP, 67, 0, 0, true, true };
+		const size_t len = frame_make(&r, 0, f);
+
+		put(f + HEAD + 12, froms[i].from, 4);
+		cr_expect_eq(fence_passes(&fence, f, len), froms[i].passes, "%zu", i);
+		cr_expect_eq(fence_source(f), froms[i].from, "%zu", i);
+		put(f + 12, 0x0806, 2);
+		put(f + HEAD + 14, froms[i].from, 4);
+		cr_expect_eq(fence_passes(&fence, f, len), froms[i].arp_passes, "ARP, %zu", i);
+		cr_expect_eq(fence_source(f), froms[i].from, "ARP, %zu", i);
+		cr_expect_not(fence_passes(&fence, f, HEAD + 27), "ARP that is cut");
+	}
+}
+
 /* No more is read than is there, and what is cut off opens nothing. */
 Test(net, frames_that_are_cut)
 {
-	const struct fence fence = { GATEWAY, DNS, false };
+	const struct fence fence = fence_of(false);
 	uint8_t f[128];
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -127,12 +180,14 @@ Test(net, only_arp_and_ipv4)
 		uint16_t type;
 		bool passes;
 	} types[] = { { 0x0806, true }, { 0x86dd, false }, { 0x8100, false }, { 0, false } };
-	const struct fence fence = { GATEWAY, DNS, true };
+	const struct fence fence = fence_of(true);
 	uint8_t f[128];
 	const size_t len = frame_make(&rows[0], 0, f);
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		put(f + 12, types[i].type, 2);
+		if (types[i].type == 0x0806)
+			put(f + HEAD + 14, GUEST, 4); /* over what is no address of IPv4's */
 		cr_expect_eq(fence_passes(&fence, f, len), types[i].passes, "%04x", types[i].type);
 	}
 	put(f + 12, 0x0800, 2);
@@ -251,6 +306,7 @@ Test(net, a_guest_that_does_not_read)
 		have += (size_t)n;
 	}
 	cr_expect_eq(buf_len(&s.out), 0);
+	cr_expect_not(stream_put(&s, got, NET_FRAME_MAX + 1), "longer than a frame");
 	cr_expect(stream_put(&s, frame, sizeof(frame)));
 	stream_reset(&s, -EBADF);
 	cr_expect_not(stream_put(&s, frame, sizeof(frame)), "nobody is there");
