@@ -27,6 +27,7 @@ enum bench_option {
 	BENCH_OPT_PROBE,       /* --probe */
 	BENCH_OPT_KEEP,        /* --keep */
 	BENCH_OPT_SOCKET,      /* --socket */
+	BENCH_OPT_SERIAL,      /* --serial */
 	BENCH_NOPTIONS,
 };
 
@@ -40,6 +41,7 @@ struct bench_args {
 	const char *probe;  /* path of the probe guest, or NULL: beside our own program */
 	const char *socket; /* of the root helper */
 	bool keep;          /* leave what was made */
+	bool serial;        /* each request once the one before is answered */
 	bool json;
 };
 

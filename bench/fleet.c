@@ -1,8 +1,9 @@
 /* fleet.c - what `bare` does, asked of the daemon: N VMs, all up, then none.
  *
- * `-c` is into how many requests N is split; how many start at once is the daemon's decision.  A
- * VM's ready time is the daemon's own: begin of the VMM to the guest's word; its latency is from
- * admission, waiting included.
+ * `-c` is into how many requests N is split, which are made at once, or with `--serial` one after
+ * the other; how many VMs start at once is the daemon's decision.  A VM's ready time is the
+ * daemon's own: begin of the VMM to the guest's word; its latency is from admission, waiting
+ * included.  A request's time is ours, from its first byte to its answer.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -15,7 +16,8 @@ struct fleet {
 	const struct bench_args *args;
 	struct conn conn;
 	char label[32];
-	struct samples ready, latency;
+	struct samples ready, latency, request;
+	uint64_t asked_ns; /* when the requests that are not answered yet were made */
 	uint32_t failed;
 	char first_failure[ERR_TEXT_MAX];
 };
@@ -71,6 +73,7 @@ static int answer(struct fleet *f, struct err *e)
 
 	const uint32_t asked = size_of_part(f->args, w.id - 1);
 
+	samples_add(&f->request, now_ns() - f->asked_ns);
 	if (w.failed) {
 		note_failure(f, w.error.message, asked);
 		return 0;
@@ -88,16 +91,28 @@ static int answer(struct fleet *f, struct err *e)
 	return rc;
 }
 
-static int start_all(struct fleet *f, struct err *e)
+/* The requests from `part` on, `n` of them, all made before the first is answered. */
+static int start_some(struct fleet *f, uint32_t part, uint32_t n, struct err *e)
 {
 	int rc = 0;
 
-	for (uint32_t part = 0; rc == 0 && part < f->args->concurrency; part++)
-		rc = ask(f, part, size_of_part(f->args, part), e);
+	f->asked_ns = now_ns();
+	for (uint32_t i = 0; rc == 0 && i < n; i++)
+		rc = ask(f, part + i, size_of_part(f->args, part + i), e);
 	if (rc == 0)
 		rc = conn_flush(&f->conn, e);
-	for (uint32_t part = 0; rc == 0 && part < f->args->concurrency; part++)
+	for (uint32_t i = 0; rc == 0 && i < n; i++)
 		rc = answer(f, e);
+	return rc;
+}
+
+static int start_all(struct fleet *f, struct err *e)
+{
+	const uint32_t at_once = f->args->serial ? 1 : f->args->concurrency;
+	int rc = 0;
+
+	for (uint32_t part = 0; rc == 0 && part < f->args->concurrency; part += at_once)
+		rc = start_some(f, part, at_once, e);
 	return rc;
 }
 
@@ -135,6 +150,7 @@ static int report(struct fleet *f, uint64_t wall_ns, uint64_t end_ns)
 	report_real(&r, "starts_per_s", (double)f->ready.n * (double)NS_PER_S / (double)wall_ns);
 	report_samples(&r, "ready_ms", &f->ready, NS_PER_MS);
 	report_samples(&r, "latency_ms", &f->latency, NS_PER_MS);
+	report_samples(&r, "request_ms", &f->request, NS_PER_MS);
 	report_real(&r, "delete_ms", (double)end_ns / (double)NS_PER_MS);
 	return report_print(&r);
 }
@@ -168,12 +184,14 @@ int bench_fleet(const struct bench_args *a, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	if (samples_init(&f.ready, a->count) < 0 || samples_init(&f.latency, a->count) < 0)
+	if (samples_init(&f.ready, a->count) < 0 || samples_init(&f.latency, a->count) < 0 ||
+	    samples_init(&f.request, a->concurrency) < 0)
 		rc = err_set(e, ERR_HOST_MEMORY, "no memory for %u samples", a->count);
 	if (rc == 0)
 		rc = run(&f, e);
 	samples_fini(&f.ready);
 	samples_fini(&f.latency);
+	samples_fini(&f.request);
 	conn_close(&f.conn);
 	return rc;
 }

@@ -38,9 +38,9 @@ static const struct bench_command commands[] = {
 	{ "restart", bench_restart, N | VM | BIT(BENCH_OPT_KEEP),
 	  { .count = 10000, .vmm = "null", .image = "null" },
 	  "fills, stops the daemon, starts it: time until it answers" },
-	{ "fleet", bench_fleet, N | C | VM | BIT(BENCH_OPT_KEEP),
+	{ "fleet", bench_fleet, N | C | VM | BIT(BENCH_OPT_KEEP) | BIT(BENCH_OPT_SERIAL),
 	  { .count = 200, .concurrency = 1, .vmm = "", .image = "probe" },
-	  "starts VMs through the daemon; -c: in so many requests at once" },
+	  "starts VMs through the daemon; -c: in so many requests, at once or --serial" },
 	{ "helper", bench_helper, N | BIT(BENCH_OPT_SOCKET),
 	  { .count = 100, .socket = HELPER_SOCKET },
 	  "taps and NAT through the root helper, and by ip and nft" },
@@ -58,6 +58,7 @@ static const struct option longs[] = {
 	{ "probe", required_argument, NULL, 'p' },
 	{ "keep", no_argument, NULL, 'k' },
 	{ "socket", required_argument, NULL, 's' },
+	{ "serial", no_argument, NULL, 'r' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -66,9 +67,10 @@ static const struct option longs[] = {
 
 /* The letter of each option, as getopt returns it. */
 static const char letters[BENCH_NOPTIONS] = {
-	[BENCH_OPT_COUNT] = 'n', [BENCH_OPT_CONCURRENCY] = 'c', [BENCH_OPT_CONNECTIONS] = 'o',
-	[BENCH_OPT_ACCEL] = 'a', [BENCH_OPT_VMM] = 'v',         [BENCH_OPT_IMAGE] = 'i',
-	[BENCH_OPT_PROBE] = 'p', [BENCH_OPT_KEEP] = 'k',        [BENCH_OPT_SOCKET] = 's',
+	[BENCH_OPT_COUNT] = 'n',  [BENCH_OPT_CONCURRENCY] = 'c', [BENCH_OPT_CONNECTIONS] = 'o',
+	[BENCH_OPT_ACCEL] = 'a',  [BENCH_OPT_VMM] = 'v',         [BENCH_OPT_IMAGE] = 'i',
+	[BENCH_OPT_PROBE] = 'p',  [BENCH_OPT_KEEP] = 'k',        [BENCH_OPT_SOCKET] = 's',
+	[BENCH_OPT_SERIAL] = 'r',
 };
 
 static void usage(FILE *to)
@@ -77,7 +79,7 @@ static void usage(FILE *to)
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].doc);
 	fputs("\n  -n N  -c C, --inflight C  --connections N  --accel tcg|kvm  --vmm NAME\n"
-	      "  --image NAME  --probe PATH  --keep  --socket PATH  --json\n",
+	      "  --image NAME  --probe PATH  --keep  --serial  --socket PATH  --json\n",
 	      to);
 }
 
@@ -129,6 +131,9 @@ static int set(struct bench_args *a, int letter)
 		return 0;
 	case 's':
 		a->socket = optarg;
+		return 0;
+	case 'r':
+		a->serial = true;
 		return 0;
 	case 'j':
 		a->json = true;
