@@ -248,6 +248,7 @@ struct io_spawn {
 	int pidfd;            /* belongs to the receiver */
 	uint64_t start_ticks; /* field 22 of /proc/PID/stat: tells a reused pid */
 	struct err err;       /* why, when res < 0 */
+	int null_fd;          /* private to the implementation, borrowed: /dev/null */
 };
 
 /* clone3(CLONE_PIDFD) + execve on a worker thread.  Signals reset, every other descriptor closed.

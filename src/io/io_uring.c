@@ -35,6 +35,7 @@ int io_create(const struct io_config *conf, struct actors *actors, struct io **r
 	if (!u)
 		return err_set(e, ERR_HOST_MEMORY, "io: no memory");
 	u->workers.wake_fd = -EBADF;
+	u->workers.null_fd = -EBADF;
 	rc = core_init(&u->io, actors);
 	if (rc < 0) {
 		err_set(e, ERR_HOST_MEMORY, "io: no memory for receive buffers");

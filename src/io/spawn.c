@@ -2,9 +2,10 @@
  *
  * clone3(2) with CLONE_VM | CLONE_VFORK: no page tables are copied and nothing of ours is touched
  * by both at once, since the calling thread sleeps until the child executes or exits.  The child
- * runs on a stack of its own and shares memory with every other thread, so between clone and exec
- * it makes plain system calls, takes no lock, and writes to nothing but its stack, errno of the
- * thread that sleeps, and struct child. Everything that can be worked out beforehand is.
+ * runs on a stack that is that thread's own, all signals blocked as they are there (workers_up()),
+ * and shares memory with every other thread, so between clone and exec it makes plain system calls,
+ * takes no lock, and writes to nothing but its stack, errno of the thread that sleeps, and struct
+ * child.  Everything that can be worked out beforehand is.
  *
  * Sources: clone3(2), clone(2), vfork(2), close_range(2), signal-safety(7); System V ABI for x86-64
  * for the registers that a system call keeps.
@@ -15,7 +16,6 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,6 +30,7 @@
 
 enum {
 	STACK_BYTES = 64 << 10,
+	STACK_ALIGN = 16, /* System V ABI */
 	STDIO_FDS = 3,
 	FDS_MAX = IO_SPAWN_FDS + STDIO_FDS,
 	NSIGNALS = 64,
@@ -175,7 +176,7 @@ static void child_add_fd(struct child *c, int from, int to)
 	c->above = to >= c->above ? to + 1 : c->above;
 }
 
-static int child_plan_fds(struct child *c, const struct io_spawn *sp, int null_fd)
+static int child_plan_fds(struct child *c, const struct io_spawn *sp)
 {
 	bool named[STDIO_FDS] = { false };
 
@@ -192,7 +193,7 @@ static int child_plan_fds(struct child *c, const struct io_spawn *sp, int null_f
 	}
 	for (int to = 0; to < STDIO_FDS; to++)
 		if (!named[to])
-			child_add_fd(c, null_fd, to);
+			child_add_fd(c, sp->null_fd, to);
 	return 0;
 }
 
@@ -205,20 +206,12 @@ static long child_clone(struct child *c, const struct io_spawn *sp, void *stack,
 		.stack = (uintptr_t)stack,
 		.stack_size = STACK_BYTES,
 	};
-	sigset_t all;
-	sigset_t old;
 
 	if (sp->cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (unsigned)sp->cgroup_fd;
 	}
-	/* No handler of ours may run in the child, on its stack, before its signals are reset. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	const long pid = clone_on_stack(&args, c);
-
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return pid;
+	return clone_on_stack(&args, c);
 }
 
 /* It never became the program: nobody but us has seen it. */
@@ -252,7 +245,8 @@ static int spawn_on(struct io_spawn *sp, struct child *c, void *stack)
 int spawn_run(struct io_spawn *sp)
 {
 	static char *const no_env[] = { NULL };
-	CLEANUP_FD int null_fd = -EBADF;
+	static _Thread_local _Alignas(
+		STACK_ALIGN) char stack[STACK_BYTES]; /* idle once it has executed */
 	struct child c = {
 		.argv = sp->argv->v,
 		.envp = sp->envp && sp->envp->v ? sp->envp->v : no_env,
@@ -260,20 +254,9 @@ int spawn_run(struct io_spawn *sp)
 		.new_session = sp->new_session,
 		.nofile = sp->nofile,
 	};
-	int rc;
+	const int rc = child_plan_fds(&c, sp);
 
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd < 0)
-		return err_sys(&sp->err, ERR_HOST_FILES, "spawn %s: /dev/null", c.argv[0]);
-	rc = child_plan_fds(&c, sp, null_fd);
 	if (rc < 0)
 		return err_num(&sp->err, ERR_INTERNAL, rc, "spawn %s: descriptors", c.argv[0]);
-	void *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-
-	if (stack == MAP_FAILED)
-		return err_sys(&sp->err, ERR_HOST_MEMORY, "spawn %s", c.argv[0]);
-	rc = spawn_on(sp, &c, stack);
-	munmap(stack, STACK_BYTES);
-	return rc;
+	return spawn_on(sp, &c, stack);
 }

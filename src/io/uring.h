@@ -33,6 +33,7 @@ struct workers {
 	struct list done; /* io_op.msg.link, oldest first */
 	bool stop;
 	int wake_fd; /* owned: eventfd, written when `done` gets its first */
+	int null_fd; /* owned: /dev/null, for children that are given nothing */
 	pthread_t threads[WORKERS_MAX];
 	uint32_t nthreads;
 };

@@ -5,6 +5,7 @@
  * finished job goes to `done`, and the first one there writes the eventfd on which the ring reads.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -75,8 +76,13 @@ int workers_up(struct workers *w, struct err *e)
 	int rc = 0;
 
 	w->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (w->wake_fd < 0)
-		return err_sys(e, ERR_HOST_FILES, "io: eventfd");
+	w->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (w->wake_fd < 0 || w->null_fd < 0) {
+		rc = err_sys(e, ERR_HOST_FILES, "io: eventfd or /dev/null");
+		close_fd(&w->wake_fd);
+		close_fd(&w->null_fd);
+		return rc;
+	}
 	pthread_mutex_init(&w->lock, NULL);
 	list_init(&w->done);
 	for (size_t i = 0; i < ARRAY_LEN(w->lanes); i++) {
@@ -108,6 +114,7 @@ void workers_down(struct workers *w)
 		pthread_cond_destroy(&w->lanes[i].wake);
 	pthread_mutex_destroy(&w->lock);
 	close_fd(&w->wake_fd);
+	close_fd(&w->null_fd);
 }
 
 void workers_collect(struct io *io, struct workers *w)
@@ -160,6 +167,7 @@ void io_spawn(struct io *io, struct io_op *op, struct io_spawn *sp)
 	sp->pidfd = -EBADF;
 	sp->start_ticks = 0;
 	sp->err = (struct err){ 0 };
+	sp->null_fd = uring_of(io)->workers.null_fd;
 	work_queue(io, op, IO_LANE_START, spawn_job, sp, sp);
 }
 
