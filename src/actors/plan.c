@@ -219,6 +219,14 @@ void plan_event(struct plan *p, int res)
 	plan_answer(p, NULL, res);
 }
 
+void plan_correct(struct plan *p, const struct err *why)
+{
+	ASSERT(p->phase == PLAN_UNDOING && p->err.code);
+	p->err = *why;
+	LOG_INFO(p->log, &p->op_id, "plan.correct", K("code", err_name(why->code)),
+		 K("why", why->text));
+}
+
 void plan_abort(struct plan *p, const struct err *why)
 {
 	if (p->phase != PLAN_DOING || p->aborted)

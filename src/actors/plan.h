@@ -103,6 +103,9 @@ void plan_event(struct plan *p, int res);
 /* Gives up going forward: the reason becomes the plan's error.  No-op when undoing or idle. */
 void plan_abort(struct plan *p, const struct err *why);
 
+/* Why it has failed is known better by now. */
+void plan_correct(struct plan *p, const struct err *why);
+
 bool plan_waits_in(const struct plan *p, step_fn *start); /* forward, at the step with this start */
 bool plan_waits_undo(const struct plan *p, step_fn *undo);
 

@@ -94,6 +94,8 @@ struct vm_run {
 	struct io_op exit;               /* poll on pidfd: MSG_EXIT */
 	bool exited;                     /* ... has come */
 	bool unkilled;                   /* system mode: the VMM was to be killed, and may live */
+	bool asks_end;                   /* likewise: it has ended by itself; how is to be told */
+	bool end_told;                   /* ... and has been, of the VMM that was launched last */
 	bool shut_down;                  /* the guest has ended itself, the VMM says */
 	bool ready;                      /* the guest has said that it is up */
 	bool ready_line;                 /* ... the probe, on its console */
@@ -218,6 +220,7 @@ bool vm_console_path(const struct vm *vm, char out[ENV_PATH_MAX]);
 int vm_adopt(struct vm *vm, const struct vm_resources *res); /* -ESRCH: it is gone */
 void vm_exited(struct vm *vm);
 void vm_lost(struct vm *vm, int status); /* the VMM ended by itself; status as wait(2)'s, or -1 */
+void vm_end_told(struct vm *vm, int status); /* of one whose parent is the root helper */
 int vmm_seek(struct env *env, vm_id id); /* a pidfd of its VMM, by its command line; -ESRCH: none */
 
 /* vm_system.c: a signal by the root helper */

@@ -39,6 +39,7 @@ static void take_down(struct vm *vm, const struct vm_resources *res, enum vm_sta
 void vm_missed(struct vm *vm)
 {
 	note_failure(vm, "the VMM ended while no daemon ran");
+	vm->run->asks_end = vm_is_system(vm);
 	vm_move(vm, VM_STOPPING);
 	vm_unwind(vm, VM_STOPPED);
 }

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "actors/catalog.h"
 #include "actors/files.h"
@@ -277,6 +278,7 @@ static void take_process(struct vm *vm, struct helper_answer *a, const struct he
 
 	run->pidfd = take_fd(&a->fds[0]);
 	run->exited = false;
+	run->asks_end = run->end_told = false;
 	if (run->res.pid != view->pid)
 		run->res.start_ticks = 0;
 	run->res.pid = view->pid;
@@ -415,6 +417,16 @@ int vm_jail_kill(struct plan *p, struct err *e)
 	return ask_jail(p, HELPER_KILL_VMM, e);
 }
 
+static void take_end(struct vm *vm, const struct helper_answer *a)
+{
+	struct helper_end_view how = { .ended = false };
+	struct err e;
+
+	if (helper_result(a, &how, &e) == 0 && how.ended)
+		vm_end_told(vm, how.signal ? W_EXITCODE(0, (int)how.signal)
+					   : W_EXITCODE((int)how.exit_status, 0));
+}
+
 /* Its end comes by pidfd, where we have one. */
 int vm_jail_killed(struct plan *p, struct msg *m, struct err *e)
 {
@@ -422,6 +434,8 @@ int vm_jail_killed(struct plan *p, struct msg *m, struct err *e)
 
 	if (rc == STEP_DONE)
 		vm_of(p)->run->unkilled = false;
+	if (rc == STEP_DONE)
+		take_end(vm_of(p), answer_of(m));
 	return rc == STEP_DONE && vm_of(p)->run->pidfd >= 0 ? STEP_WAIT : rc;
 }
 

@@ -452,29 +452,82 @@ static enum err_code exit_text(const struct vm *vm, int status, char *out, size_
 	return vm->driver->explain ? vm->driver->explain(line) : ERR_VMM_EXIT;
 }
 
+/* Its parent is the root helper, which has not yet said how it ended. */
+static bool is_to_be_told(const struct vm *vm, int status)
+{
+	return vm_is_system(vm) && status < 0;
+}
+
 /* It ended by itself: the guest powered off, or something went wrong. */
 void vm_lost(struct vm *vm, int status)
 {
 	const bool failed = exit_text(vm, status, vm->rec.failure, sizeof(vm->rec.failure)) != 0;
 
+	vm->run->asks_end = is_to_be_told(vm, status);
 	vm_move(vm, VM_STOPPING);
 	vm_unwind(vm, failed ? VM_FAILED : VM_STOPPED);
 }
 
-/* It ended before the guest was up. */
-static void vm_stillborn(struct vm *vm, int status)
+/* It ended before the guest was up: why. */
+static void stillborn_err(const struct vm *vm, int status, struct err *ret)
 {
 	char text[ERR_TEXT_MAX];
-	struct err e = { 0 };
 	const enum err_code code = exit_text(vm, status, text, sizeof(text));
 
 	if (code == ERR_NONE)
-		err_set(&e, ERR_VMM_EXIT, "%s",
+		err_set(ret, ERR_VMM_EXIT, "%s",
 			status < 0 ? "the VMM ended without a word before its guest was up"
 				   : "the guest powered off before it was up");
 	else
-		err_set(&e, code, "%s", text);
+		err_set(ret, code, "%s", text);
+}
+
+static void vm_stillborn(struct vm *vm, int status)
+{
+	struct err e = { 0 };
+
+	stillborn_err(vm, status, &e);
+	vm->run->asks_end = is_to_be_told(vm, status) && !vm->run->plan.aborted;
 	plan_abort(&vm->run->plan, &e);
+}
+
+static void note_status(struct vm *vm, int status)
+{
+	vm->rec.exit_status = status < 0            ? -1
+			      : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+						    : WEXITSTATUS(status);
+}
+
+/* Of one that ended by itself: what was guessed then is said again. */
+static void correct_end(struct vm *vm, int status)
+{
+	struct vm_run *run = vm->run;
+	char text[sizeof(vm->rec.failure)];
+	struct err e = { 0 };
+
+	if (run->plan.err.code) { /* a start has failed of it */
+		stillborn_err(vm, status, &e);
+		plan_correct(&run->plan, &e);
+		return;
+	}
+	const bool failed = exit_text(vm, status, text, sizeof(text)) != ERR_NONE;
+
+	run->end_state = failed ? VM_FAILED : VM_STOPPED;
+	if (failed)
+		(void)snprintf(vm->rec.failure, sizeof(vm->rec.failure), "%s", text);
+}
+
+/* It comes while the VM is taken down, with what made sure that nothing of it lives. */
+void vm_end_told(struct vm *vm, int status)
+{
+	struct vm_run *run = vm->run;
+
+	note_status(vm, status);
+	LOG_INFO(&vm->actor.log, NULL, "vmm.status", K("status", vm->rec.exit_status));
+	run->end_told = true;
+	if (run->asks_end)
+		correct_end(vm, status);
+	run->asks_end = false;
 }
 
 void vm_exited(struct vm *vm)
@@ -492,13 +545,13 @@ void vm_exited(struct vm *vm)
 	io_close(vm->env->io, run->pidfd);
 	run->pidfd = -EBADF;
 	run->exited = true;
+	const bool answered = !run->unkilled; /* how it ended comes with the answer */
 	run->unkilled = false;
-	vm->rec.exit_status = status < 0            ? -1
-			      : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
-						    : WEXITSTATUS(status);
+	if (!run->end_told)
+		note_status(vm, status);
 	LOG_INFO(&vm->actor.log, NULL, "vmm.exit", K("status", vm->rec.exit_status));
 	if (vm_powering_off(vm) || plan_waits_undo(p, vm_vmm_down) ||
-	    plan_waits_undo(p, vm_jail_kill))
+	    (plan_waits_undo(p, vm_jail_kill) && answered))
 		plan_event(p, 0);
 	else if (vm_starts(vm))
 		vm_stillborn(vm, status);

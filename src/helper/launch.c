@@ -27,6 +27,7 @@
 #include "helper/block/dm.h"
 #include "helper/filter.h"
 #include "helper/launch_child.h"
+#include "helper/launch_end.h"
 #include "helper/launch_ns.h"
 #include "helper/root.h"
 #include "helper/worker.h"
@@ -41,6 +42,7 @@ enum {
 
 struct launcher {
 	const struct helper_conf *conf; /* borrowed */
+	int ends;                       /* borrowed: launch_ends_open() */
 	struct vmm_place place;
 	struct dm dm; /* owned */
 	char args[LAUNCH_ARGS_MAX];
@@ -296,12 +298,16 @@ static int child_run(struct launcher *l, const struct launch_ask *ask, const int
 	if (told->pid == 0)
 		vmm_child_main(&c);
 	rc = told->pid < 0 ? err_sys(&told->err, ERR_HOST_MEMORY, "launch: clone3") : 0;
+	if (rc == 0)
+		launch_ends_begun(ask->vm, told->pid);
 	close_fd(&ends[1]);
 	if (rc == 0)
 		rc = await_exec(ends[0], told);
 	close_fd(&ends[0]);
 	if (rc == 0 && o->jailer >= 0)
 		rc = await_jailer(pidfd, told, &told->err);
+	if (rc < 0)
+		launch_ends_begun(ask->vm, 0); /* there was no VMM */
 	if (rc < 0 && pidfd >= 0)
 		IGNORE(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0));
 	if (rc == 0)
@@ -348,7 +354,7 @@ static int start(struct launcher *l, const struct launch_ask *ask, size_t len, c
 	return rc;
 }
 
-/* ---- both ---- */
+/* ---- all ---- */
 
 int launcher_serve(struct launcher *l, int link)
 {
@@ -364,8 +370,10 @@ int launcher_serve(struct launcher *l, int link)
 
 	if (rc == 0 && ask.kind == LAUNCH_START)
 		IGNORE(start(l, &ask, (size_t)n - sizeof(ask), fds, nfds, &told, &pidfd));
-	else if (rc == 0)
+	else if (rc == 0 && ask.kind == LAUNCH_LOOK)
 		IGNORE(look(ask.pid, &told));
+	else if (rc == 0)
+		told.end = launch_ends_find(l->ends, ask.vm);
 	for (uint32_t i = 0; i < nfds; i++)
 		close_fd(&fds[i]);
 	if (rc == 0 && link_send(link, &answer, 1, &pidfd, pidfd >= 0) < 0)
@@ -413,7 +421,7 @@ static void links_find(struct vmm_place *p)
 	}
 }
 
-int launcher_open(const struct helper_conf *conf, struct launcher **ret, struct err *e)
+int launcher_open(const struct helper_conf *conf, int ends, struct launcher **ret, struct err *e)
 {
 	static struct launcher l;
 	int rc;
@@ -421,7 +429,7 @@ int launcher_open(const struct helper_conf *conf, struct launcher **ret, struct 
 	*ret = NULL;
 	if (conf->nvmms == 0)
 		return 0;
-	l = (struct launcher){ .conf = conf, .place.ns = -EBADF };
+	l = (struct launcher){ .conf = conf, .ends = ends, .place.ns = -EBADF };
 	dm_open(&l.dm);
 	nodes_find(&l.place);
 	links_find(&l.place);

@@ -1,4 +1,5 @@
-/* launch.h - what `jail` asks of the zygote: to execute a VMM, and whose program a process runs.
+/* launch.h - what `jail` asks of the zygote: to execute a VMM, whose program a process runs, and
+ * how a VMM has ended.
  *
  * One message of fixed size, followed by the VMM's words; one answer.  The zygote rebuilds what it
  * can (program, jail, names) from the configuration and the VM's id, and checks the rest.
@@ -11,6 +12,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "helper/conf.h"
+#include "proto/helper.h"
 
 enum {
 	LAUNCH_ARGS_MAX = HELPER_VMM_ARGS_MAX, /* bytes, each word with its NUL */
@@ -42,13 +44,14 @@ enum {
 enum launch_kind {
 	LAUNCH_START, /* with descriptors, and the VMM's words */
 	LAUNCH_LOOK,  /* no descriptors */
+	LAUNCH_END,   /* likewise */
 	LAUNCH_NKINDS,
 };
 
 struct launch_ask {
 	uint32_t kind;
 	uint32_t vmm; /* START: row of conf->vmms */
-	vm_id vm;
+	vm_id vm;     /* START, END */
 	uid_t uid;
 	uint32_t nsockets;
 	uint32_t stdio;    /* 0 or 1 */
@@ -61,13 +64,16 @@ struct launch_told {
 	pid_t pid;    /* START; its pidfd comes along */
 	uint64_t dev; /* the program's file, START and LOOK */
 	uint64_t ino;
-	struct err err; /* code ERR_NONE: none of these is missing */
+	struct helper_end_view end; /* END */
+	struct err err;             /* code ERR_NONE: none of these is missing */
 };
 
 struct launcher; /* what the zygote keeps for it */
 
-/* What the zygote opens for it while it starts; NULL where no VMM is configured. */
-int launcher_open(const struct helper_conf *conf, struct launcher **ret, struct err *e) MUST_CHECK;
+/* What the zygote opens for it while it starts; NULL where no VMM is configured.  `ends` is what
+ * tells it of their ends (launch_end.h). */
+int launcher_open(const struct helper_conf *conf, int ends, struct launcher **ret,
+		  struct err *e) MUST_CHECK;
 
 /* Into the namespace where there is nothing but what `jail` works on.  -errno. */
 int launcher_enter(const struct launcher *l) MUST_CHECK;

@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "helper/launch.h"
+#include "helper/launch_end.h"
 #include "helper/worker.h"
 
 enum {
@@ -44,6 +45,7 @@ struct family {
 	pid_t supervisor;
 	struct launcher *launcher; /* NULL: no VMM is configured */
 	int launch;                /* owned: towards `jail`; -EBADF: none */
+	int ends;                  /* owned: launch_ends_open() */
 };
 
 static int pair(int bytes, int ret_ends[2])
@@ -69,7 +71,11 @@ static pid_t fork_sibling(void)
 /* In the child. */
 static _Noreturn void become(const struct family *f, enum filter_role role, int link, int launch)
 {
-	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || (launch >= 0 && launcher_enter(f->launcher) < 0))
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
+	    (launch >= 0 && launcher_enter(f->launcher) < 0))
 		_exit(EXIT_FAILURE);
 	worker_main(role, f->conf, link, launch, f->supervisor);
 }
@@ -127,10 +133,13 @@ static _Noreturn void zygote_main(struct family *f)
 {
 	for (;;) {
 		struct pollfd fds[] = { { .fd = ZYGOTE_FD, .events = POLLIN },
-					{ .fd = f->launch, .events = POLLIN } };
+					{ .fd = f->launch, .events = POLLIN },
+					{ .fd = f->ends, .events = POLLIN } };
 
 		if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
 			_exit(EXIT_FAILURE);
+		if (fds[2].revents)
+			launch_ends_reap(f->ends);
 		if (fds[0].revents && !serve_supervisor(f))
 			_exit(EXIT_SUCCESS);
 		else if (fds[1].revents && launcher_serve(f->launcher, f->launch) < 0)
@@ -140,7 +149,9 @@ static _Noreturn void zygote_main(struct family *f)
 
 static _Noreturn void zygote_begin(const struct helper_conf *conf, int link, pid_t supervisor)
 {
-	struct family f = { .conf = conf, .supervisor = supervisor, .launch = -EBADF };
+	struct family f = {
+		.conf = conf, .supervisor = supervisor, .launch = -EBADF, .ends = -EBADF
+	};
 	struct err e = { 0 };
 	const struct iovec report = { &e, sizeof(e) };
 	int rc;
@@ -153,10 +164,10 @@ static _Noreturn void zygote_begin(const struct helper_conf *conf, int link, pid
 		rc = err_sys(&e, ERR_INTERNAL, "prctl");
 	else if (getppid() != supervisor)
 		rc = err_set(&e, ERR_INTERNAL, "the supervisor is gone");
-	else if (signal(SIGCHLD, SIG_IGN) == SIG_ERR) /* VMMs are reaped by the kernel */
-		rc = err_sys(&e, ERR_INTERNAL, "SIGCHLD");
+	else if ((f.ends = launch_ends_open()) < 0)
+		rc = err_num(&e, ERR_INTERNAL, f.ends, "SIGCHLD");
 	else
-		rc = launcher_open(conf, &f.launcher, &e);
+		rc = launcher_open(conf, f.ends, &f.launcher, &e);
 	if (rc == 0)
 		rc = filter_confine_zygote(&e);
 	if (link_send(ZYGOTE_FD, &report, 1, NULL, 0) >= 0 && rc == 0)

@@ -207,6 +207,8 @@ struct sim_proc {
 	struct strv argv; /* owned */
 	bool exited;      /* a zombie, until its parent reaps it */
 	bool foreign;     /* another user's: not ours to signal or to look into */
+	int *ret_status;  /* borrowed: where its parent, that is not the daemon, learns it; or NULL
+			   */
 	/* private */
 	bool ours; /* the daemon that lives is its parent */
 	uint32_t refs;

@@ -187,6 +187,8 @@ void sim_proc_exit(struct sim_proc *p, int status)
 		p->program->end(p);
 	p->exited = true;
 	p->status = status;
+	if (p->ret_status)
+		*p->ret_status = status;
 	sim_event_cancel(p->sim, &p->dying);
 	while ((n = list_pop(&p->alarms)) != NULL) {
 		struct alarm *a = list_entry(n, struct alarm, link);

@@ -148,6 +148,13 @@ static const struct field vmm_view_fields[] = {
 };
 const struct schema helper_vmm_view_schema = SCHEMA_OPEN("helper_vmm_view", struct helper_vmm_view, vmm_view_fields);
 
+static const struct field end_view_fields[] = {
+	FIELD(struct helper_end_view, ended, FIELD_BOOL, false, 0, 0, "it is known how; not so of one that an earlier helper has launched"),
+	FIELD(struct helper_end_view, exit_status, FIELD_U32, false, 0, 255, "with which it has exited"),
+	FIELD(struct helper_end_view, signal, FIELD_U32, false, 0, 64, "that has killed it; 0: it has exited"),
+};
+const struct schema helper_end_view_schema = SCHEMA_OPEN("helper_end_view", struct helper_end_view, end_view_fields);
+
 static const struct field jail_report_fields[] = {
 	FIELD(struct helper_jail_report, jails,   FIELD_STRV, false, 0, HELPER_REPORT_MAX, "ids of VMs that have one"),
 	FIELD(struct helper_jail_report, slots,   FIELD_STRV, false, 0, HELPER_REPORT_MAX, "`slot-N ID`: taken; `slot-N`: there is a jail made ahead"),

@@ -67,7 +67,7 @@ enum {
 	METHOD(PREPARE_JAILS,  "prepare_slots.jail",     helper_jails_args_schema,    none_schema,               "jails ahead of demand: `launch_vmm` of the slot takes the one that there is") \
 	METHOD(RELEASE_JAILS,  "release_slots.jail",     helper_jails_args_schema,    none_schema,               "ensures absent; those that VMs have taken stay") \
 	METHOD(LAUNCH_VMM,     "launch_vmm",             helper_vmm_args_schema,      helper_vmm_view_schema,    "a VMM in a jail of its own; its pidfd and connected sockets are returned") \
-	METHOD(KILL_VMM,       "kill_vmm",               helper_jail_args_schema,     none_schema,               "ensures that nothing runs in the VM's cgroup") \
+	METHOD(KILL_VMM,       "kill_vmm",               helper_jail_args_schema,     helper_end_view_schema,    "ensures that nothing runs in the VM's cgroup; how its VMM has ended, by this or before") \
 	METHOD(CLEANUP_JAIL,   "cleanup_jail",           helper_jail_args_schema,     none_schema,               "ensures absent: jail, cgroup and slot; refused while the VMM lives") \
 	METHOD(SIGNAL_VMM,     "signal_vmm",             helper_signal_args_schema,   none_schema,               "a signal to the VM's VMM") \
 	METHOD(FIND_VMM,       "find_vmm",               helper_find_args_schema,     helper_vmm_view_schema,    "pidfd of the VM's live VMM, and the listener; pid 0 and none where there is none") \
@@ -291,6 +291,14 @@ struct helper_vmm_view {
 	uint32_t uid; /* that it runs under */
 };
 extern const struct schema helper_vmm_view_schema;
+
+/* As its parent has learnt it, which is the helper that has launched it. */
+struct helper_end_view {
+	bool ended; /* it is known, by what follows */
+	uint32_t exit_status;
+	uint32_t signal; /* 0: it has exited by itself */
+};
+extern const struct schema helper_end_view_schema;
 
 struct helper_jail_report {
 	struct strv jails;   /* ids */

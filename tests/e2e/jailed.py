@@ -83,7 +83,7 @@ def its_life_is_that_of_any_vm(s):
     s.run("vm", "restart", "p")
     assert s.states() == ["running"] and show(s, "p")["pid"] != first
     s.run("vm", "kill", "p")
-    assert s.states() == ["stopped"]
+    assert s.states() == ["stopped"] and show(s, "p")["exit_status"] == 137
     assert s.run("vm", "logs", "p").stdout == UP * 3
     s.run("vm", "delete", "p")
     s.nothing_left()
@@ -105,10 +105,28 @@ def many_at_once(s):
     s.nothing_left()
 
 
+def killed(v, status=137):
+    assert v["state"] == "failed" and v["failure"].startswith("the VMM was killed by signal 9") and v["exit_status"] == status, v
+
+
 def its_death_is_noticed(s):
+    """Its parent is the helper, which knows of what it died; also where no daemon ran then."""
     probe(s)
     os.kill(show(s, "p")["pid"], 9)
-    wait_for(lambda: s.states() == ["stopped"], "its death is not noticed")  # its status is its parent's, the helper's, to know
+    wait_for(lambda: s.states() == ["failed"], "its death is not noticed")
+    killed(show(s, "p"))
+    s.run("vm", "start", "p")
+    pid = show(s, "p")["pid"]
+    s.end_daemon()
+    os.kill(pid, 9)
+    exit_of(pid)
+    s.start_daemon()
+    wait_for(lambda: s.states() == ["failed"], "what died meanwhile is not missed")
+    killed(show(s, "p"))
+    s.run("vm", "start", "p")
+    s.kill_helper()
+    os.kill(show(s, "p")["pid"], 9)  # the helper that has launched it is gone
+    wait_for(lambda: s.states() == ["stopped"], "its death is not noticed")
     s.run("vm", "start", "p")
     s.run("vm", "delete", "-f", "p")
     s.nothing_left()

@@ -225,6 +225,11 @@ static void hear(const char *nothing)
 		say("%.*s\n", (int)n, buf);
 }
 
+static void end(const char *status)
+{
+	exit((int)strtol(status, NULL, 10)); /* NOLINT(concurrency-mt-unsafe) */
+}
+
 static void obey(const char *line)
 {
 	static const struct {
@@ -235,7 +240,7 @@ static void obey(const char *line)
 		{ "bind ", make_socket },   { "mode ", mode },    { "open ", open_once },
 		{ "poke ", poke },          { "hold ", hold },    { "tap ", attach },
 		{ "unlink ", remove_file }, { "call ", call },    { "print ", print },
-		{ "hear ", hear },
+		{ "hear ", hear },          { "exit ", end },
 	};
 
 	if (strncmp(line, "try ", 4) == 0) {

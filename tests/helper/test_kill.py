@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import subprocess
+import tempfile
 import time
 
 from harness import DEADLINE_S, DIE, VM, Refused, children, main, read_file
@@ -96,6 +97,7 @@ def what_is_asked_of_the_same_vm_waits_for_its_end(place):
     assert [r["id"] for r in replies] == asked, replies
     assert replies[2]["result"] == {} and replies[3]["result"]["pid"] != pid
     assert replies[3]["result"]["uid"] == UID
+    assert state_of(replies[3]["result"]["pid"]) in ("R", "S"), "what is launched where another was killed lives"
     closed(place.client.take_fds())
     place.away()
     assert place.report() == {}
@@ -178,6 +180,64 @@ def it_stops_once_all_have_ended(place):
     place.away()
 
 
+# ---- how it has ended ----
+
+def how_it_has_ended_is_told(place):
+    """By the kill, by a signal of somebody else's, by itself; again when asked again; not by a helper that was not its parent."""
+    launch(place)
+    for _ in range(2):
+        assert place.ask("kill_vmm", **ID) == {"ended": True, "signal": 9}
+    pid = launch(place)
+    os.kill(pid, signal.SIGKILL)
+    gone(pid)
+    assert place.ask("kill_vmm", **ID) == {"ended": True, "signal": 9}
+    pid, fds = place.launch(**RUN)
+    os.write(fds[1], b"exit 7\n")
+    gone(pid)
+    closed(fds)
+    assert place.ask("kill_vmm", **ID) == {"ended": True, "exit_status": 7}
+    assert place.ask("kill_vmm", **NEXT) == {}, "there was none"
+    launch(place)
+    place.client.close()
+    assert place.helper.stop(signal.SIGKILL) < 0
+    place.helper.start()
+    place.client = place.helper.client()
+    place.ask = place.client.ask
+    assert place.ask("kill_vmm", **ID) == {}
+    place.ask("cleanup_jail", **ID)
+    assert place.report() == {}
+
+
+def a_launch_that_failed_has_had_no_end():
+    with tempfile.TemporaryDirectory(prefix="banger-helper-") as top:
+        os.chmod(top, 0o755)
+        path = os.path.join(top, "script")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\ntrue\n")
+        os.chmod(path, 0o755)
+        place = Jail(fake=path)
+        refused(place, "launch_vmm", RUN, "exec", code="vmm.start")
+        assert place.ask("kill_vmm", **ID) == {}
+        place.close()
+
+
+def zombies(place):
+    found = [p for p in children(place.helper.main_pid()) if read_file(f"/proc/{p}/comm") == "bangerd-zygote\n"]
+    assert len(found) == 1, found
+    return [p for p in children(found[0]) if state_of(p) == "Z"]
+
+
+def nobody_has_to_ask(place):
+    """Those that have ended are reaped at once."""
+    pids = [launch(place), launch(place, **NEXT)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), f"{pid} is not reaped")
+    assert zombies(place) == []
+    place.away()
+    place.away(**NEXT)
+
+
 main([
     others_are_served_meanwhile,
     what_is_asked_of_the_same_vm_waits_for_its_end,
@@ -186,4 +246,7 @@ main([
     an_end_that_cannot_be_seen_is_told,
     one_that_does_not_end_is_told,
     it_stops_once_all_have_ended,
+    how_it_has_ended_is_told,
+    a_launch_that_failed_has_had_no_end,
+    nobody_has_to_ask,
 ], Jail)

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 
 from harness import (CONF, DEADLINE_S, DIE, HANG, OWNER, VM, Client, Helper, Place, Refused, as_uid, children, framed, links, main,
                      read_file, run)
@@ -229,8 +230,13 @@ def the_zygote_keeps_what_its_children_need(place):
     for field in ("CapEff", "CapPrm", "CapBnd"):
         assert int(s[field], 16) == wanted, f"{field} {s[field]}"
     assert s["NoNewPrivs"] == "1" and s["Seccomp"] == "2", s
-    fds = sorted(int(fd) for fd in os.listdir(f"/proc/{zygote}/fd"))
-    assert fds == [0, 1, 2, 3], f"it has {[os.readlink(f'/proc/{zygote}/fd/{fd}') for fd in fds]}"
+    wanted = [0, 1, 2, 3, 4]  # its own, the supervisor's link, and what tells of VMMs' ends
+    until = time.monotonic() + DEADLINE_S
+    while sorted(int(fd) for fd in os.listdir(f"/proc/{zygote}/fd")) != wanted:  # it may have the last worker's link yet
+        found = [os.readlink(f"/proc/{zygote}/fd/{fd}") for fd in os.listdir(f"/proc/{zygote}/fd")]
+        assert time.monotonic() < until, f"it has {found}"
+        time.sleep(0.01)
+    assert os.readlink(f"/proc/{zygote}/fd/4") == "anon_inode:[signalfd]"
 
 
 def the_helper_ends_with_its_zygote(place):

@@ -246,9 +246,19 @@ static void reply(struct world_helper *h, const struct wire *asked, struct answe
 	say(h, &w);
 }
 
+/* It was the parent of VMMs: how they end its successor is not told. */
+static void orphan_vmms(struct world_helper *h)
+{
+	for (struct sim_proc *p = sim_next(h->w->sim, NULL); p; p = sim_next(h->w->sim, p))
+		p->ret_status = NULL;
+	for (size_t i = 0; i < HELD_MAX; i++)
+		h->held[i].ended = -1;
+}
+
 /* What was asked is done or half done, and nobody will say so. */
 static void die(struct world_helper *h)
 {
+	orphan_vmms(h);
 	sim_conn_close(&h->conn);
 	h->open = false;
 	h->down = true;
@@ -426,6 +436,7 @@ void helper_power_loss(struct world *w)
 	struct world_helper *h = w->helper;
 
 	sim_event_cancel(w->sim, &h->restart);
+	orphan_vmms(h);
 	for (size_t i = 0; i < HELD_MAX; i++) {
 		struct held *x = &h->held[i];
 
@@ -442,6 +453,7 @@ void helper_free(struct world *w)
 	if (!h)
 		return;
 	sim_event_cancel(w->sim, &h->restart);
+	orphan_vmms(h);
 	if (h->proc)
 		sim_proc_exit(take_ptr(&h->proc), 0);
 	buf_fini(&h->in);

@@ -15,7 +15,8 @@ struct held {
 	vm_id vm;
 	uint32_t slot;
 	bool disk, tap, nat, jail;
-	pid_t pid; /* of its VMM, which may have ended */
+	pid_t pid; /* of its VMM, which may have ended ... */
+	int ended; /* ... so, as wait(2) has it; -1: it has not */
 };
 
 struct world_helper {

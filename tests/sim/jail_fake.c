@@ -190,6 +190,10 @@ void jail_launch(struct world_helper *h, const void *args, struct answer *a)
 	x->jail = true;
 	if (fresh)
 		p = vmm_start(h, v, wanted);
+	if (fresh) {
+		x->ended = -1;
+		p->ret_status = &x->ended;
+	}
 	x->pid = p->pid;
 	pass_all(h, v, wanted, p, a);
 	const struct helper_vmm_view view = { .pid = (uint32_t)p->pid,
@@ -205,11 +209,19 @@ void jail_launch(struct world_helper *h, const void *args, struct answer *a)
 void jail_kill_vmm(struct world_helper *h, const void *args, struct answer *a)
 {
 	const struct helper_jail_args *j = args;
-	struct sim_proc *p = helper_vmm(h, helper_held(h, j->vm));
+	const struct held *x = helper_held(h, j->vm);
+	struct sim_proc *p = helper_vmm(h, x);
+	struct helper_end_view how = { .ended = false };
 
-	(void)a;
 	if (p)
 		sim_proc_exit(p, W_EXITCODE(0, SIGKILL));
+	if (x && x->pid && x->ended >= 0 && WIFSIGNALED(x->ended))
+		how = (struct helper_end_view){ .ended = true,
+						.signal = (uint32_t)WTERMSIG(x->ended) };
+	else if (x && x->pid && x->ended >= 0)
+		how = (struct helper_end_view){ .ended = true,
+						.exit_status = (uint32_t)WEXITSTATUS(x->ended) };
+	helper_says(a, &helper_end_view_schema, &how);
 }
 
 void jail_cleanup(struct world_helper *h, const void *args, struct answer *a)

@@ -532,6 +532,7 @@ static const struct helper_vmm_args helper_vmm_snapshot = {
 	.vm = VM_WEB, .slot = 7, .vmm = "qemu", .control_socket = true, .kernel = "kernels/debian/vmlinuz", .snapshot = true,
 };
 static const struct helper_vmm_view helper_vmm_view = { .pid = 4021, .uid = 200007 };
+static const struct helper_end_view helper_end_view = { .ended = true, .signal = 9 };
 static const struct helper_jail_args helper_jail = { .vm = VM_WEB, .slot = 7 };
 static const struct helper_jails_args helper_jails = { .first = 8, .count = 4, .run = true, .console_stdio = true };
 static const struct helper_find_args helper_find = { .vm = VM_WEB, .slot = 7, .listener = "vsock_1024" };
@@ -760,7 +761,7 @@ const struct sample samples[] = {
 	{ .file = "helper/reply-launch_vmm", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 3 },
 	  .schema = &helper_vmm_view_schema, .body = &helper_vmm_view },
 	REQUEST("helper", "kill_vmm", helper_jail_args_schema, &helper_jail),
-	REPLY("helper", "kill_vmm", none_schema, NULL),
+	REPLY("helper", "kill_vmm", helper_end_view_schema, &helper_end_view),
 	REQUEST("helper", "cleanup_jail", helper_jail_args_schema, &helper_jail),
 	REPLY("helper", "cleanup_jail", none_schema, NULL),
 	REQUEST("helper", "signal_vmm", helper_signal_args_schema, &helper_signal),

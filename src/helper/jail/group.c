@@ -78,8 +78,13 @@ static int limits_set(const struct vmm_target *t, int group, struct err *e)
 int group_make(const struct jail_env *env, const struct vmm_target *t, int *ret_group,
 	       struct err *e)
 {
-	const long made = mkdirat(env->cgroup, t->jail.id, 0755);
+	long made = mkdirat(env->cgroup, t->jail.id, 0755);
 	CLEANUP_FD int fd = -EBADF;
+
+	/* In one that was killed before, whatever is cloned into it dies at once (seen with Linux
+	 * 6.18, whose clone3 compares its kill_seq with that of the parent's cgroup): made anew. */
+	if (made < 0 && errno == EEXIST && unlinkat(env->cgroup, t->jail.id, AT_REMOVEDIR) == 0)
+		made = mkdirat(env->cgroup, t->jail.id, 0755);
 	int rc = made < 0 && errno == EEXIST ? 0 : jail_did(made, "cgroup", e);
 
 	if (rc < 0)

@@ -145,6 +145,9 @@ int group_populated(const struct jail_env *env, const struct jail *j, struct err
 int group_has(const struct jail_env *env, const struct jail *j, pid_t pid,
 	      struct err *e) MUST_CHECK;
 
+/* process.c: how the VM's last VMM has ended, where the zygote has seen it. */
+void process_end(vm_id vm, struct helper_end_view *ret);
+
 /* process.c: the VMM that was executed in this jail, by what was noted then. */
 int process_start(const struct vmm_target *t, int dir, const int *fds, uint32_t nfds,
 		  pid_t *ret_pid, int *ret_pidfd, struct err *e) MUST_CHECK;

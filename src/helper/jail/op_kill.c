@@ -36,6 +36,8 @@ int kill_undo(struct op_call *c, struct err *e)
 	ASSERT(nlates < WORKER_LATE_MAX); /* the supervisor sends no more */
 	const int rc = ending_begin(c->env, &c->target.jail, &l->ending, e);
 
+	if (rc == 0)
+		process_end(c->target.jail.vm, c->result);
 	if (rc <= 0)
 		return rc;
 	l->asker = c->asker;
@@ -46,7 +48,11 @@ int kill_undo(struct op_call *c, struct err *e)
 
 static void answer(struct late *l, const struct err *why)
 {
-	worker_answer(&l->asker, NULL, why);
+	struct helper_end_view how = { .ended = false };
+
+	if (why->code == ERR_NONE)
+		process_end(l->asker.vm, &how);
+	worker_answer(&l->asker, &how, why);
 	ending_close(&l->ending);
 	*l = lates[--nlates];
 }
