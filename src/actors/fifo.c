@@ -32,7 +32,8 @@ static void go_on(struct fifo *f)
 
 	if (io_op_busy(&f->work) || io_timer_pending(&f->again) || f->closing || f->error)
 		return;
-	memcpy(f->chunk + f->len, buf_data(&f->out), n);
+	if (n > 0) /* an empty buffer has no bytes to point to */
+		memcpy(f->chunk + f->len, buf_data(&f->out), n);
 	buf_consume(&f->out, n);
 	f->len += n;
 	if (f->len > 0)
