@@ -2,12 +2,14 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import stat
+import subprocess
 
 import banger_system
-from banger_system import DAEMON, HELPER, RUNTIME, STATE, as_user, ask, banger, drop_in, is_again, kill, main_pid, run, systemctl, unit
+from banger_system import DAEMON, HELPER, RUNTIME, STATE, as_user, ask, banger, drop_in, is_again, kill, main_pid, run, systemctl, unit, vm, vms, vmms
 from banger_session import wait_for
 
 
@@ -149,7 +151,56 @@ def both_end_in_time_when_all_is_stopped():
     banger("ping")
 
 
+def used_bytes():
+    st = os.statvfs(STATE)
+    return (st.f_blocks - st.f_bfree) * st.f_frsize
+
+
+def shared_bytes(path):
+    """Of its extents, those that are another file's too."""
+    rows = [line.split(":") for line in run("filefrag", "-v", "-b1", path).stdout.splitlines() if re.match(r" *\d+:", line)]
+    return sum(int(row[3]) for row in rows if "shared" in row[-1])
+
+
+def a_root_disk_is_a_reflink_where_the_file_system_has_them():
+    """ADR 30; on an XFS, which knows nothing of the other stories' state."""
+    every = ("bangerd.socket", "bangerd-root.socket")
+    systemctl("stop", *every, "bangerd.service", "bangerd-root.service")
+    run("truncate", "-s", "512M", "/run/xfs")
+    run("mkfs.xfs", "-q", "/run/xfs")
+    run("mount", "-o", "loop", "/run/xfs", STATE)
+    run("chown", "banger:banger", STATE)
+    run("chmod", "700", STATE)
+    with open("/etc/banger/banger.conf", "a", encoding="ascii") as f:
+        f.write("[vmm]\nroot_disk = reflink\n")
+    systemctl("start", *every)
+    os.mkdir("/run/tree")
+    with open("/run/tree/data", "wb") as f:
+        f.write(os.urandom(16 << 20))
+    run("tar", "-cf", "/run/root.tar", "-C", "/run/tree", ".")
+    banger("kernel", "import", f"{banger_system.PREFIX}/libexec/banger/probe.elf", "--name", "none")
+    banger("image", "import", "/run/root.tar", "--name", "none")
+    wait_for(lambda: "root disks by reflink" in banger("doctor", check=False).stdout, "doctor does not say so")
+    before = used_bytes()
+    banger("vm", "create", "--vmm", "qemu", "--image", "none", "--kernel", "none", "--name", "r", "-n", "4", "--disk", "8G", "--no-start")
+    disks = [f"{STATE}/vms/{v['id']}/disk.raw" for v in vms()]
+    for disk in disks:
+        assert os.stat(disk).st_size == 8 << 30 and shared_bytes(disk) >= 16 << 20, run("filefrag", "-v", disk).stdout
+    assert used_bytes() - before < 8 << 20, "four disks of 16 MiB and more take next to nothing"
+    with subprocess.Popen([banger_system.BANGER, "vm", "start", "r-1", "--timeout", "60s"], stderr=subprocess.DEVNULL) as start:
+        wait_for(vmms, "no VMM has started")
+        st = os.stat(f"{STATE}/vms/{vm('r-1')['id']}/disk.raw")
+        assert st.st_nlink == 2 and st.st_uid in vmms().values(), "it is in the jail, and the slot's"
+        banger("vm", "delete", "-f", "r-1")
+        start.wait()
+    banger("vm", "delete", "--all", "-f")
+    assert not any(map(os.path.exists, disks)) and used_bytes() - before < 4 << 20
+    banger_system.host_is_empty()
+    systemctl("stop", *every, "bangerd.service", "bangerd-root.service")
+    run("umount", STATE)
+
+
 banger_system.main([the_owner_and_its_directories_are_there, a_command_brings_the_daemon_up, a_question_brings_the_helper_up,
                     the_owner_is_served_and_strangers_are_not, a_disk_is_checked_under_the_unit, both_are_up_again_after_kill_9, the_watchdog_ends_what_hangs,
                     a_reload_takes_settings_and_stays, stopped_is_stopped_and_the_next_command_starts_it,
-                    both_end_in_time_when_all_is_stopped])
+                    both_end_in_time_when_all_is_stopped, a_root_disk_is_a_reflink_where_the_file_system_has_them])
