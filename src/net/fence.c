@@ -24,6 +24,8 @@ enum {
 	UDP = 17,
 	PORT_DNS = 53,
 	PORT_DHCP = 67,
+	UDP_HEAD = 8,
+	BOOTP_CLIENT = 28,           /* RFC 2131: chaddr */
 	LINK_LOCAL = 169 << 8 | 254, /* the first 16 bits */
 };
 
@@ -131,4 +133,16 @@ uint32_t fence_source(const uint8_t *frame)
 	const bool arp = be16(frame + ETHER_TYPE) == TYPE_ARP;
 
 	return be32(frame + ETHER_HEAD + (arp ? ARP_SENDER : IP_SOURCE));
+}
+
+const uint8_t *fence_lease(const uint8_t *frame, size_t len)
+{
+	const size_t head = ETHER_HEAD + (size_t)(frame[ETHER_HEAD] & 0xf) * 4;
+	const size_t client = head + UDP_HEAD + BOOTP_CLIENT;
+	struct packet p;
+
+	if (be16(frame + ETHER_TYPE) != TYPE_IPV4 || len < client + FENCE_MAC_BYTES)
+		return NULL;
+	return packet_read(frame + ETHER_HEAD, len - ETHER_HEAD, &p) && is_dhcp(&p) ? frame + client
+										    : NULL;
 }

@@ -21,6 +21,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum {
+	FENCE_MAC_BYTES = 6, /* an Ethernet address */
+};
+
 struct fence {
 	uint32_t gateway, dns; /* host byte order */
 	uint32_t guest;        /* the first of those that a guest may have... */
@@ -33,3 +37,6 @@ bool fence_passes(const struct fence *f, const uint8_t *frame, size_t len);
 
 /* Of a frame that passed: 0, or the guest's address that it comes from. */
 uint32_t fence_source(const uint8_t *frame);
+
+/* Of one that asks for a lease: for which Ethernet address; else NULL. */
+const uint8_t *fence_lease(const uint8_t *frame, size_t len);

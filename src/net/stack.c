@@ -138,6 +138,7 @@ int stack_init(struct stack *s, struct stream *wire, bool host_loopback, struct 
 	s->listeners_end = 0;
 	s->nopen = 0;
 	memset(s->guests, 0, sizeof(s->guests));
+	s->is_leased = false;
 	stack_rest(s);
 	s->slirp = slirp_new(&config, &calls, s);
 	return s->slirp ? 0
@@ -171,27 +172,41 @@ static void neighbour_learn(struct stack *s, const uint8_t *frame)
 {
 	static const uint8_t head[] = { 0, 1, 8, 0, 6, 4, 0, 2 }; /* a reply: RFC 826 */
 	const uint32_t i = fence_source(frame) - s->fence.guest;
-	const uint8_t *mac = frame + STACK_MAC_BYTES;
+	const uint8_t *mac = frame + FENCE_MAC_BYTES;
 	uint8_t arp[42] = { [12] = 0x08, [13] = 0x06 };
 	uint32_t from;
 
 	if (i >= NET_GUESTS_MAX ||
-	    (s->guests[i].known && memcmp(s->guests[i].mac, mac, STACK_MAC_BYTES) == 0))
+	    (s->guests[i].known && memcmp(s->guests[i].mac, mac, FENCE_MAC_BYTES) == 0))
 		return;
 	s->guests[i].known = true;
 	from = htonl(s->fence.guest + i);
-	memcpy(s->guests[i].mac, mac, STACK_MAC_BYTES);
+	memcpy(s->guests[i].mac, mac, FENCE_MAC_BYTES);
 	memcpy(arp + 14, head, sizeof(head));
-	memcpy(arp + 22, mac, STACK_MAC_BYTES);
+	memcpy(arp + 22, mac, FENCE_MAC_BYTES);
 	memcpy(arp + 28, &from, sizeof(from));
 	slirp_input(s->slirp, arp, sizeof(arp));
+}
+
+/* Where all 16 addresses are leased the library (4.7.0, bootp_reply()) drops the question and keeps
+ * the 60 KiB that its answer was to be in, each time.  One Ethernet address always gets one. */
+static bool lease_passes(struct stack *s, const uint8_t *frame, size_t len)
+{
+	const uint8_t *client = fence_lease(frame, len);
+
+	if (!client)
+		return true;
+	if (!s->is_leased)
+		memcpy(s->leased, client, FENCE_MAC_BYTES);
+	s->is_leased = true;
+	return memcmp(s->leased, client, FENCE_MAC_BYTES) == 0;
 }
 
 void stack_take(void *stack, const uint8_t *frame, size_t len)
 {
 	struct stack *s = stack;
 
-	if (!fence_passes(&s->fence, frame, len))
+	if (!fence_passes(&s->fence, frame, len) || !lease_passes(s, frame, len))
 		return;
 	neighbour_learn(s, frame);
 	slirp_input(s->slirp, frame, (int)len);

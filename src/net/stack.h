@@ -22,7 +22,6 @@
 struct Slirp;
 
 enum {
-	STACK_MAC_BYTES = 6, /* an Ethernet address */
 	STACK_FDS_FIRST = 1, /* of the stack's; before it is room for the caller's own */
 };
 
@@ -31,12 +30,14 @@ struct stack {
 	struct stream *wire; /* to the guest */
 	struct fence fence;
 	struct {
-		uint8_t mac[STACK_MAC_BYTES];
+		uint8_t mac[FENCE_MAC_BYTES];
 		bool known;
-	} guests[NET_GUESTS_MAX]; /* by address */
-	int listeners_end;        /* published ports have lower descriptors, connections higher */
-	unsigned nopen;           /* connections, and what is like them */
-	bool has_room;            /* for one more */
+	} guests[NET_GUESTS_MAX];        /* by address */
+	uint8_t leased[FENCE_MAC_BYTES]; /* who asked for one first, */
+	bool is_leased;                  /* if anybody has */
+	int listeners_end; /* published ports have lower descriptors, connections higher */
+	unsigned nopen;    /* connections, and what is like them */
+	bool has_room;     /* for one more */
 	struct pollfd fds[NET_SOCKETS_MAX + STACK_FDS_FIRST];
 	unsigned nfds;
 };

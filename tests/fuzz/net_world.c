@@ -28,7 +28,7 @@ enum {
 #define STRANGER 0xc0000207 /* 192.0.2.7, who comes to published ports */
 
 struct end {
-	bool open, listens;
+	bool open, listens, datagrams;
 	int peer; /* the world's end */
 	struct sockaddr_in to;
 	unsigned refusals; /* ICMP errors that wait */
@@ -100,7 +100,9 @@ static int end_make(int type)
 		return -1;
 	ASSERT(fds[0] < TABLE_MAX && fds[1] < TABLE_MAX);
 	world.sockets++;
-	world.ends[fds[0]] = (struct end){ .open = true, .peer = fds[1] };
+	world.ends[fds[0]] = (struct end){ .open = true,
+					   .datagrams = type == SOCK_DGRAM,
+					   .peer = fds[1] };
 	return fds[0];
 }
 
@@ -411,7 +413,7 @@ void world_event(enum world_event what, unsigned which, size_t bytes)
 			peer_close(e);
 		break;
 	case WORLD_REFUSES:
-		e->refusals = !e->listens;
+		e->refusals = e->datagrams; /* TCP's is an error of the connection */
 		break;
 	case WORLD_COMES:
 		if (e->listens)

@@ -1,7 +1,8 @@
 /* replay.c - a fuzz target's corpus without a fuzzer: every file of the directories given.
  *
  * A golden vector (.hex) stands for its bytes; with -p before the directories, for its payload.
- * Each file is also played cut short at every length, within bounds.
+ * Each file is also played cut short at every length, within bounds; with -w only whole, where an
+ * input is a list of acts, which each of its beginnings is.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -48,7 +49,11 @@ static void play(const uint8_t *data, size_t len)
 	free(copy);
 }
 
-static int replay(const char *path, bool payload_only)
+struct how {
+	bool payload_only, whole_only;
+};
+
+static int replay(const char *path, const struct how *how)
 {
 	const char *const dot = strrchr(path, '.');
 	const bool hex = dot && strcmp(dot, ".hex") == 0;
@@ -60,17 +65,17 @@ static int replay(const char *path, bool payload_only)
 		buf_fini(&b);
 		return rc;
 	}
-	if (hex && payload_only && buf_len(&b) >= FRAME_HEAD)
+	if (hex && how->payload_only && buf_len(&b) >= FRAME_HEAD)
 		buf_consume(&b, FRAME_HEAD);
 	const size_t len = buf_len(&b);
 	play(b.mem ? buf_data(&b) : NULL, len);
-	for (size_t cut = 0; cut < len && cut < CUTS_MAX; cut++)
+	for (size_t cut = 0; cut < len && cut < CUTS_MAX && !how->whole_only; cut++)
 		play(buf_data(&b), cut);
 	buf_fini(&b);
 	return 0;
 }
 
-static int replay_dir(const char *dir, bool payload_only, int *count)
+static int replay_dir(const char *dir, const struct how *how, int *count)
 {
 	char path[PATH_MAX_BYTES];
 	const struct dirent *entry;
@@ -83,7 +88,7 @@ static int replay_dir(const char *dir, bool payload_only, int *count)
 		if (entry->d_name[0] == '.')
 			continue;
 		(void)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		rc = replay(path, payload_only);
+		rc = replay(path, how);
 		if (rc == 0)
 			++*count;
 	}
@@ -93,11 +98,14 @@ static int replay_dir(const char *dir, bool payload_only, int *count)
 
 int main(int argc, char **argv)
 {
-	const bool payload_only = argc > 1 && strcmp(argv[1], "-p") == 0;
+	const struct how how = {
+		.payload_only = argc > 1 && strcmp(argv[1], "-p") == 0,
+		.whole_only = argc > 1 && strcmp(argv[1], "-w") == 0,
+	};
 	int count = 0;
 
-	for (int i = payload_only ? 2 : 1; i < argc; i++) {
-		const int rc = replay_dir(argv[i], payload_only, &count);
+	for (int i = how.payload_only || how.whole_only ? 2 : 1; i < argc; i++) {
+		const int rc = replay_dir(argv[i], &how, &count);
 
 		if (rc < 0) {
 			(void)fprintf(stderr, "%s: %s\n", argv[i], err_sys_text(rc));

@@ -153,6 +153,29 @@ Test(net, whose_address_a_frame_bears)
 	}
 }
 
+Test(net, who_asks_for_a_lease)
+{
+	static const struct row asks = { "", BROADCAST, UDP, 67, 0, 0, true, true },
+				says = { "", BROADCAST, UDP, 68, 0, 0, true, true },
+				dials = { "", GATEWAY, TCP, 67, SYN, 0, true, true };
+	const size_t client = HEAD + IP + 8 + 28;
+	uint8_t f[128];
+
+	(void)frame_make(&asks, 0, f);
+	cr_expect_eq(fence_lease(f, sizeof(f)), f + client);
+	cr_expect_eq(fence_lease(f, client + 6), f + client);
+	cr_expect_null(fence_lease(f, client + 5));
+	(void)frame_make(&asks, 8, f);
+	cr_expect_eq(fence_lease(f, sizeof(f)), f + client + 8);
+	(void)frame_make(&says, 0, f);
+	cr_expect_null(fence_lease(f, sizeof(f)));
+	(void)frame_make(&dials, 0, f);
+	cr_expect_null(fence_lease(f, sizeof(f)));
+	(void)frame_make(&asks, 0, f);
+	put(f + 12, 0x0806, 2);
+	cr_expect_null(fence_lease(f, sizeof(f)));
+}
+
 /* No more is read than is there, and what is cut off opens nothing. */
 Test(net, frames_that_are_cut)
 {
