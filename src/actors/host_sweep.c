@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "actors/limits.h"
 #include "actors/msg.h"
+#include "actors/sweeper.h"
 #include "actors/system.h"
 #include "base/text.h"
 
@@ -24,14 +24,9 @@ struct remnant {
 };
 
 struct host_sweep {
-	struct actor actor;
-	struct node *node; /* borrowed: it lives as long as the daemon */
-	struct env *env;   /* borrowed */
-	struct io_timer retry;
-	uint32_t retry_ms;
+	struct sweeper w;
 	uint32_t phase; /* row of phases; NPHASES: at rest */
 	bool again;     /* another helper has come meanwhile */
-	bool leaked;    /* counted in env.leaks */
 	uint32_t removed, failed;
 	struct remnant *remnants; /* owned array, of this phase */
 	uint32_t nremnants, remnants_cap, next;
@@ -68,7 +63,7 @@ static bool is_nobodys(const struct host_sweep *s, const char *row, const char *
 	if (strlen(id) != VM_ID_CHARS ||
 	    (row[head + VM_ID_CHARS] != '\0' && row[head + VM_ID_CHARS] != end))
 		return false;
-	return vm_id_parse(id, ret_vm) == 0 && *ret_vm != 0 && !node_vm(s->node, *ret_vm);
+	return vm_id_parse(id, ret_vm) == 0 && *ret_vm != 0 && !node_vm(s->w.node, *ret_vm);
 }
 
 /* ---- jails ---- */
@@ -92,7 +87,7 @@ static bool is_ours(const struct host_sweep *s, const struct helper_jail_report 
 {
 	struct stat st;
 
-	return stat(s->env->conf.state_dir, &st) == 0 && st.st_dev == r->state_dev &&
+	return stat(s->w.env->conf.state_dir, &st) == 0 && st.st_dev == r->state_dev &&
 	       st.st_ino == r->state_ino;
 }
 
@@ -104,7 +99,7 @@ static bool see_jails(struct host_sweep *s, const void *report)
 	vm_id vm;
 
 	if (!is_ours(s, r)) {
-		LOG_WARN(&s->actor.log, NULL, "sweep.others",
+		LOG_WARN(&s->w.actor.log, NULL, "sweep.others",
 			 K("why", "the root helper's state directory is another"));
 		return false;
 	}
@@ -128,7 +123,7 @@ static bool see_jails(struct host_sweep *s, const void *report)
 /* By now another VM may have the address, and be let out by it. */
 static bool is_a_vms_address(const struct host_sweep *s, const char *address)
 {
-	list_for_each (v, &s->node->vms)
+	list_for_each (v, &s->w.node->vms)
 		if (strcmp(list_entry(v, struct vm, link)->rec.address, address) == 0)
 			return true;
 	return false;
@@ -209,10 +204,10 @@ union report {
 static int ask(struct host_sweep *s, enum helper_method method, const void *args, struct err *e)
 {
 	const struct helper_question q = {
-		.method = method, .args = args, .owner = s->actor.id, .msg_type = MSG_HELPER
+		.method = method, .args = args, .owner = s->w.actor.id, .msg_type = MSG_HELPER
 	};
 
-	return helper_ask(s->env->system->helper, &q, e);
+	return helper_ask(s->w.env->system->helper, &q, e);
 }
 
 static int ask_absent(struct host_sweep *s, const struct remnant *r, struct err *e)
@@ -248,7 +243,7 @@ static int ask_absent(struct host_sweep *s, const struct remnant *r, struct err 
 static void failed(struct host_sweep *s, const struct err *e)
 {
 	s->failed++;
-	LOG_WARN(&s->actor.log, NULL, "sweep.failed", K("why", e->text));
+	LOG_WARN(&s->w.actor.log, NULL, "sweep.failed", K("why", e->text));
 }
 
 static void begin(struct host_sweep *s);
@@ -256,19 +251,14 @@ static void begin(struct host_sweep *s);
 static void end(struct host_sweep *s)
 {
 	s->phase = NPHASES;
-	s->env->leaks -= s->leaked;
-	s->leaked = s->failed > 0;
-	s->env->leaks += s->leaked;
+	sweeper_ended(&s->w, s->failed > 0);
 	if (s->removed > 0)
-		LOG_NOTICE(&s->actor.log, NULL, "sweep.host", K("removed", s->removed),
+		LOG_NOTICE(&s->w.actor.log, NULL, "sweep.host", K("removed", s->removed),
 			   K("failed", s->failed));
-	s->retry_ms = !s->leaked ? 0 : s->retry_ms == 0 ? RETRY_FIRST_MS : s->retry_ms * 2;
-	if (s->retry_ms > RETRY_MAX_MS)
-		s->retry_ms = RETRY_MAX_MS;
 	if (s->again)
 		begin(s);
-	else if (s->leaked)
-		io_timer_set(s->env->io, &s->retry, s->retry_ms, 0);
+	else if (s->failed > 0)
+		sweeper_retry(&s->w);
 }
 
 /* The next question; after those of a phase comes the next phase.  Who was made a VM meanwhile is
@@ -298,7 +288,7 @@ static void begin(struct host_sweep *s)
 {
 	struct err e = { 0 };
 
-	io_timer_cancel(s->env->io, &s->retry);
+	io_timer_cancel(s->w.env->io, &s->w.retry);
 	s->again = false;
 	s->phase = s->removed = s->failed = s->nremnants = s->next = 0;
 	if (ask(s, phases[0].report, NULL, &e) < 0) {
@@ -329,7 +319,7 @@ static void answered(struct host_sweep *s, const struct helper_answer *a)
 
 static void handle(struct actor *actor, struct msg *m)
 {
-	struct host_sweep *s = container_of(actor, struct host_sweep, actor);
+	struct host_sweep *s = container_of(actor, struct host_sweep, w.actor);
 
 	if (m->type == MSG_HELPER) {
 		struct helper_answer *a = container_of(m, struct helper_answer, msg);
@@ -341,7 +331,7 @@ static void handle(struct actor *actor, struct msg *m)
 	if (m->type == MSG_HELPER_UP)
 		msg_free(m);
 	else
-		ASSERT(m == &s->retry.msg);
+		ASSERT(m == &s->w.retry.msg);
 	if (s->phase < NPHASES)
 		s->again = true;
 	else
@@ -352,17 +342,11 @@ int host_sweep_begin(struct node *n)
 {
 	struct host_sweep *s = calloc(1, sizeof(*s));
 
-	if (!s)
-		return -ENOMEM;
-	if (actor_init(&s->actor, n->env->actors, handle) < 0) {
+	if (!s || sweeper_init(&s->w, n, handle, "sweep/host") < 0) {
 		free(s);
 		return -ENOMEM;
 	}
-	(void)snprintf(s->actor.log.actor, sizeof(s->actor.log.actor), "sweep");
-	s->node = n;
-	s->env = n->env;
 	s->phase = NPHASES;
-	io_timer_init(&s->retry, &s->actor, MSG_TIMER);
-	helper_watch(n->env->system->helper, s->actor.id, MSG_HELPER_UP);
+	helper_watch(n->env->system->helper, s->w.actor.id, MSG_HELPER_UP);
 	return 0;
 }

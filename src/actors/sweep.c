@@ -8,7 +8,7 @@
 
 #include "actors/catalog.h"
 #include "actors/files.h"
-#include "actors/limits.h"
+#include "actors/sweeper.h"
 #include "vmm/usernet.h"
 
 #define IMAGER "/banger-imager"
@@ -35,13 +35,8 @@ struct swept_process {
 };
 
 struct sweep {
-	struct actor actor;
-	struct node *node; /* borrowed: it lives as long as the daemon */
-	struct env *env;   /* borrowed */
+	struct sweeper w;
 	struct io_op work;
-	struct io_timer retry;
-	uint32_t retry_ms;
-	bool leaked; /* counted in env.leaks */
 	const struct place *place;
 	struct swept_process *processes; /* owned array */
 	uint32_t nprocesses, processes_cap;
@@ -63,7 +58,7 @@ static int note_process(void *arg, pid_t pid, uint64_t start_ticks, const char *
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds) && !p.id; i++) {
 		p.kind = &kinds[i];
-		p.id = vmm_word_find(p.kind->prefix, cmdline, len, s->env->home);
+		p.id = vmm_word_find(p.kind->prefix, cmdline, len, s->w.env->home);
 		p.pid = p.id ? pid : 0;
 		if (!p.id)
 			p.id = vmm_word_find(p.kind->prefix, cmdline, len, NULL);
@@ -89,7 +84,7 @@ static int list_processes(struct sweep *s)
 	if (s->listed)
 		return 0;
 	s->listed = true;
-	return io_each_process(s->env->io, PROCESS_PREFIXES, note_process, s);
+	return io_each_process(s->w.env->io, PROCESS_PREFIXES, note_process, s);
 }
 
 static bool is_used_by_others(struct sweep *s, vm_id id)
@@ -113,9 +108,9 @@ static int kill_imager(void *arg, pid_t pid, uint64_t start_ticks, const char *c
 	if (program < strlen(IMAGER) ||
 	    memcmp(cmdline + program - strlen(IMAGER), IMAGER, strlen(IMAGER)) != 0)
 		return 0;
-	IGNORE(io_kill_group(s->env->io, pid, SIGKILL) < 0);
+	IGNORE(io_kill_group(s->w.env->io, pid, SIGKILL) < 0);
 	s->killed++;
-	LOG_NOTICE(&s->actor.log, NULL, "sweep.killed", K("what", "imager"), K("pid", pid));
+	LOG_NOTICE(&s->w.actor.log, NULL, "sweep.killed", K("what", "imager"), K("pid", pid));
 	return 0;
 }
 
@@ -123,27 +118,27 @@ static void kill_process(struct sweep *s, const struct swept_process *p)
 {
 	char word[VMM_WORD_BYTES];
 
-	vmm_word(p->kind->prefix, p->id, s->env->home, word);
-	const int fd = io_adopt(s->env->io, p->pid, p->start_ticks, word);
+	vmm_word(p->kind->prefix, p->id, s->w.env->home, word);
+	const int fd = io_adopt(s->w.env->io, p->pid, p->start_ticks, word);
 	if (fd < 0)
 		return; /* it has ended meanwhile */
-	const int rc = io_kill(s->env->io, fd, SIGKILL);
-	io_close(s->env->io, fd);
+	const int rc = io_kill(s->w.env->io, fd, SIGKILL);
+	io_close(s->w.env->io, fd);
 	if (rc < 0 && rc != -ESRCH) {
-		LOG_WARN(&s->actor.log, NULL, "sweep.failed", K("pid", p->pid),
+		LOG_WARN(&s->w.actor.log, NULL, "sweep.failed", K("pid", p->pid),
 			 K("why", err_sys_text(-rc)));
 		return;
 	}
 	s->killed++;
-	LOG_NOTICE(&s->actor.log, NULL, "sweep.killed", K("what", p->kind->name), K("pid", p->pid),
-		   K("word", word));
+	LOG_NOTICE(&s->w.actor.log, NULL, "sweep.killed", K("what", p->kind->name),
+		   K("pid", p->pid), K("word", word));
 }
 
 /* Ids are not used twice: what is nobody's stays nobody's. */
 static void kill_processes(struct sweep *s)
 {
 	for (uint32_t i = 0; i < s->nprocesses; i++)
-		if (s->processes[i].pid > 0 && !node_vm(s->node, s->processes[i].id))
+		if (s->processes[i].pid > 0 && !node_vm(s->w.node, s->processes[i].id))
 			kill_process(s, &s->processes[i]);
 }
 
@@ -156,7 +151,7 @@ static bool is_vm(struct sweep *s, const char *name)
 {
 	vm_id id;
 
-	return vm_id_parse(name, &id) < 0 || id == 0 || node_vm(s->node, id);
+	return vm_id_parse(name, &id) < 0 || id == 0 || node_vm(s->w.node, id);
 }
 
 /* At rest it has no sockets; else they are its own to remove. */
@@ -166,18 +161,19 @@ static bool is_vm_at_work(struct sweep *s, const char *name)
 
 	if (vm_id_parse(name, &id) < 0 || id == 0)
 		return true;
-	const struct vm *vm = node_vm(s->node, id);
+	const struct vm *vm = node_vm(s->w.node, id);
 	return vm ? vm->run != NULL : is_used_by_others(s, id);
 }
 
 static bool is_image(struct sweep *s, const char *name)
 {
-	return object_name_check("image", name, NULL) < 0 || catalog_image(s->env->catalog, name);
+	return object_name_check("image", name, NULL) < 0 || catalog_image(s->w.env->catalog, name);
 }
 
 static bool is_kernel(struct sweep *s, const char *name)
 {
-	return object_name_check("kernel", name, NULL) < 0 || catalog_kernel(s->env->catalog, name);
+	return object_name_check("kernel", name, NULL) < 0 ||
+	       catalog_kernel(s->w.env->catalog, name);
 }
 
 /* No job runs yet: whatever is staged is of one that was cut short. */
@@ -186,9 +182,9 @@ static bool is_nothing(struct sweep *s, const char *name)
 	char staging[ENV_PATH_MAX + 16];
 
 	(void)name;
-	(void)snprintf(staging, sizeof(staging), "%.900s/staging/", s->env->conf.state_dir);
+	(void)snprintf(staging, sizeof(staging), "%.900s/staging/", s->w.env->conf.state_dir);
 	if (!s->imagers_killed)
-		IGNORE(io_each_process(s->env->io, staging, kill_imager, s) < 0);
+		IGNORE(io_each_process(s->w.env->io, staging, kill_imager, s) < 0);
 	s->imagers_killed = true;
 	return false;
 }
@@ -211,7 +207,7 @@ static int look_at(void *arg, const char *name)
 {
 	struct sweep *s = arg;
 	const struct place *p = s->place;
-	const struct conf *conf = &s->env->conf;
+	const struct conf *conf = &s->w.env->conf;
 	const char *base = p->runtime ? conf->runtime_dir : conf->state_dir;
 	char from[ENV_PATH_MAX + 288];
 	char to[ENV_PATH_MAX + 32];
@@ -222,10 +218,10 @@ static int look_at(void *arg, const char *name)
 	(void)snprintf(from, sizeof(from), "%.900s/%s/%s", base, p->dir, name);
 	(void)snprintf(to, sizeof(to), "%.1000s/%u", s->trash[p->runtime], s->next);
 	if (files_move(from, to, &e) < 0) {
-		LOG_WARN(&s->actor.log, NULL, "sweep.failed", K("why", e.text));
+		LOG_WARN(&s->w.actor.log, NULL, "sweep.failed", K("why", e.text));
 		return 0;
 	}
-	LOG_NOTICE(&s->actor.log, NULL, "sweep.moved", K("path", from));
+	LOG_NOTICE(&s->w.actor.log, NULL, "sweep.moved", K("path", from));
 	s->next++;
 	s->moved++;
 	return 0;
@@ -250,16 +246,16 @@ static void look_around(struct sweep *s)
 	for (int i = 0; i < SWEEP_PLACES; i++)
 		IGNORE(files_each(s->trash[i], count, s, NULL) < 0);
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		const struct conf *conf = &s->env->conf;
+		const struct conf *conf = &s->w.env->conf;
 
 		s->place = &places[i];
-		if (places[i].precious && store_is_new(db_store(s->env->db)))
+		if (places[i].precious && store_is_new(db_store(s->w.env->db)))
 			continue;
 		(void)snprintf(dir, sizeof(dir), "%.900s/%s",
 			       places[i].runtime ? conf->runtime_dir : conf->state_dir,
 			       places[i].dir);
 		if (files_each(dir, look_at, s, &e) < 0)
-			LOG_WARN(&s->actor.log, NULL, "sweep.failed", K("why", e.text));
+			LOG_WARN(&s->w.actor.log, NULL, "sweep.failed", K("why", e.text));
 	}
 }
 
@@ -285,35 +281,30 @@ static int look_for_processes(void *arg, const bool *cancelled)
 static void work(struct sweep *s, io_work_fn *fn)
 {
 	s->err = (struct err){ 0 };
-	io_work(s->env->io, &s->work, IO_LANE_ANY, fn, s);
+	io_work(s->w.env->io, &s->work, IO_LANE_ANY, fn, s);
 }
 
 static void trash_removed(struct sweep *s, int rc)
 {
-	s->env->leaks -= s->leaked;
-	s->leaked = rc < 0;
-	s->env->leaks += s->leaked;
-	if (!s->leaked) {
+	sweeper_ended(&s->w, rc < 0);
+	if (rc == 0) {
 		if (s->moved + s->killed > 0)
-			LOG_NOTICE(&s->actor.log, NULL, "sweep.done", K("moved", s->moved),
+			LOG_NOTICE(&s->w.actor.log, NULL, "sweep.done", K("moved", s->moved),
 				   K("killed", s->killed));
 		free(s->processes);
-		actor_fini(&s->actor);
+		actor_fini(&s->w.actor);
 		free(s);
 		return;
 	}
-	LOG_WARN(&s->actor.log, NULL, "sweep.failed", K("why", s->err.text));
-	s->retry_ms = s->retry_ms == 0 ? RETRY_FIRST_MS : s->retry_ms * 2;
-	if (s->retry_ms > RETRY_MAX_MS)
-		s->retry_ms = RETRY_MAX_MS;
-	io_timer_set(s->env->io, &s->retry, s->retry_ms, 0);
+	LOG_WARN(&s->w.actor.log, NULL, "sweep.failed", K("why", s->err.text));
+	sweeper_retry(&s->w);
 }
 
 static void handle(struct actor *a, struct msg *m)
 {
-	struct sweep *s = container_of(a, struct sweep, actor);
+	struct sweep *s = container_of(a, struct sweep, w.actor);
 
-	if (m == &s->retry.msg) {
+	if (m == &s->w.retry.msg) {
 		work(s, remove_trash);
 	} else if (!s->vms_killed) {
 		s->vms_killed = true;
@@ -328,17 +319,11 @@ int sweep_begin(struct node *n)
 {
 	struct sweep *s = calloc(1, sizeof(*s));
 
-	if (!s)
-		return -ENOMEM;
-	if (actor_init(&s->actor, n->env->actors, handle) < 0) {
+	if (!s || sweeper_init(&s->w, n, handle, "sweep") < 0) {
 		free(s);
 		return -ENOMEM;
 	}
-	(void)snprintf(s->actor.log.actor, sizeof(s->actor.log.actor), "sweep");
-	s->node = n;
-	s->env = n->env;
-	io_op_init(&s->work, &s->actor, MSG_IO);
-	io_timer_init(&s->retry, &s->actor, MSG_TIMER);
+	io_op_init(&s->work, &s->w.actor, MSG_IO);
 	(void)snprintf(s->trash[0], ENV_PATH_MAX, "%.900s/trash", n->env->conf.state_dir);
 	(void)snprintf(s->trash[1], ENV_PATH_MAX, "%.900s/trash", n->env->conf.runtime_dir);
 	look_around(s);
