@@ -1,11 +1,7 @@
-/* net.c - the program banger-net: a guest's network, for a user without root.
+/* net.c - the program banger-net: a guest's network, for a user without root; banger-net(8).
  *
- *   banger-net --name WORD (--fd N | --listen N) [--host-loopback] [--publish HOST:GUEST]...
- *
- * --fd is a connected stream socket, and the program ends with it; --listen is a listening one,
- * where one connection is taken after the other, so that a guest may boot again and the daemon may
- * die meanwhile.  WORD is by what the daemon knows this process again.  Exit: 0, the connection has
- * ended; 1, an error, whose line was written; 2, the command line.
+ * With --fd it ends with its connection.  With --listen one connection is taken after the other, so
+ * that a guest may boot again and the daemon may die meanwhile.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -29,9 +25,29 @@ struct args {
 	bool host_loopback;
 	struct net_publish publish[NET_PUBLISH_MAX];
 	unsigned npublish;
+	bool help;
+	char *const *words; /* argv */
 };
 
 /* ---- the command line ---- */
+
+static const char usage[] =
+	"usage: banger-net --name WORD (--fd N | --listen N) [--host-loopback]\n"
+	"                  [--publish HOST:GUEST]...\n"
+	"\n"
+	"The network of a virtual machine, for a user without root: bangerd starts one beside "
+	"each.\n"
+	"\n"
+	"  --name WORD           by what the daemon knows this process again\n"
+	"  --fd N                the guest's frames, on this connected stream socket; ends with "
+	"it\n"
+	"  --listen N            the same, on who connects to this listening one, one after the "
+	"other\n"
+	"  --host-loopback       the guest's gateway is the host's loopback\n"
+	"  --publish HOST:GUEST  the guest's TCP port, on the host's 127.0.0.1; up to 64\n"
+	"  --help                this\n"
+	"\n"
+	"See banger-net(8).\n";
 
 static int fd_parse(const char *what, const char *text, int *ret_fd, struct err *e)
 {
@@ -65,8 +81,6 @@ static int publish_parse(const char *text, struct args *a, struct err *e)
 static int option_take(int option, struct args *a, struct err *e)
 {
 	switch (option) {
-	case 'n':
-		return 0;
 	case 'f':
 		return fd_parse("--fd", optarg, &a->fd, e);
 	case 'l':
@@ -76,8 +90,15 @@ static int option_take(int option, struct args *a, struct err *e)
 		return 0;
 	case 'p':
 		return publish_parse(optarg, a, e);
+	case '?':
+		return err_set(e, ERR_BAD_REQUEST,
+			       "%s: not known, or without its value; see --help",
+			       a->words[optind - 1]);
+	case 'H':
+		a->help = true;
+		return 0;
 	default:
-		return err_set(e, ERR_BAD_REQUEST, "usage: see the head of net.c");
+		return 0; /* --name's word is for who looks at our command line */
 	}
 }
 
@@ -89,16 +110,24 @@ static int args_parse(int argc, char **argv, struct args *a, struct err *e)
 		{ "listen", required_argument, NULL, 'l' },
 		{ "host-loopback", no_argument, NULL, 'h' },
 		{ "publish", required_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'H' },
 		{ 0 },
 	};
 	int rc = 0;
 
-	*a = (struct args){ .fd = -EBADF, .listen_fd = -EBADF };
+	*a = (struct args){ .fd = -EBADF, .listen_fd = -EBADF, .words = argv };
+	opterr = 0;
 	for (int o; rc == 0 && (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
 		rc = option_take(o, a, e);
-	if (rc == 0 && (optind != argc || (a->fd < 0) == (a->listen_fd < 0)))
-		rc = err_set(e, ERR_BAD_REQUEST, "one of --fd and --listen is needed");
-	return rc;
+	if (rc < 0 || a->help)
+		return rc;
+	if (optind != argc)
+		return err_set(e, ERR_BAD_REQUEST, "%s: an argument too many; see --help",
+			       argv[optind]);
+	if ((a->fd < 0) == (a->listen_fd < 0))
+		return err_set(e, ERR_BAD_REQUEST,
+			       "one of --fd and --listen is needed; see --help");
+	return 0;
 }
 
 static int run(const struct args *a, struct err *e)
@@ -129,6 +158,8 @@ int main(int argc, char **argv)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	int status = args_parse(argc, argv, &a, &e) < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+	if (status == EXIT_SUCCESS && a.help)
+		return fputs(usage, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (status == EXIT_SUCCESS && run(&a, &e) < 0)
 		status = EXIT_FAILURE;
 	if (status != EXIT_SUCCESS)
