@@ -1,8 +1,11 @@
 /* test_usernet.c - the command lines of the network beside a VMM, and of a QEMU that has one. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "net/stack.h"
 #include "vmm/usernet.h"
 
 static bool has_words(const struct strv *argv, const char *a, const char *b)
@@ -45,6 +48,26 @@ Test(usernet, banger_net_is_told_its_socket_and_its_ports)
 	n.npublish = ARRAY_LEN(ports);
 	expect_words(&n, "/l/banger-net --name network=bg-000000000001.home --listen 3 "
 			 "--host-loopback --publish 2222:22 --publish 8080:80");
+}
+
+static uint32_t number(const char *address)
+{
+	struct in_addr a;
+
+	cr_assert_eq(inet_pton(AF_INET, address, &a), 1, "%s", address);
+	return ntohl(a.s_addr);
+}
+
+/* Who says it to guests and who does it are in rooms that do not know each other. */
+Test(usernet, both_sides_mean_the_same_network)
+{
+	cr_expect_eq(number(USERNET_GUEST), NET_GUEST);
+	cr_expect_eq(number(USERNET_GATEWAY), NET_GATEWAY);
+	cr_expect_eq(number(USERNET_DNS), NET_DNS);
+	cr_expect_eq(number(USERNET_GUEST) & NET_MASK, NET_NETWORK);
+	cr_expect_eq(strtoul(USERNET_PREFIX, NULL, 10), 32 - __builtin_ctz(NET_MASK));
+	cr_expect_eq(USERNET_MTU, NET_MTU);
+	cr_expect_leq(VMM_PUBLISH_MAX, NET_PUBLISH_MAX);
 }
 
 Test(usernet, its_word_is_found_and_is_no_vmms)
