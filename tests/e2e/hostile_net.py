@@ -20,7 +20,8 @@ from banger_net import ADDRESS, GATEWAY, Guest, Net, WORLD
 from banger_session import Session, memory_kib, wait_for
 
 DAEMON_GROWTH_KIB = 4 * 1024  # it hears nothing of it
-NET_MEMORY_KIB = (512 + 32) * 1024  # NET_MEMORY_BYTES (src/net/limits.h), program and libraries
+NET_MEMORY_BYTES = 512 << 20  # src/net/limits.h
+NET_MEMORY_KIB = NET_MEMORY_BYTES // 1024 + 32 * 1024  # with the program and its libraries
 NET_DESCRIPTORS = 1024  # NET_SOCKETS_MAX
 FRAME_MAX = 65536 + 18
 CONNECTIONS = 10_000
@@ -226,6 +227,9 @@ class Hostile(Session):
         kib, files = memory_kib(pid, "Rss"), len(os.listdir(f"/proc/{pid}/fd"))
         print(f"# its network: {kib} KiB resident, {files} descriptors")
         assert kib < NET_MEMORY_KIB and files <= NET_DESCRIPTORS, (kib, files)
+        with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+            limits = {line[:26].strip(): line[26:].split()[:2] for line in f}
+        assert limits["Max data size"] == [str(NET_MEMORY_BYTES)] * 2 and limits["Max open files"] == [str(NET_DESCRIPTORS)] * 2, limits
 
     def close(self):
         for process in (self.asker, self.server, self.hole):
