@@ -112,6 +112,7 @@ const struct command commands[] = {
 	  .summary = "show what VMs use of the host, until interrupted",
 	  .doc = "Without words: all VMs that run. CPU is that of the VM's process since the round before, 100% being one CPU; PSS is the host's memory that it takes, with its share of what it shares, RSS with all of that; "
 		 "DISK is what its disk takes of the host's, READ and WRITTEN are of the host's storage since the start. GUEST MEM, RX and TX are what the guest says, where it answers within --timeout (1s). "
+		 "CACHE (copies of its disks in its memory), SWAPPED (out) and FAULTS (that waited for a disk) are what the driver of its balloon has told the VMM within the last five seconds, and so is GUEST MEM where its agent does not answer. "
 		 "On a terminal the table is drawn again and again; elsewhere one follows the other, or with --json an object a line. With --no-stream there is one, after one --interval, and --json gives a list.",
 	  .examples = "banger vm stats\nbanger vm stats --no-stream -l tier=web\nbanger vm stats --json | jq -r 'select(.cpu_milli > 900).name'" },
 	{ .name = "vm top", .args = STATS_ARGS, .run = top_run, .max_args = TARGETS_MAX,

@@ -60,6 +60,9 @@ static const struct field row_fields[] = {
 	SAMPLE(guest_known,     FIELD_BOOL,  "the guest has answered"),
 	SAMPLE(guest_error,     FIELD_TEXT,  "why not"),
 	FIELD_SUB_AS(struct stats_row, s.guest, "guest", FIELD_STRUCT, true, 0, 0, &guest_stats_schema, "as it says"),
+	SAMPLE(balloon_known,   FIELD_BOOL,  "its balloon's driver has"),
+	SAMPLE(balloon_error,   FIELD_TEXT,  "why not"),
+	FIELD_SUB_AS(struct stats_row, s.balloon, "balloon", FIELD_STRUCT, false, 0, 0, &vm_balloon_schema, "as that says"),
 };
 /* clang-format on */
 static const struct schema row_schema = SCHEMA("stats", struct stats_row, row_fields);
@@ -68,6 +71,9 @@ static const struct column columns[] = {
 	{ .head = "NAME", .shrink = true },
 	{ .head = "CPU", .right = true },
 	{ .head = "GUEST MEM", .right = true, .drop = 2 },
+	{ .head = "CACHE", .right = true, .drop = 10 },
+	{ .head = "SWAPPED", .right = true, .drop = 12 },
+	{ .head = "FAULTS", .right = true, .drop = 11 },
 	{ .head = "PSS", .right = true, .drop = 1 },
 	{ .head = "RSS", .right = true, .drop = 8 },
 	{ .head = "DISK", .right = true, .drop = 5 },
@@ -166,17 +172,27 @@ static void cpu_cell(char *out, bool known, uint64_t milli)
 		(void)snprintf(out, HUMAN_MAX, "-");
 }
 
+/* Its agent says it of now, its balloon's driver of some seconds ago. */
 static void guest_cell(char *out, size_t size, const struct vm_stats *s)
 {
-	const uint64_t all = s->guest.memory_bytes;
-	const uint64_t available = s->guest.memory_available_bytes;
+	const uint64_t all = s->guest_known ? s->guest.memory_bytes : s->balloon.memory_bytes;
+	const uint64_t available = s->guest_known ? s->guest.memory_available_bytes
+						  : s->balloon.available_bytes;
 	char used[HUMAN_MAX] = "-";
 	char given[HUMAN_MAX];
 
 	human_bytes(s->memory_bytes, given);
-	if (s->guest_known && available <= all) /* a guest may say anything */
+	if ((s->guest_known || s->balloon_known) && available <= all) /* a guest may say anything */
 		human_bytes(all - available, used);
 	(void)snprintf(out, size, "%s / %s", used, given);
+}
+
+static void count_cell(char *out, bool known, uint64_t n)
+{
+	if (known)
+		(void)snprintf(out, HUMAN_MAX, "%llu", (unsigned long long)n);
+	else
+		(void)snprintf(out, HUMAN_MAX, "-");
 }
 
 static void cells_fill(struct cells *c, const struct stats_row *row, bool total)
@@ -189,17 +205,20 @@ static void cells_fill(struct cells *c, const struct stats_row *row, bool total)
 	c->at[0] = s->name;
 	cpu_cell(c->text[1], row->cpu_known, row->cpu_milli);
 	guest_cell(c->text[2], sizeof(c->text[2]), s);
-	bytes_cell(c->text[3], s->pss_bytes);
-	bytes_cell(c->text[4], s->rss_bytes);
-	bytes_cell(c->text[5], s->disk_used_bytes);
-	bytes_cell(c->text[6], s->read_bytes);
-	bytes_cell(c->text[7], s->write_bytes);
-	bytes_cell(c->text[8], s->guest.rx_bytes);
-	bytes_cell(c->text[9], s->guest.tx_bytes);
-	c->text[10][0] = '\0';
+	bytes_cell(c->text[3], s->balloon.cache_bytes);
+	bytes_cell(c->text[4], s->balloon.swapped_out_bytes);
+	count_cell(c->text[5], s->balloon_known, s->balloon.major_faults);
+	bytes_cell(c->text[6], s->pss_bytes);
+	bytes_cell(c->text[7], s->rss_bytes);
+	bytes_cell(c->text[8], s->disk_used_bytes);
+	bytes_cell(c->text[9], s->read_bytes);
+	bytes_cell(c->text[10], s->write_bytes);
+	bytes_cell(c->text[11], s->guest.rx_bytes);
+	bytes_cell(c->text[12], s->guest.tx_bytes);
+	c->text[13][0] = '\0';
 	if (!total)
 		human_age(now_ms > s->started_ms ? (now_ms - s->started_ms) / 1000 : 0,
-			  c->text[10]);
+			  c->text[13]);
 }
 
 /* Of all in the round; what one guest does not tell counts as nothing. */
@@ -224,6 +243,10 @@ static struct stats_row total_of(const struct table_of_stats *t)
 		sum.s.guest.memory_available_bytes += r->s.guest.memory_available_bytes;
 		sum.s.guest.rx_bytes += r->s.guest.rx_bytes;
 		sum.s.guest.tx_bytes += r->s.guest.tx_bytes;
+		sum.s.balloon_known = sum.s.balloon_known || r->s.balloon_known;
+		sum.s.balloon.cache_bytes += r->s.balloon.cache_bytes;
+		sum.s.balloon.swapped_out_bytes += r->s.balloon.swapped_out_bytes;
+		sum.s.balloon.major_faults += r->s.balloon.major_faults;
 	}
 	return sum;
 }

@@ -15,7 +15,7 @@
 #include "base/strv.h"
 
 enum {
-	TABLE_COLUMNS_MAX = 12,
+	TABLE_COLUMNS_MAX = 16,
 	TABLE_SHRUNK_GOOD = 12, /* columns that a cut cell keeps while others can be left out */
 };
 

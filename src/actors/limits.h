@@ -63,6 +63,9 @@ enum {
 
 	CONSOLE_REST_MS = 1,      /* from a part of the probe's line to the next look, the first */
 	CONSOLE_REST_MAX_MS = 16, /* ... doubling up to this */
+	CONTROL_ASKED_MAX = 16,   /* requests that one VMM has not answered ... */
+	CONTROL_ASKED_OURS = 4,   /* ... of which clients have all but these */
+	CONTROL_ASK_MS = 500,     /* for its answer to a client's */
 	BOOT_LINE_MAX = 256,      /* console bytes kept while looking for the probe's line */
 	VMM_TAIL_BYTES = 200,     /* of the VMM's stderr that an error quotes */
 	VMM_LOG_KEEP_BYTES = 64 << 10, /* ... and that is kept of it; of a running one up to twice

@@ -32,6 +32,7 @@ static_assert(offsetof(struct serial_msg, msg) == 0, "drop_owned() frees the mes
 static_assert(offsetof(struct vm_changed_msg, msg) == 0,
 	      "drop_owned() frees the message's address");
 static_assert(offsetof(struct event_msg, msg) == 0, "drop_owned() frees the message's address");
+static_assert(offsetof(struct vmm_said_msg, msg) == 0, "drop_owned() frees the message's address");
 
 struct serial_msg *serial_make(enum msg_type type, uint64_t serial, struct actor_id from)
 {
@@ -42,6 +43,18 @@ struct serial_msg *serial_make(enum msg_type type, uint64_t serial, struct actor
 			.msg = { .type = type, .drop = drop_owned },
 			.serial = serial,
 			.from = from,
+		};
+	return m;
+}
+
+struct vmm_said_msg *said_make(const struct vmm_answer *answer)
+{
+	struct vmm_said_msg *m = malloc(sizeof(*m));
+
+	if (m)
+		*m = (struct vmm_said_msg){
+			.msg = { .type = MSG_VMM_SAID, .drop = drop_owned },
+			.answer = *answer,
 		};
 	return m;
 }

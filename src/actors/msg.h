@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/actor.h"
+#include "vmm/vmm.h"
 
 struct env;
 
@@ -37,6 +38,7 @@ enum msg_type {
 	MSG_CONSOLE, /* streams of a VM */
 	MSG_AGENT,
 	MSG_CONTROL,
+	MSG_VMM_SAID,    /* vm -> whoever asked: owned struct vmm_said_msg */
 	MSG_RINGS,       /* a VM's agent asks to be called */
 	MSG_DIALED,      /* ... and we have called it */
 	MSG_JAIL_DIALED, /* ... or the root helper has: owned struct helper_answer */
@@ -83,6 +85,12 @@ struct event_msg {
 	uint8_t body[]; /* one encoded map */
 };
 
+/* A VMM's answer, or that it has hung up. */
+struct vmm_said_msg {
+	struct msg msg;
+	struct vmm_answer answer;
+};
+
 /* A VM has moved to another state; after `gone` its actor waits to be freed by the node. */
 struct vm_changed_msg {
 	struct msg msg;
@@ -95,6 +103,8 @@ struct vm_changed_msg {
 
 /* For those who cannot afford to lack memory later; NULL without it. */
 struct serial_msg *serial_make(enum msg_type type, uint64_t serial, struct actor_id from);
+
+struct vmm_said_msg *said_make(const struct vmm_answer *answer); /* likewise */
 
 /* A cancellation that is part of what it cancels, so that it takes no memory to be said.  One that
  * is on its way already says the same. */

@@ -547,6 +547,7 @@ static void handle(struct actor *a, struct msg *m)
 	case MSG_CONTROL:
 	case MSG_RINGS:
 	case MSG_DIALED:
+	case MSG_VMM_SAID:
 	case MSG_JAIL_DIALED:
 	case MSG_ACCEL:
 	case MSG_DB_FLUSH:

@@ -684,6 +684,7 @@ static void vm_handle(struct actor *a, struct msg *m)
 		break;
 	case MSG_NONE:
 	case MSG_HELPER_UP:
+	case MSG_VMM_SAID:
 	case MSG_OP_DONE:
 	case MSG_TASK_DONE:
 	case MSG_EVENT:

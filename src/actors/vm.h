@@ -53,6 +53,13 @@ enum vm_state {
 
 extern const struct fsm_state vm_states[VM_NSTATES];
 
+/* A request to the VMM that it has not answered yet. */
+struct vm_asked {
+	uint32_t id; /* of the request, where the VMM's conversation has such */
+	enum vmm_call call;
+	struct actor_id who; /* hears MSG_VMM_SAID */
+};
+
 /* What a VM has only while something happens to it or it runs. */
 struct vm_run {
 	struct vm *vm; /* borrowed: our owner */
@@ -109,7 +116,9 @@ struct vm_run {
 	struct err given_up; /* ... why, while the record of a create is still to be committed */
 	uint64_t boot_us;    /* reactor's clock at the VMM's start */
 	uint64_t ready_us;   /* from there to ready */
-	uint32_t control_id;
+	uint32_t control_id; /* of the latest request */
+	struct vm_asked asked[CONTROL_ASKED_MAX]; /* a ring, oldest at asked_at */
+	uint32_t asked_at, nasked;
 	struct vm_change was;  /* owned: what a set changes, as it was: sizes and all labels */
 	struct err create_err; /* why a create is being taken back */
 	bool deleting;         /* the record says so: there is no way back */
@@ -255,9 +264,15 @@ void vm_jail_dialed(struct vm *vm, struct helper_answer *a); /* vm_system.c: MSG
 /* vm_streams.c: console, control and agent channels */
 void vm_stream_event(struct vm *vm, enum vmm_socket s);
 void vm_console_again(struct vm *vm); /* the timer of that name */
-int vm_control_call(struct vm *vm, enum vmm_call call);
-void vm_control_drain(struct vm *vm); /* reads what the VMM has said */
 extern const struct guest_link_ops vm_link_ops;
+
+/* vm_control.c: the VMM's control channel */
+void vm_control_read(struct vm *vm);
+void vm_control_drain(struct vm *vm);                   /* what the VMM has said before it ended */
+void vm_control_over(struct vm *vm);                    /* its stream is closed */
+int vm_control_call(struct vm *vm, enum vmm_call call); /* -ENOTCONN, -EBUSY, -EOPNOTSUPP */
+/* Likewise; the answer, or that none will come, goes to `who` as MSG_VMM_SAID. */
+int vm_control_ask_memory(struct vm *vm, struct actor_id who);
 
 /* vm_exec.c: commands, and those that wait for the agent */
 void vm_exec(struct vm *vm, struct op *op);

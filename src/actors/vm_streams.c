@@ -1,4 +1,5 @@
-/* vm_streams.c - the bytes that come from a VM's sockets: console, control channel, agent. */
+/* vm_streams.c - the bytes that come from a VM's sockets: its console's; the agent's and the VMM's
+ * go to guest_link.c and vm_control.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,75 +77,12 @@ static void console_read(struct vm *vm)
 	}
 }
 
-/* An adopted VMM keeps its exit status for who started it; this says as much. */
-static void guest_shuts_down(struct vm *vm, const char *why)
-{
-	LOG_INFO(&vm->actor.log, NULL, "guest.shutdown", K("why", why));
-	vm->run->shut_down = strncmp(why, "guest-", strlen("guest-")) == 0;
-}
-
-/* Answers of the VMM.  What it says is its own; a VMM that breaks its protocol is hung up on. */
-static void control_read(struct vm *vm)
-{
-	struct vm_run *run = vm->run;
-	struct io_stream *s = &run->stream[VMM_SOCKET_CONTROL];
-	const uint8_t *data;
-	struct err e = { 0 };
-	bool refused = false;
-	size_t have;
-	int rc = 0;
-
-	while (rc >= 0 && (have = io_stream_peek(s, &data)) > 0) {
-		struct vmm_answer a;
-
-		rc = buf_append(&run->control, data, have);
-		io_stream_consume(vm->env->io, s, have);
-		while (rc >= 0) {
-			rc = vm->driver->parse(buf_data(&run->control), buf_len(&run->control), &a,
-					       &e);
-			if (rc <= 0)
-				break;
-			buf_consume(&run->control, (size_t)rc);
-			refused = refused || (a.event == VMM_EVENT_REPLY && !a.ok);
-			if (a.event == VMM_EVENT_REPLY && !a.ok)
-				LOG_WARN(&vm->actor.log, NULL, "vmm.refused", K("why", a.text));
-			else if (a.event == VMM_EVENT_SHUTDOWN)
-				guest_shuts_down(vm, a.text);
-		}
-	}
-	if (rc < 0 || s->eof || s->error) {
-		if (rc < 0)
-			LOG_WARN(&vm->actor.log, NULL, "vmm.protocol", K("rc", rc),
-				 K("why", e.text));
-		io_stream_close(vm->env->io, s, 0);
-	}
-	if (vm_powering_off(vm) && (refused || rc < 0 || s->eof || s->error))
-		plan_event(&run->plan, 0); /* there is nothing to wait for: nothing may follow */
-}
-
-void vm_control_drain(struct vm *vm)
-{
-	if (vm->run->stream_open[VMM_SOCKET_CONTROL] && !vm->run->stream[VMM_SOCKET_CONTROL].closed)
-		control_read(vm);
-}
-
-int vm_control_call(struct vm *vm, enum vmm_call call)
-{
-	struct vm_run *run = vm->run;
-
-	if (!run->stream_open[VMM_SOCKET_CONTROL])
-		return -ENOTCONN;
-	struct io_stream *s = &run->stream[VMM_SOCKET_CONTROL];
-	const int rc = vm->driver->call(call, ++run->control_id, io_stream_out(s));
-	if (rc == 0)
-		io_stream_flush(vm->env->io, s);
-	return rc;
-}
-
 /* A stream's last message: its descriptor is closed, nothing of it is in flight. */
 static void stream_over(struct vm *vm, enum vmm_socket s)
 {
 	vm->run->stream_open[s] = false;
+	if (s == VMM_SOCKET_CONTROL)
+		vm_control_over(vm);
 	if (s == VMM_SOCKET_AGENT)
 		vm_own_talk_over(vm);
 	vm_channel_over(vm, s);
@@ -164,7 +102,7 @@ void vm_stream_event(struct vm *vm, enum vmm_socket s)
 		console_read(vm);
 		break;
 	case VMM_SOCKET_CONTROL:
-		control_read(vm);
+		vm_control_read(vm);
 		break;
 	case VMM_SOCKET_AGENT:
 		guest_link_read(&run->link);

@@ -16,6 +16,7 @@ const char *const modules_wanted[] = {
 	"virtio_net",
 	"virtio_console",
 	"virtio_rng",
+	"virtio_balloon", /* it tells the VMM how much of the guest's memory is used */
 	/* ext4's checksums; a soft dependency, which .modinfo's "depends" does not list.  Not the
 	 * faster crc32c_intel: it refuses to load on a CPU without SSE 4.2. */
 	"crc32c_generic",

@@ -258,6 +258,18 @@ static const struct field vm_health_fields[] = {
 };
 const struct schema vm_health_schema = SCHEMA_OPEN("vm_health", struct vm_health, vm_health_fields);
 
+static const struct field vm_balloon_fields[] = {
+	FIELD(struct vm_balloon, memory_bytes,      FIELD_U64, false, 0, 0, "that the guest's kernel manages"),
+	FIELD(struct vm_balloon, free_bytes,        FIELD_U64, false, 0, 0, "of that, used for nothing"),
+	FIELD(struct vm_balloon, available_bytes,   FIELD_U64, false, 0, 0, "of that, for new processes"),
+	FIELD(struct vm_balloon, cache_bytes,       FIELD_U64, false, 0, 0, "of that, copies of what is on its disks"),
+	FIELD(struct vm_balloon, swapped_in_bytes,  FIELD_U64, false, 0, 0, "since the guest's boot"),
+	FIELD(struct vm_balloon, swapped_out_bytes, FIELD_U64, false, 0, 0, "likewise"),
+	FIELD(struct vm_balloon, major_faults,      FIELD_U64, false, 0, 0, "that had to wait for a disk, since the guest's boot"),
+	FIELD(struct vm_balloon, minor_faults,      FIELD_U64, false, 0, 0, "that had not"),
+};
+const struct schema vm_balloon_schema = SCHEMA_OPEN("vm_balloon", struct vm_balloon, vm_balloon_fields);
+
 static const struct field vm_stats_fields[] = {
 	FIELD(struct vm_stats, id,              FIELD_VM_ID, true,  0, 0, "of the VM"),
 	FIELD(struct vm_stats, name,            FIELD_STR,   true,  1, 0, "of the VM"),
@@ -276,6 +288,9 @@ static const struct field vm_stats_fields[] = {
 	FIELD(struct vm_stats, guest_known,     FIELD_BOOL,  false, 0, 0, "the guest has answered in time"),
 	FIELD(struct vm_stats, guest_error,     FIELD_TEXT,  false, 0, 0, "why it has not"),
 	FIELD_SUB(struct vm_stats, guest,       FIELD_STRUCT, true, 0, 0, &guest_stats_schema, "as the guest says; empty unless it has answered"),
+	FIELD(struct vm_stats, balloon_known,   FIELD_BOOL,  false, 0, 0, "the driver of the guest's balloon has told the VMM of its memory"),
+	FIELD(struct vm_stats, balloon_error,   FIELD_TEXT,  false, 0, 0, "why it has not"),
+	FIELD_SUB(struct vm_stats, balloon,     FIELD_STRUCT, false, 0, 0, &vm_balloon_schema, "what it has told some seconds ago; absent unless it has"),
 };
 const struct schema vm_stats_schema = SCHEMA_OPEN("vm_stats", struct vm_stats, vm_stats_fields);
 

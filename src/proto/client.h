@@ -411,6 +411,15 @@ struct vm_health {
 };
 extern const struct schema vm_health_schema;
 
+/* What the guest's kernel has told the VMM of its memory by its balloon's driver. */
+struct vm_balloon {
+	uint64_t memory_bytes; /* that the kernel manages */
+	uint64_t free_bytes, available_bytes, cache_bytes;
+	uint64_t swapped_in_bytes, swapped_out_bytes; /* since its boot, and what follows */
+	uint64_t major_faults, minor_faults;
+};
+extern const struct schema vm_balloon_schema;
+
 /* What a VM uses: of the host by its VMM, and what the guest says. */
 struct vm_stats {
 	vm_id id;
@@ -427,6 +436,9 @@ struct vm_stats {
 	bool guest_known;
 	char guest_error[ERR_TEXT_MAX]; /* why not */
 	struct guest_stats guest;
+	bool balloon_known;
+	char balloon_error[ERR_TEXT_MAX]; /* why not */
+	struct vm_balloon balloon;
 };
 extern const struct schema vm_stats_schema;
 

@@ -272,15 +272,21 @@ static void put_field(struct writer *w, const struct field *f, const void *membe
 
 static void put_object(struct writer *w, const struct schema *s, const void *obj)
 {
+	bool first = true;
+
 	open_with(w, "{");
 	for (uint32_t i = 0; i < s->nfields; i++) {
 		const struct field *f = &s->fields[i];
+		const void *member = (const char *)obj + f->offset;
 
-		next(w, i == 0);
+		if (f->kind == FIELD_STRUCT && !f->required && field_is_zero(f, member))
+			continue;
+		next(w, first);
+		first = false;
 		put_name(w, f->name, strlen(f->name));
-		put_field(w, f, (const char *)obj + f->offset);
+		put_field(w, f, member);
 	}
-	close_with(w, "}", s->nfields == 0);
+	close_with(w, "}", first);
 }
 
 int schema_json(const struct schema *s, const void *obj, struct buf *out, bool pretty)

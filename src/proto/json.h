@@ -1,9 +1,9 @@
 /* json.h - a struct as JSON text (RFC 8259), by its schema.
  *
  * The shape is stable: every field of the schema is written, also those that are zero and would be
- * left out on the wire.  An op_id is its 26 characters, a VM's id its 12, "" when there is none;
- * pairs are an object, a list is an array, bytes are base64 (RFC 4648 section 4).  What is not
- * UTF-8 becomes '?'.
+ * left out on the wire, but for structs that need not be there and hold nothing.  An op_id is its
+ * 26 characters, a VM's id its 12, "" when there is none; pairs are an object, a list is an array,
+ * bytes are base64 (RFC 4648 section 4).  What is not UTF-8 becomes '?'.
  */
 #pragma once
 

@@ -141,6 +141,9 @@ int schema_decode(const struct schema *s, const uint8_t *data, size_t len, void 
 int schema_encode(const struct schema *s, const void *in, struct buf *out) MUST_CHECK;
 void schema_fini(const struct schema *s, void *obj);
 
+/* A member with its zero value. */
+bool field_is_zero(const struct field *f, const void *member);
+
 /* Item i of a member of FIELD_ROWS, and how many there are. */
 void *rows_item(const struct field *f, void *member, uint32_t i);
 uint32_t rows_count(const void *member);

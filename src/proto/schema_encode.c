@@ -27,17 +27,15 @@ static int append(void *to, const char *data, size_t len)
 
 /* ---- the kinds: what is left out, and how it is written ---- */
 
-static bool is_zero(const struct field *f, const void *member);
-
 static bool all_zero(const struct schema *s, const void *obj)
 {
 	for (uint32_t i = 0; i < s->nfields; i++)
-		if (!is_zero(&s->fields[i], (const char *)obj + s->fields[i].offset))
+		if (!field_is_zero(&s->fields[i], (const char *)obj + s->fields[i].offset))
 			return false;
 	return true;
 }
 
-static bool is_zero(const struct field *f, const void *member)
+bool field_is_zero(const struct field *f, const void *member)
 {
 	switch (f->kind) {
 	case FIELD_BOOL:
@@ -264,7 +262,7 @@ static int encode_object(msgpack_packer *pk, const struct schema *s, const void 
 	for (uint32_t i = 0; i < s->nfields; i++) {
 		const struct field *f = &s->fields[i];
 
-		if (f->required || !is_zero(f, (const char *)obj + f->offset)) {
+		if (f->required || !field_is_zero(f, (const char *)obj + f->offset)) {
 			written |= BIT(i);
 			n++;
 		}

@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "vmm/firecracker.h"
+#include "vmm/memory.h"
 
 enum {
 	REQUEST_MAX = 256, /* bytes of the longest one that we send */
@@ -33,6 +34,7 @@ static const struct {
 	[VMM_CALL_STATUS]    = { "GET",   "/",        "" },
 	[VMM_CALL_PAUSE]     = { "PATCH", "/vm",      "{\"state\":\"Paused\"}" },
 	[VMM_CALL_RESUME]    = { "PATCH", "/vm",      "{\"state\":\"Resumed\"}" },
+	[VMM_CALL_MEMORY]    = { "GET",   "/balloon/statistics", "" },
 };
 /* clang-format on */
 static_assert(ARRAY_LEN(requests) == VMM_NCALLS, "each call has its request");
@@ -128,13 +130,25 @@ static int message_take(const uint8_t *data, size_t len, http_parser *p, struct 
 static void answer_read(const struct message *m, struct vmm_answer *a)
 {
 	static const char *const names[] = { "state", "fault_message", "error" };
-	json_t *object = m->body ? json_loadb(m->body, m->body_len, JSON_REJECT_DUPLICATES, NULL)
-				 : NULL;
+	static const char *const parts[] = {
+		[VMM_MEMORY_TOTAL] = "total_memory",
+		[VMM_MEMORY_FREE] = "free_memory",
+		[VMM_MEMORY_AVAILABLE] = "available_memory",
+		[VMM_MEMORY_CACHE] = "disk_caches",
+		[VMM_MEMORY_SWAPPED_IN] = "swap_in",
+		[VMM_MEMORY_SWAPPED_OUT] = "swap_out",
+		[VMM_MEMORY_MAJOR_FAULTS] = "major_faults",
+		[VMM_MEMORY_MINOR_FAULTS] = "minor_faults",
+	};
+	static_assert(ARRAY_LEN(parts) == VMM_NMEMORY, "each part has its name");
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL;
+	json_t *object = m->body ? json_loadb(m->body, m->body_len, flags, NULL) : NULL;
 	const char *text = NULL;
 
 	for (size_t i = a->ok ? 0 : 1; !text && i < ARRAY_LEN(names); i++)
 		text = json_string_value(json_object_get(object, names[i]));
 	vmm_answer_say(a, text);
+	memory_take(&a->memory, object, parts);
 	json_decref(object);
 }
 

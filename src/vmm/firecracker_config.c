@@ -22,8 +22,6 @@
 enum {
 	REFILL_MS = 1000,
 	GUEST_CID = 3, /* the first that is not reserved; each VM's vsock is its own */
-	/* Seconds; without a number here the balloon's statistics cannot be had later either. */
-	BALLOON_STATS_S = 60,
 };
 
 /* Collects members and remembers that one could not be made, so that they read as a list.  Takes
@@ -105,13 +103,14 @@ static json_t *interfaces(const struct vmm_machine *m)
 			 "tx_rate_limiter", limiter(m->net_rate, 0));
 }
 
-/* What an operating system has a use for.  The balloon begins empty. */
+/* What an operating system has a use for.  The balloon is there for what its driver says: without
+ * an interval here that could not be had later either.  Nothing inflates it. */
 static void put_devices(json_t **all, const struct vmm_machine *m)
 {
 	put(all, "entropy", json_object());
 	put(all, "balloon",
 	    json_pack("{s:i, s:b, s:i}", "amount_mib", 0, "deflate_on_oom", 1,
-		      "stats_polling_interval_s", BALLOON_STATS_S));
+		      "stats_polling_interval_s", VMM_MEMORY_POLL_S));
 	if (m->net == VMM_NET_TAP)
 		put(all, "network-interfaces", interfaces(m));
 	if (m->vsock)

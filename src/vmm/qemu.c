@@ -213,6 +213,15 @@ static void add_disk(struct args *a, const struct vmm_machine *m)
 	option(a, "-device", "virtio-blk-device,drive=root");
 }
 
+/* For what its driver says: nothing inflates it. */
+static void add_balloon(struct args *a)
+{
+	optionf(a, "-device",
+		"virtio-balloon-device,id=" QEMU_BALLOON
+		",deflate-on-oom=on,guest-stats-polling-interval=%d",
+		VMM_MEMORY_POLL_S);
+}
+
 /* Ports are published on the loopback address only. */
 static void add_user_net(struct args *a, const struct vmm_machine *m)
 {
@@ -282,6 +291,7 @@ static int qemu_argv(const struct vmm_machine *m, struct strv *argv, struct err 
 	add_console(&a, m);
 	if (m->guest == VMM_GUEST_LINUX) {
 		option(&a, "-device", "virtio-rng-device");
+		add_balloon(&a);
 		add_agent(&a, m);
 		add_disk(&a, m);
 		add_net(&a, m);

@@ -18,25 +18,36 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "vmm/memory.h"
 
 enum {
 	CAPABILITIES_ID = 0,
-	COMMAND_MAX = 128, /* bytes of the longest command that we send */
+	COMMAND_MAX = 256, /* bytes of the longest command that we send */
 };
 
-static const char *const commands[] = {
-	[VMM_CALL_POWERDOWN] = "system_powerdown",
-	[VMM_CALL_QUIT] = "quit",
-	[VMM_CALL_STATUS] = "query-status",
-	[VMM_CALL_PAUSE] = "stop",
-	[VMM_CALL_RESUME] = "cont",
+/* What it has to do, and its arguments or NULL. */
+struct command {
+	const char *name;
+	const char *arguments;
+};
+
+static const struct command commands[] = {
+	[VMM_CALL_POWERDOWN] = { "system_powerdown", NULL },
+	[VMM_CALL_QUIT] = { "quit", NULL },
+	[VMM_CALL_STATUS] = { "query-status", NULL },
+	[VMM_CALL_PAUSE] = { "stop", NULL },
+	[VMM_CALL_RESUME] = { "cont", NULL },
+	[VMM_CALL_MEMORY] = { "qom-get", "{\"path\":\"/machine/peripheral/" QEMU_BALLOON
+					 "\",\"property\":\"guest-stats\"}" },
 };
 static_assert(ARRAY_LEN(commands) == VMM_NCALLS, "each call has its command");
 
-static int command(const char *name, uint32_t id, struct buf *out)
+static int command(const struct command *c, uint32_t id, struct buf *out)
 {
 	char line[COMMAND_MAX];
-	const int n = snprintf(line, sizeof(line), "{\"execute\":\"%s\",\"id\":%u}\n", name, id);
+	const int n = snprintf(line, sizeof(line), "{\"execute\":\"%s\"%s%s,\"id\":%u}\n", c->name,
+			       c->arguments ? ",\"arguments\":" : "",
+			       c->arguments ? c->arguments : "", id);
 
 	ASSERT(n > 0);
 	ASSERT(n < COMMAND_MAX);
@@ -45,14 +56,16 @@ static int command(const char *name, uint32_t id, struct buf *out)
 
 int qmp_greet(struct buf *out)
 {
-	return command("qmp_capabilities", CAPABILITIES_ID, out);
+	static const struct command capabilities = { "qmp_capabilities", NULL };
+
+	return command(&capabilities, CAPABILITIES_ID, out);
 }
 
 int qmp_call(enum vmm_call call, uint32_t id, struct buf *out)
 {
 	ASSERT((size_t)call < ARRAY_LEN(commands));
 	ASSERT(id != CAPABILITIES_ID);
-	return command(commands[call], id, out);
+	return command(&commands[call], id, out);
 }
 
 static int take_event(const json_t *event, const json_t *object, struct vmm_answer *a,
@@ -70,14 +83,32 @@ static int take_event(const json_t *event, const json_t *object, struct vmm_answ
 	return 0;
 }
 
+/* "stat-free-memory" and its like; docs/virtio-balloon-stats.txt of QEMU. */
+static void take_memory(const json_t *stats, struct vmm_memory *m)
+{
+	static const char *const parts[] = {
+		[VMM_MEMORY_TOTAL] = "stat-total-memory",
+		[VMM_MEMORY_FREE] = "stat-free-memory",
+		[VMM_MEMORY_AVAILABLE] = "stat-available-memory",
+		[VMM_MEMORY_CACHE] = "stat-disk-caches",
+		[VMM_MEMORY_SWAPPED_IN] = "stat-swap-in",
+		[VMM_MEMORY_SWAPPED_OUT] = "stat-swap-out",
+		[VMM_MEMORY_MAJOR_FAULTS] = "stat-major-faults",
+		[VMM_MEMORY_MINOR_FAULTS] = "stat-minor-faults",
+	};
+	static_assert(ARRAY_LEN(parts) == VMM_NMEMORY, "each part has its name");
+
+	memory_take(m, stats, parts);
+}
+
 static int take_reply(const json_t *object, struct vmm_answer *a, struct err *e)
 {
 	const json_t *id = json_object_get(object, "id");
 	const json_t *error = json_object_get(object, "error");
 	const json_t *result = json_object_get(object, "return");
-	const json_int_t number = json_integer_value(id);
+	const double number = json_number_value(id);
 
-	if (!json_is_integer(id) || number < 0 || number > UINT32_MAX)
+	if (!json_is_number(id) || number < 0 || number > UINT32_MAX)
 		return err_set(e, ERR_VMM_PROTOCOL, "qmp: a reply to nothing that was asked");
 	a->event = VMM_EVENT_REPLY;
 	a->id = (uint32_t)number;
@@ -86,7 +117,8 @@ static int take_reply(const json_t *object, struct vmm_answer *a, struct err *e)
 		vmm_answer_say(a, json_string_value(json_object_get(error, "desc")));
 	else
 		vmm_answer_say(a, json_string_value(json_object_get(result, "status")));
-	if (number != CAPABILITIES_ID)
+	take_memory(json_object_get(result, "stats"), &a->memory);
+	if (a->id != CAPABILITIES_ID)
 		return 0;
 	if (error)
 		return err_set(e, ERR_VMM_PROTOCOL, "qmp: qmp_capabilities: %s", a->text);
@@ -110,7 +142,8 @@ static int take_object(const json_t *object, struct vmm_answer *a, struct err *e
 static int take_line(const uint8_t *line, size_t len, struct vmm_answer *a, struct err *e)
 {
 	json_error_t why;
-	json_t *object = json_loadb((const char *)line, len, JSON_REJECT_DUPLICATES, &why);
+	json_t *object = json_loadb((const char *)line, len,
+				    JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
 
 	if (!object)
 		return err_set(e, ERR_VMM_PROTOCOL, "qmp: %s at byte %d", why.text, why.position);

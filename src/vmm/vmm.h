@@ -47,6 +47,7 @@ enum {
 	VMM_ANSWER_MAX = 65536, /* bytes of one answer on the control channel */
 	VMM_CONFIG_MAX = 65536, /* bytes of a configuration file */
 	VMM_VERSION_MAX = 32,   /* bytes with the NUL */
+	VMM_MEMORY_POLL_S = 5,  /* between two questions of the VMM's to its guest's balloon */
 	VMM_WORD_BYTES = sizeof(VMM_PROCESS_PREFIX) + VM_ID_CHARS + 1 + VM_ID_CHARS,
 };
 
@@ -155,6 +156,7 @@ enum vmm_call {
 	VMM_CALL_STATUS,    /* is the guest running? */
 	VMM_CALL_PAUSE,     /* its processors stand still, and its devices */
 	VMM_CALL_RESUME,
+	VMM_CALL_MEMORY, /* what the guest's balloon has said last */
 	VMM_NCALLS,
 };
 
@@ -165,11 +167,30 @@ enum vmm_event {
 	VMM_EVENT_SHUTDOWN, /* the guest has powered off or reset */
 };
 
+/* What the driver of a guest's balloon says of the guest's memory, which may be anything. */
+enum vmm_memory_part {
+	VMM_MEMORY_TOTAL, /* bytes, up to and with SWAPPED_OUT */
+	VMM_MEMORY_FREE,
+	VMM_MEMORY_AVAILABLE,
+	VMM_MEMORY_CACHE,
+	VMM_MEMORY_SWAPPED_IN,
+	VMM_MEMORY_SWAPPED_OUT,
+	VMM_MEMORY_MAJOR_FAULTS,
+	VMM_MEMORY_MINOR_FAULTS,
+	VMM_NMEMORY,
+};
+
+struct vmm_memory {
+	uint32_t known; /* mask of the parts that it has said: none without a driver */
+	uint64_t parts[VMM_NMEMORY];
+};
+
 struct vmm_answer {
 	enum vmm_event event;
 	uint32_t id;    /* of a reply; 0 where the VMM answers in order and without ids */
 	bool ok;        /* of a reply */
 	char text[200]; /* the VMM's own words: a refusal, a status, why it shut down.  ASCII. */
+	struct vmm_memory memory; /* of a reply to VMM_CALL_MEMORY */
 };
 
 struct vmm_driver {

@@ -188,6 +188,8 @@ def its_disks_move_what_they_may(s):
                 "--disk-rate", "100M", "--disk-iops", "2000")
     wait_for(lambda: s.vms() and os.path.exists(f"{s.runtime}/vm/{s.show('l')['id']}/control.sock"), "it does not start")
     spec, drives = s.show("l")["spec"], s.ask("l", "GET", "/vm/config")[1]["drives"]
+    status, memory = s.ask("l", "GET", "/balloon/statistics")  # of a guest whose driver has said nothing, or what a driver says
+    assert status == 200 and set(memory) >= {"target_pages", "actual_pages", "target_mib", "actual_mib"}, memory
     s.run("vm", "delete", "-f", "l")
     p.communicate(timeout=60)
     assert (spec["disk_rate"], spec["disk_iops"]) == (100 << 20, 2000), spec
@@ -324,6 +326,8 @@ def a_probe_that_talks_is_heard_over_its_vsock(s):
     s.run("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "talker", "--name", "t", "--vcpu", "1", "--memory", "32M",
           "--timeout", "30s")
     assert s.show("t")["boot_id"].startswith("00000000-"), s.show("t")
+    row = stats(s, "t")
+    assert row["guest_known"] and not row["balloon_known"] and "no driver for its balloon" in row["balloon_error"], row
     pings = sorted(s.json("vm", "ping", "t")[0]["round_trip_us"] for _ in range(50))
     execs = []
     for _ in range(50):
@@ -407,6 +411,48 @@ def its_disk_is_its_own_over_the_images(s):
     assert os.stat(f"{vm}/disk.ext4").st_size == 16 << 30
     s.run("vm", "start", name)
     s.run("vm", "delete", "-f", name)
+
+
+def stats(s, name):
+    return json.loads(s.run("vm", "stats", name, "--no-stream", "--json", "--interval", "100ms").stdout)[0]
+
+
+def its_balloon_says_how_its_memory_is_used(s):
+    name = s.guest("g", "--memory", "256M")
+    row = stats(s, name)
+    assert row["balloon_known"] and row["balloon"] == {
+        "memory_bytes": 256 << 20, "free_bytes": 128 << 20, "available_bytes": 192 << 20, "cache_bytes": 32 << 20, "swapped_in_bytes": 0,
+        "swapped_out_bytes": 8192, "major_faults": 313, "minor_faults": 54321}, row
+    s.kill_daemon()
+    assert stats(s, name)["balloon"] == row["balloon"]
+    s.run("vm", "delete", "-f", name)
+
+
+def a_probe_has_no_balloon(s):
+    s.probe()
+    row = stats(s, "p")
+    assert "balloon" not in row and (row["balloon_known"], row["balloon_error"]) == (False, "the guest has no balloon"), row
+    s.run("vm", "delete", "-f", "p")
+
+
+def stats_come_without_a_vmm_that_does_not_answer(s):
+    """Each in its time, though several wait, and what it was asked before it is asked no more."""
+    name = s.guest()
+    for how, words in (("refuse", "as it was told to"), ("hang", "the VMM does not answer")):
+        s.how(f"{how} GET /balloon")
+        begun = time.monotonic()
+        rows = [stats(s, name) for _ in range(3)]
+        assert time.monotonic() - begun < 15, how
+        for row in rows:
+            assert row["guest_known"] and row["pss_bytes"] > 0 and not row["balloon_known"] and words in row["balloon_error"], (how, row)
+    s.how("die GET /balloon")
+    s.kill_daemon()  # who has not been answered hangs up
+    p = s.run("vm", "stats", name, "--no-stream", check=False)
+    s.how()
+    assert p.returncode in (0, 1), p
+    wait_for(lambda: s.states() != ["running"], "its end is not noticed")
+    s.run("vm", "delete", "-f", name)
+    s.nothing_left()
 
 
 def free_port():
@@ -517,6 +563,7 @@ banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_an
                      without_qemu_it_is_what_times_kvm, doctor_says_which_and_why, commands_run_in_its_guest,
                      its_guest_is_heard_again_after_the_daemons_death, a_probe_that_talks_is_heard_over_its_vsock, whoever_else_rings_is_not_taken_for_the_agent,
                      an_agent_that_is_lost_is_called_again,
-                     what_is_typed_reaches_its_serial_line, its_disk_is_its_own_over_the_images, its_guests_frames_find_their_network,
+                     what_is_typed_reaches_its_serial_line, its_balloon_says_how_its_memory_is_used,
+                     a_probe_has_no_balloon, stats_come_without_a_vmm_that_does_not_answer, its_disk_is_its_own_over_the_images, its_guests_frames_find_their_network,
                      its_death_at_any_moment_is_told, its_api_fails_and_it_ends_all_the_same, one_that_says_nothing_is_given_up],
                     session=FirecrackerSession)

@@ -7,6 +7,7 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -162,6 +163,9 @@ def stats_are_of_the_process_and_of_the_guest(s):
     assert 0 < row["cpu_us"] <= (ticks + 2) * 1_000_000 // hz, (row, ticks)
     assert row["cpu_milli"] < 1000 and row["disk_used_bytes"] > 0, row
     assert row["guest_known"] and row["guest"]["memory_bytes"] > 0 and not row["guest_error"], row
+    assert row["balloon_known"] and not row["balloon_error"], row
+    assert row["balloon"] == {"memory_bytes": 64 << 20, "free_bytes": 32 << 20, "available_bytes": 48 << 20, "cache_bytes": 8 << 20,
+                              "swapped_in_bytes": 0, "swapped_out_bytes": 8192, "major_faults": 313, "minor_faults": 54321}, row
 
 
 def stats_come_without_the_guest(s):
@@ -171,6 +175,10 @@ def stats_come_without_the_guest(s):
     assert [r["guest_known"] for r in rows] == [False, False], rows
     assert "no answer" in rows[0]["guest_error"] and "no agent" in rows[1]["guest_error"], rows
     assert rows[0]["pss_bytes"] > 0 and rows[1]["pid"] == 0, rows
+    assert rows[0]["balloon"]["cache_bytes"] == 8 << 20 and "no balloon" in rows[1]["balloon_error"] and "balloon" not in rows[1], rows
+    table = s.run("vm", "stats", "deaf", "null", "--no-stream", "--interval", "100ms", "--timeout", "200ms").stdout
+    assert re.search(r"(?m)^deaf .* 16 MiB / .* 8 MiB +8 KiB +313 ", table), table
+    assert re.search(r"(?m)^null .* - / .* - +- +- ", table), table
     s.run("vm", "delete", "-f", "deaf", "null")
 
 

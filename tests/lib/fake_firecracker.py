@@ -153,6 +153,7 @@ class Guest:
         self.path = config.get("vsock", {}).get("uds_path")
         self.agent = self.connection = None
         self.mute = []  # callers that wait for ever
+        self.mib = config["machine-config"]["mem_size_mib"]
         args = config["boot-source"].get("boot_args", "").split()
         self.name = next((a.partition("=")[2] for a in args if a.startswith("banger.hostname=")), "")
         if self.path:
@@ -188,6 +189,13 @@ class Guest:
                                       env={**os.environ, "FAKE_NAME": self.name}, preexec_fn=die_with_us,
                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
+    def memory(self):
+        """As its kernel's balloon driver puts it."""
+        total = self.mib << 20
+        return {"swap_in": 0, "swap_out": 8192, "major_faults": 313, "minor_faults": 54321, "free_memory": total // 2,
+                "total_memory": total, "available_memory": total // 4 * 3, "disk_caches": total // 8, "hugetlb_allocations": 0,
+                "hugetlb_failures": 0}
+
     def hush(self):
         if self.agent:
             self.agent.kill()
@@ -209,8 +217,8 @@ class Guest:
 # ---- the API ----
 
 class Api:
-    def __init__(self, given, config):
-        self.given, self.config, self.state = given, config, "Running"
+    def __init__(self, given, config, guest):
+        self.given, self.config, self.guest, self.state = given, config, guest, "Running"
 
     def answer(self, method, path, body):
         """(status, object or None)."""
@@ -220,8 +228,8 @@ class Api:
             return 200, {"firecracker_version": VERSION}
         if method == "GET" and path == "/vm/config":
             return 200, self.config
-        if method == "GET" and path in ("/balloon", "/balloon/statistics") and "balloon" not in self.config:
-            return 400, {"fault_message": "Internal VMM error: Failed perform action on device: Device not found"}
+        if method == "GET" and path in ("/balloon", "/balloon/statistics"):
+            return self.get_balloon(path)
         if method == "PATCH" and path == "/vm":
             return self.patch_vm(body)
         if method == "PUT" and path == "/actions":
@@ -229,6 +237,16 @@ class Api:
         if method == "PUT" and path in ("/boot-source", "/machine-config"):
             return 400, {"fault_message": "The requested operation is not supported after starting the microVM."}
         return 400, {"fault_message": f"Invalid request method and/or path: {method} {path.strip('/')}."}
+
+    def get_balloon(self, path):
+        """Its statistics are the driver's, which a guest has that has an agent."""
+        if "balloon" not in self.config:
+            return 400, {"fault_message": "Internal VMM error: Failed perform action on device: Device not found"}
+        if path == "/balloon":
+            return 200, {**self.config["balloon"], "free_page_hinting": False, "free_page_reporting": False}
+        if self.config["balloon"].get("stats_polling_interval_s", 0) == 0:
+            return 400, {"fault_message": "Internal VMM error: Balloon: Received stats query when stats are disabled."}
+        return 200, {"target_pages": 0, "actual_pages": 0, "target_mib": 0, "actual_mib": 0, **(self.guest.memory() if self.guest.agent else {})}
 
     def patch_vm(self, body):
         state = body.get("state")
@@ -319,7 +337,8 @@ def main(argv):
         log.say(f"RunWithApiError error: Failed to build MicroVM from Json: {e.where}: {e}")
         log.say("Firecracker exiting with error. exit_code=1")
         return 1
-    guest, calls = Guest(config, selector), Api(given, config)
+    guest = Guest(config, selector)
+    calls = Api(given, config, guest)
     selector.register(api, selectors.EVENT_READ, lambda l: calls.accept(l, selector))
     if not os.isatty(0) and os.path.exists("/dev/stdin") and os.path.islink("/proc/self/fd/0") and \
             not os.path.samefile("/proc/self/fd/0", "/dev/null"):

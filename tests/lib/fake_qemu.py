@@ -12,6 +12,7 @@ VM's name in $FAKE_NAME.  A VM whose name begins with "hang" never comes up.  In
                      fail WORDS  ends with status 1 and these words
 """
 import ctypes
+import json
 import os
 import re
 import signal
@@ -49,6 +50,35 @@ def received(connection):
         return connection.recv(4096)
     except OSError:
         return b""
+
+
+BALLOON = {"swap-in": 0, "swap-out": 8192, "major-faults": 313, "minor-faults": 54321, "free-memory": 32 << 20,
+           "total-memory": 64 << 20, "available-memory": 48 << 20, "disk-caches": 8 << 20, "htlb-pgalloc": (1 << 64) - 1,
+           "htlb-pgfail": (1 << 64) - 1}  # this kernel has not told the last two
+
+
+def monitor(connection):
+    """QMP, as far as the daemon asks."""
+    connection.sendall(b'{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\r\n')
+    with connection.makefile("r", encoding="utf-8") as lines:
+        for text in lines:
+            asked = json.loads(text)
+            result = {"stats": {f"stat-{k}": v for k, v in BALLOON.items()}, "last-update": 1} if asked["execute"] == "qom-get" else {}
+            try:
+                connection.sendall(json.dumps({"return": result, "id": asked["id"]}).encode() + b"\r\n")
+            except OSError:
+                return
+
+
+def monitors(listening, connection):
+    """A daemon's, and that of the one after it."""
+    while True:
+        try:
+            monitor(connection)
+        except OSError:
+            pass
+        connection.close()
+        connection = accepted(listening)
 
 
 def line(console, log):
@@ -123,7 +153,7 @@ def main(argv):
     sockets = {name: listener(argv, name) for name in ("control", "console", "agent")}
     control, console, agent = (accepted(listening) for listening in sockets.values())
     if control:
-        control.sendall(b'{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\r\n')
+        threading.Thread(target=monitors, args=(sockets["control"], control), daemon=True).start()
     if console:
         return probe(console, cmdline.split(), how, rest)
     late = listener(argv, "console", "off")

@@ -38,6 +38,7 @@ struct firecracker {
 	char log[WORLD_PATH * 2];
 	struct sim_conn console; /* a probe's */
 	struct sim_conn api;
+	char requests[8192];  /* that it has heard on it, and not answered */
 	struct sim_conn ring; /* of the agent, at the daemon's */
 	struct sim_conn call; /* of the daemon, through its vsock */
 	char asked[32];       /* what that has said, until it is put through */
@@ -193,19 +194,55 @@ static void api_open(struct sim_proc *p, int number);
 static void vsock_open(struct sim_proc *p, int number);
 
 /* One that is paused answers as one that is not: nobody looks. */
-static void api_data(struct sim_conn *c, const uint8_t *data, size_t len)
+static void api_answer(struct sim_conn *c, const char *request)
 {
 	static const char state[] = "{\"state\":\"Running\"}";
-	char text[160];
+	static const char memory[] = "{\"target_pages\":0,\"total_memory\":100,\"free_memory\":50}";
+	const char *body = strstr(request, "/balloon/statistics") ? memory : state;
+	char text[256];
 
-	if (len > 4 && memcmp(data, "GET ", 4) == 0)
+	if (strncmp(request, "GET ", 4) == 0)
 		(void)snprintf(text, sizeof(text),
 			       "HTTP/1.1 200 \r\nContent-Type: application/json\r\n"
 			       "Content-Length: %zu\r\n\r\n%s",
-			       strlen(state), state);
+			       strlen(body), body);
 	else
 		(void)snprintf(text, sizeof(text), "HTTP/1.1 204 \r\n\r\n");
 	sim_conn_send(c, text, strlen(text));
+}
+
+/* Bytes of the request at the front of `text`; 0: more of it is to come. */
+static size_t request_len(const char *text)
+{
+	const char *end = strstr(text, "\r\n\r\n");
+	const char *length = strstr(text, "Content-Length: ");
+
+	if (!end)
+		return 0;
+	const size_t head = (size_t)(end - text) + strlen("\r\n\r\n");
+	const size_t body = length && length < end
+				    ? strtoul(length + strlen("Content-Length: "), NULL, 10)
+				    : 0;
+
+	return strlen(text) >= head + body ? head + body : 0;
+}
+
+/* Requests may come several at once, or in parts. */
+static void api_data(struct sim_conn *c, const uint8_t *data, size_t len)
+{
+	struct firecracker *f = c->arg;
+	const size_t have = strlen(f->requests);
+	size_t n;
+
+	ASSERT(have + len < sizeof(f->requests));
+	memcpy(f->requests + have, data, len);
+	f->requests[have + len] = '\0';
+	while ((n = request_len(f->requests)) > 0) {
+		if (f->mood == VMM_STUBBORN)
+			return; /* it hears, and says nothing */
+		api_answer(c, f->requests);
+		memmove(f->requests, f->requests + n, strlen(f->requests + n) + 1);
+	}
 }
 
 static void api_end(struct sim_conn *c, int error)
@@ -214,6 +251,7 @@ static void api_end(struct sim_conn *c, int error)
 
 	(void)error;
 	sim_conn_close(c);
+	f->requests[0] = '\0';
 	api_open(f->proc, API_FD);
 }
 

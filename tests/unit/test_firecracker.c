@@ -146,7 +146,7 @@ Test(firecracker, gives_linux_all_that_it_has)
 		      "\"cache_type\":\"Writeback\",\"io_engine\":\"Sync\"}],"
 		      "\"entropy\":{},"
 		      "\"balloon\":{\"amount_mib\":0,\"deflate_on_oom\":true,"
-		      "\"stats_polling_interval_s\":60},"
+		      "\"stats_polling_interval_s\":5},"
 		      "\"network-interfaces\":[{\"iface_id\":\"eth0\","
 		      "\"host_dev_name\":\"bg-000000000001\",\"guest_mac\":\"02:00:00:00:00:01\"}],"
 		      "\"vsock\":{\"guest_cid\":3,\"uds_path\":\"/r/vsock\"}}");
@@ -196,7 +196,7 @@ Test(firecracker, gives_linux_nothing_that_it_was_not_given)
 		      "\"cache_type\":\"Writeback\",\"io_engine\":\"Sync\"}],"
 		      "\"entropy\":{},"
 		      "\"balloon\":{\"amount_mib\":0,\"deflate_on_oom\":true,"
-		      "\"stats_polling_interval_s\":60}}");
+		      "\"stats_polling_interval_s\":5}}");
 }
 
 Test(firecracker, gives_a_probe_no_devices)
@@ -375,6 +375,51 @@ Test(firecracker_api, asks_in_requests)
 	cr_expect_eq(vmm_firecracker.call(VMM_CALL_STATUS, 1, &b), -ENOBUFS);
 	cr_expect_eq(buf_len(&b), 0);
 	buf_fini(&b);
+}
+
+/* As 1.16.1 answers, of a guest whose kernel tells no number of huge pages; and one that lies. */
+Test(firecracker_api, asks_what_the_guests_balloon_has_said)
+{
+#define MEMORY(len, text) HEAD("200") BODY(len) text
+	static const struct {
+		const char *said;
+		uint32_t known;
+		uint64_t total, free, minor_faults;
+	} rows[] = {
+		{ MEMORY("218",
+			 "{\"target_pages\":0,\"actual_pages\":0,\"target_mib\":0,\"actual_mib\":0,"
+			 "\"swap_in\":0,\"swap_out\":8192,\"major_faults\":313,\"minor_faults\":"
+			 "54321,"
+			 "\"free_memory\":1024,\"total_memory\":254615552,"
+			 "\"available_memory\":4096,\"disk_caches\":77}"),
+		  (1U << VMM_NMEMORY) - 1, 254615552, 1024, 54321 },
+		{ MEMORY("65", "{\"target_pages\":0,\"actual_pages\":0,\"target_mib\":0,\"actual_"
+			       "mib\":0}"),
+		  0, 0, 0, 0 },
+		{ MEMORY("68", "{\"total_memory\":18446744073709551615,\"free_memory\":-1,\"swap_"
+			       "in\":\"x\"}"),
+		  0, 0, 0, 0 },
+	};
+	struct buf b;
+
+	buf_init(&b, 4096);
+	cr_assert_eq(vmm_firecracker.call(VMM_CALL_MEMORY, 1, &b), 0);
+	cr_assert_eq(buf_append(&b, "", 1), 0);
+	cr_expect_str_eq((const char *)buf_data(&b),
+			 "GET /balloon/statistics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	buf_fini(&b);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const size_t len = strlen(rows[i].said);
+		struct vmm_answer a = { 0 };
+		const int rc = vmm_firecracker.parse((const uint8_t *)rows[i].said, len, &a, NULL);
+
+		cr_expect_eq(rc, (int)len, "row %zu: %d of %zu", i, rc, len);
+		cr_expect(a.ok);
+		cr_expect_eq(a.memory.known, rows[i].known, "row %zu: %x", i, a.memory.known);
+		cr_expect_eq(a.memory.parts[VMM_MEMORY_TOTAL], rows[i].total);
+		cr_expect_eq(a.memory.parts[VMM_MEMORY_FREE], rows[i].free);
+		cr_expect_eq(a.memory.parts[VMM_MEMORY_MINOR_FAULTS], rows[i].minor_faults);
+	}
 }
 
 Test(firecracker_api, refuses_what_it_may_not_say)

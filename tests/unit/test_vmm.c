@@ -88,6 +88,7 @@ static const char *const linux_tcg[] = {
 	"-chardev", "socket,id=console,fd=5,server=on,wait=off,logfile=/v/console.log,logappend=on",
 	"-serial", "chardev:console",
 	"-device", "virtio-rng-device",
+	"-device", "virtio-balloon-device,id=balloon,deflate-on-oom=on,guest-stats-polling-interval=5",
 	"-chardev", "socket,id=agent,fd=4,server=on,wait=on",
 	"-device", "virtio-serial-device",
 	"-device", "virtserialport,chardev=agent,name=banger.agent.0",
@@ -113,6 +114,7 @@ static const char *const linux_kvm_bare[] = {
 	"-chardev", "null,id=console,logfile=/v/console.log,logappend=on",
 	"-serial", "chardev:console",
 	"-device", "virtio-rng-device",
+	"-device", "virtio-balloon-device,id=balloon,deflate-on-oom=on,guest-stats-polling-interval=5",
 	"-netdev", "user,id=net",
 	"-device", "virtio-net-device,netdev=net,mac=02:00:00:00:00:01",
 	NULL,
@@ -412,12 +414,36 @@ Test(qmp, asks_in_lines)
 	cr_assert_eq(vmm_qemu.call(VMM_CALL_STATUS, 1, &b), 0);
 	cr_assert_eq(vmm_qemu.call(VMM_CALL_POWERDOWN, 2, &b), 0);
 	cr_assert_eq(vmm_qemu.call(VMM_CALL_QUIT, UINT32_MAX, &b), 0);
+	cr_assert_eq(vmm_qemu.call(VMM_CALL_MEMORY, 3, &b), 0);
 	cr_assert_eq(buf_append(&b, "", 1), 0);
 	cr_expect_str_eq((const char *)buf_data(&b), "{\"execute\":\"qmp_capabilities\",\"id\":0}\n"
 						     "{\"execute\":\"query-status\",\"id\":1}\n"
 						     "{\"execute\":\"system_powerdown\",\"id\":2}\n"
-						     "{\"execute\":\"quit\",\"id\":4294967295}\n");
+						     "{\"execute\":\"quit\",\"id\":4294967295}\n"
+						     "{\"execute\":\"qom-get\",\"arguments\":{"
+						     "\"path\":\"/machine/peripheral/balloon\","
+						     "\"property\":\"guest-stats\"},\"id\":3}\n");
 	buf_fini(&b);
+}
+
+/* As 7.2 answers: what the guest has not told is -1, and it may tell anything. */
+Test(qmp, takes_what_the_guests_balloon_has_said)
+{
+	static const char said[] =
+		"{\"return\": {\"stats\": {\"stat-htlb-pgalloc\": 18446744073709551615, "
+		"\"stat-swap-out\": 0, "
+		"\"stat-available-memory\": 18446744073709551615, \"stat-free-memory\": 123456789, "
+		"\"stat-total-memory\": 1042984960, \"stat-minor-faults\": -1, "
+		"\"stat-major-faults\": \"x\"}, "
+		"\"last-update\": 1732470000}, \"id\": 9}\r\n";
+	struct vmm_answer a = { 0 };
+
+	cr_assert_gt(vmm_qemu.parse((const uint8_t *)said, strlen(said), &a, NULL), 0);
+	cr_expect(a.ok && a.id == 9);
+	cr_expect_eq(a.memory.known,
+		     1U << VMM_MEMORY_SWAPPED_OUT | 1U << VMM_MEMORY_FREE | 1U << VMM_MEMORY_TOTAL);
+	cr_expect_eq(a.memory.parts[VMM_MEMORY_FREE], 123456789);
+	cr_expect_eq(a.memory.parts[VMM_MEMORY_TOTAL], 1042984960);
 }
 
 Test(qmp, says_when_there_is_no_room)

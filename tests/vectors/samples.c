@@ -242,6 +242,18 @@ static const struct vm_stats web_uses = {
 	.guest_known = true,
 	.guest_error = "no error at all",
 	.guest = STATS,
+	.balloon_known = true,
+	.balloon_error = "no error either",
+	.balloon = {
+		.memory_bytes = 994 << 20,
+		.free_bytes = 512 << 20,
+		.available_bytes = 713 << 20,
+		.cache_bytes = 181 << 20,
+		.swapped_in_bytes = 4096,
+		.swapped_out_bytes = 12288,
+		.major_faults = 313,
+		.minor_faults = 54321,
+	},
 };
 static struct vm_port web_ports[] = {
 	{ .proto = "tcp",
