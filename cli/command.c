@@ -73,11 +73,12 @@ const struct command commands[] = {
 	  .options = BIT(OPT_ENV) | BIT(OPT_CWD), .summary = "open a login shell in a VM",
 	  .doc = "Where standard input is no terminal, sh reads it." },
 	{ .name = "vm set", .args = "REF...", .run = set_run, .max_args = TARGETS_MAX,
-	  .options = BIT(OPT_ALL) | BIT(OPT_VCPU) | BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_LABEL) | BIT(OPT_UNLABEL) | BIT(OPT_NAT) | BIT(OPT_NO_NAT),
+	  .options = BIT(OPT_ALL) | BIT(OPT_VCPU) | BIT(OPT_MEMORY) | BIT(OPT_DISK) | BIT(OPT_DISK_RATE) | BIT(OPT_DISK_IOPS) | BIT(OPT_NET_RATE) | BIT(OPT_UNLIMIT) | BIT(OPT_LABEL) | BIT(OPT_UNLABEL) | BIT(OPT_NAT) | BIT(OPT_NO_NAT),
 	  .summary = "change what VMs are to have",
 	  .doc = "Processors, memory and disk change while a VM is stopped, and count from its next start; labels at any time, and so, in system mode, whether it has a way out (--nat, --no-nat), which a VM that runs has or loses at once. "
+		 "What its disk and its network may move (--disk-rate, --disk-iops, --net-rate, --unlimit) changes at any time, of a VM that runs at once; where its VMM refuses that, it is recorded all the same, and holds from the next start. "
 		 "A disk only grows, and the guest's root file system grows with it at the next start. --label replaces a label of the same key.",
-	  .examples = "banger vm set web-1 --memory 4G --vcpu 4\nbanger vm set web-1 --disk 20G\nbanger vm set --label tier=web --unlabel draft web-1 web-2\nbanger vm set --no-nat web-1" },
+	  .examples = "banger vm set web-1 --memory 4G --vcpu 4\nbanger vm set web-1 --disk 20G\nbanger vm set --label tier=web --unlabel draft web-1 web-2\nbanger vm set --no-nat web-1\nbanger vm set --disk-rate 50M --unlimit disk-iops web-1" },
 	{ .name = "vm console", .args = "REF", .run = console_run, .min_args = 1, .max_args = 1,
 	  .options = BIT(OPT_READ_ONLY) | BIT(OPT_ESCAPE) | BIT(OPT_TAIL),
 	  .summary = "sit in front of a VM's serial console",

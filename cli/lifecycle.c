@@ -120,6 +120,24 @@ int lifecycle_run(const struct options *o)
 
 /* ---- vm set ---- */
 
+/* "disk-rate" is "disk_rate" on the wire. */
+static int limits_drop(const struct strv *from, struct strv *to)
+{
+	int rc = strv_copy(to, from);
+
+	for (uint32_t i = 0; rc == 0 && i < to->n; i++)
+		for (char *c = to->v[i]; *c; c++)
+			*c = *c == '-' ? '_' : *c;
+	return rc;
+}
+
+static bool sets_anything(const struct vm_change *set)
+{
+	return set->vcpu || set->memory_bytes || set->disk_bytes || set->disk_rate ||
+	       set->disk_iops || set->net_rate || set->drop_limits.n > 0 || set->labels.n > 0 ||
+	       set->drop_labels.n > 0 || set->nat[0];
+}
+
 /* Labels are what is set here, not what selects. */
 static int set_fill(const struct options *o, struct targets_args *a, struct err *e)
 {
@@ -137,15 +155,19 @@ static int set_fill(const struct options *o, struct targets_args *a, struct err 
 	if (strv_copy(&set->labels, &o->labels) < 0 ||
 	    strv_copy(&set->drop_labels, &o->unlabels) < 0)
 		return err_set(e, ERR_HOST_MEMORY, "labels");
+	if (limits_drop(&o->unlimits, &set->drop_limits) < 0)
+		return err_set(e, ERR_HOST_MEMORY, "limits");
 	a->all = o->all;
 	set->vcpu = o->vcpu;
 	set->memory_bytes = o->memory_bytes;
 	set->disk_bytes = o->disk_bytes;
-	if (!set->vcpu && !set->memory_bytes && !set->disk_bytes && set->labels.n == 0 &&
-	    set->drop_labels.n == 0 && !set->nat[0])
+	set->disk_rate = o->disk_rate;
+	set->disk_iops = o->disk_iops;
+	set->net_rate = o->net_rate;
+	if (!sets_anything(set))
 		return err_set(e, ERR_BAD_REQUEST,
-			       "set what? --vcpu, --memory, --disk, --label, --unlabel, --nat or "
-			       "--no-nat");
+			       "set what? --vcpu, --memory, --disk, --disk-rate, --disk-iops, "
+			       "--net-rate, --unlimit, --label, --unlabel, --nat or --no-nat");
 	return 0;
 }
 

@@ -47,6 +47,7 @@ const struct option_row option_rows[OPT_NOPTIONS] = {
 	ROW(NET_RATE,     0,  "net-rate",    SIZE,     "SIZE",      net_rate,       RATE_MIN_BYTES, RATE_MAX_BYTES, "bytes a second that the network may carry each way (Firecracker in system mode)"),
 	ROW(LABEL,       'l', "label",       PAIRS,    "KEY=VALUE", labels,         0, LABELS_MAX, "label to set, or to select by; may be repeated"),
 	ROW(UNLABEL,      0,  "unlabel",     WORDS,    "KEY",       unlabels,       0, LABELS_MAX, "label to take away; may be repeated"),
+	ROW(UNLIMIT,      0,  "unlimit",     WORDS,    "LIMIT",     unlimits,       0, LIMITS_MAX, "limit to take away: disk-rate, disk-iops, net-rate; may be repeated"),
 	ROW(ENV,         'e', "env",         PAIRS,    "VAR=VALUE", env,            0, ENV_MAX, "environment of commands in the guest; may be repeated"),
 	ROW(PUBLISH,     'p', "publish",     PUBLISH,  "HOST:GUEST", publish,       0, PUBLISH_MAX, "port of 127.0.0.1 that reaches a port of the guest; may be repeated"),
 	ROW(NAT,          0,  "nat",         FLAG,     NULL,        nat,            0, 0, "a route to the outside (system mode)"),
@@ -345,6 +346,8 @@ int options_parse(struct options *o, const struct option_rules *rules, int argc,
 void options_fini(struct options *o)
 {
 	strv_fini(&o->labels);
+	strv_fini(&o->unlabels);
+	strv_fini(&o->unlimits);
 	strv_fini(&o->types);
 	strv_fini(&o->env);
 	strv_fini(&o->packages);

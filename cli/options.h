@@ -36,7 +36,7 @@ struct options {
 	bool nat, no_nat, no_start, rm, detach;
 	/* which VMs, and how */
 	bool all, force;
-	struct strv labels, unlabels;
+	struct strv labels, unlabels, unlimits;
 	struct strv types;
 	uint32_t signo, timeout_ms;
 	const char *state, *tail_lines;
@@ -104,6 +104,7 @@ enum option {
 	OPT_NET_RATE,
 	OPT_LABEL,
 	OPT_UNLABEL,
+	OPT_UNLIMIT,
 	OPT_ENV,
 	OPT_PUBLISH,
 	OPT_NAT,

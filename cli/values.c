@@ -11,20 +11,21 @@ static const char *const states[] = { "created", "starting", "running", "stoppin
 				      "failed",  "deleting", "gone",    NULL };
 static const char *const pulls[] = { "missing", "never", NULL };
 static const char *const event_types[] = { "vm", "op", "image", "kernel", NULL };
+static const char *const limits[] = { "disk-rate", "disk-iops", "net-rate", NULL };
 static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 
 const struct value_kind value_free = { .placeholder = "", .source = VALUE_FREE };
 
 static const struct value_kind kinds[] = {
-	{ "COMMAND", VALUE_COMMANDS, NULL },  { "DIR", VALUE_DIRS, NULL },
-	{ "SRC", VALUE_FILES, NULL },         { "DST", VALUE_FILES, NULL },
-	{ "FILE", VALUE_FILES, NULL },        { "IMAGE", VALUE_IMAGES, NULL },
-	{ "KERNEL", VALUE_KERNELS, NULL },    { "KEY=VALUE", VALUE_LABELS, NULL },
-	{ "OP_ID", VALUE_OPS, NULL },         { "PATH", VALUE_FILES, NULL },
-	{ "REF", VALUE_VMS, NULL },           { "SHELL", VALUE_WORDS, shells },
-	{ "SIGNAL", VALUE_SIGNALS, NULL },    { "STATE", VALUE_WORDS, states },
-	{ "TYPE", VALUE_WORDS, event_types }, { "VMM", VALUE_WORDS, conf_vmms + 1 },
-	{ "WHEN", VALUE_WORDS, pulls },
+	{ "COMMAND", VALUE_COMMANDS, NULL },   { "DIR", VALUE_DIRS, NULL },
+	{ "SRC", VALUE_FILES, NULL },          { "DST", VALUE_FILES, NULL },
+	{ "FILE", VALUE_FILES, NULL },         { "IMAGE", VALUE_IMAGES, NULL },
+	{ "KERNEL", VALUE_KERNELS, NULL },     { "KEY=VALUE", VALUE_LABELS, NULL },
+	{ "LIMIT", VALUE_WORDS, limits },      { "OP_ID", VALUE_OPS, NULL },
+	{ "PATH", VALUE_FILES, NULL },         { "REF", VALUE_VMS, NULL },
+	{ "SHELL", VALUE_WORDS, shells },      { "SIGNAL", VALUE_SIGNALS, NULL },
+	{ "STATE", VALUE_WORDS, states },      { "TYPE", VALUE_WORDS, event_types },
+	{ "VMM", VALUE_WORDS, conf_vmms + 1 }, { "WHEN", VALUE_WORDS, pulls },
 };
 
 const struct value_kind *value_kind(const char *placeholder, size_t len)

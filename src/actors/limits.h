@@ -61,13 +61,14 @@ enum {
 	ACCEL_UP_MS = 10000,  /* for a test guest to come up, and emulation to do its loop */
 	ACCEL_LOOP_MS = 2000, /* for KVM to do it, besides a multiple of what emulation needs */
 
-	CONSOLE_REST_MS = 1,      /* from a part of the probe's line to the next look, the first */
-	CONSOLE_REST_MAX_MS = 16, /* ... doubling up to this */
-	CONTROL_ASKED_MAX = 16,   /* requests that one VMM has not answered ... */
-	CONTROL_ASKED_OURS = 4,   /* ... of which clients have all but these */
-	CONTROL_ASK_MS = 500,     /* for its answer to a client's */
-	BOOT_LINE_MAX = 256,      /* console bytes kept while looking for the probe's line */
-	VMM_TAIL_BYTES = 200,     /* of the VMM's stderr that an error quotes */
+	CONSOLE_REST_MS = 1,       /* from a part of the probe's line to the next look, the first */
+	CONSOLE_REST_MAX_MS = 16,  /* ... doubling up to this */
+	CONTROL_ASKED_MAX = 16,    /* requests that one VMM has not answered ... */
+	CONTROL_ASKED_OURS = 4,    /* ... of which clients have all but these */
+	CONTROL_ASK_MS = 500,      /* for its answer to a client's */
+	LIMITS_DEADLINE_MS = 2000, /* ... and to those about what a VM may move */
+	BOOT_LINE_MAX = 256,       /* console bytes kept while looking for the probe's line */
+	VMM_TAIL_BYTES = 200,      /* of the VMM's stderr that an error quotes */
 	VMM_LOG_KEEP_BYTES = 64 << 10, /* ... and that is kept of it; of a running one up to twice
 					* that and what it says between two looks */
 	CONSOLE_KEEP_BYTES = 4 << 20,  /* likewise of what its guest has printed */

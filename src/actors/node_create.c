@@ -59,19 +59,6 @@ static int resolve_vmm(const struct env *env, struct vm_spec *s, bool os, struct
 	return choose_check(env, vmm_find(s->vmm), &c, e);
 }
 
-/* What nobody would keep to is not promised. */
-static int check_limits(const struct env *env, const struct vm_spec *s, bool disk, struct err *e)
-{
-	if ((s->disk_rate || s->disk_iops) && !disk)
-		return err_set(e, ERR_BAD_REQUEST, "%s: image \"%s\" has no disk",
-			       s->disk_rate ? "disk_rate" : "disk_iops", s->image);
-	if (s->net_rate && !(env->system && strcmp(s->vmm, vmm_firecracker.name) == 0 && disk))
-		return err_set(e, ERR_BAD_REQUEST,
-			       "net_rate: only Firecracker in system mode has an interface that "
-			       "can be limited");
-	return 0;
-}
-
 /* Fills in what the request left open, and checks it against what the host has. */
 static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 {
@@ -99,7 +86,7 @@ static int resolve_spec(struct node *n, struct vm_spec *s, struct err *e)
 	const bool disk = image_has_disk(image);
 	rc = resolve_vmm(n->env, s, disk, e);
 	if (rc == 0)
-		rc = check_limits(n->env, s, disk, e);
+		rc = vm_limits_check(n->env, s, disk, e);
 	if (rc < 0)
 		return rc;
 	if (s->vcpu == 0)

@@ -57,7 +57,8 @@ extern const struct fsm_state vm_states[VM_NSTATES];
 struct vm_asked {
 	uint32_t id; /* of the request, where the VMM's conversation has such */
 	enum vmm_call call;
-	struct actor_id who; /* hears MSG_VMM_SAID */
+	enum vmm_limited device; /* of VMM_CALL_LIMIT */
+	struct actor_id who;     /* of VMM_CALL_MEMORY: hears MSG_VMM_SAID */
 };
 
 /* What a VM has only while something happens to it or it runs. */
@@ -119,7 +120,11 @@ struct vm_run {
 	uint32_t control_id; /* of the latest request */
 	struct vm_asked asked[CONTROL_ASKED_MAX]; /* a ring, oldest at asked_at */
 	uint32_t asked_at, nasked;
-	struct vm_change was;  /* owned: what a set changes, as it was: sizes and all labels */
+	uint32_t limits_waiting; /* answers to requests from limits_first on, that the plan needs */
+	uint32_t limits_first;
+	struct err limits_err; /* the first refusal */
+	struct vm_change was;  /* owned: what a set changes, as it was: sizes, limits, all labels */
+	bool set_stays;        /* ... is recorded, whatever comes of the rest */
 	struct err create_err; /* why a create is being taken back */
 	bool deleting;         /* the record says so: there is no way back */
 };
@@ -273,6 +278,16 @@ void vm_control_over(struct vm *vm);                    /* its stream is closed 
 int vm_control_call(struct vm *vm, enum vmm_call call); /* -ENOTCONN, -EBUSY, -EOPNOTSUPP */
 /* Likewise; the answer, or that none will come, goes to `who` as MSG_VMM_SAID. */
 int vm_control_ask_memory(struct vm *vm, struct actor_id who);
+/* Likewise; the answer goes to vm_limits_answered(). */
+int vm_control_limit(struct vm *vm, enum vmm_limited device, const struct vmm_limits *limits);
+
+/* vm_limits.c */
+struct vmm_limits vm_limits_of(const struct vm *vm);
+bool vm_limits_changed(const struct vm_change *set);
+int vm_limits_check(const struct env *env, const struct vm_spec *s, bool has_disk, struct err *e);
+/* True: it was the last that the plan waits for, which goes on by vm_limits_over(). */
+bool vm_limits_answered(struct vm *vm, const struct vm_asked *asked, const struct vmm_answer *a);
+void vm_limits_over(struct vm *vm);
 
 /* vm_exec.c: commands, and those that wait for the agent */
 void vm_exec(struct vm *vm, struct op *op);

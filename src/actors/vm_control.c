@@ -22,11 +22,12 @@ static struct vm_asked *oldest(struct vm_run *run)
 	return run->nasked > 0 ? &run->asked[run->asked_at] : NULL;
 }
 
-static void note(struct vm_run *run, enum vmm_call call, struct actor_id who)
+static void note(struct vm_run *run, const struct vm_asked *asked)
 {
 	const uint32_t at = (run->asked_at + run->nasked++) % CONTROL_ASKED_MAX;
 
-	run->asked[at] = (struct vm_asked){ .id = run->control_id, .call = call, .who = who };
+	run->asked[at] = *asked;
+	run->asked[at].id = run->control_id;
 }
 
 static void forget_oldest(struct vm_run *run)
@@ -44,13 +45,22 @@ static void tell(struct vm *vm, struct actor_id who, const struct vmm_answer *a)
 		actor_post(vm->env->actors, who, &m->msg);
 }
 
-/* True: there is nothing more to wait for while the VM is to power off. */
-static bool answered(struct vm *vm, const struct vm_asked *asked, const struct vmm_answer *a)
+/* What is over for the plan that may wait for it, once all has been read. */
+struct over {
+	bool power;  /* there is nothing to wait for while the VM is to power off */
+	bool limits; /* all have been answered */
+};
+
+static void answered(struct vm *vm, const struct vm_asked *asked, const struct vmm_answer *a,
+		     struct over *over)
 {
 	switch (asked->call) {
 	case VMM_CALL_MEMORY:
 		tell(vm, asked->who, a);
-		return false;
+		return;
+	case VMM_CALL_LIMIT:
+		over->limits = vm_limits_answered(vm, asked, a) || over->limits;
+		return;
 	case VMM_CALL_POWERDOWN:
 	case VMM_CALL_QUIT:
 	case VMM_CALL_STATUS:
@@ -61,7 +71,7 @@ static bool answered(struct vm *vm, const struct vm_asked *asked, const struct v
 	}
 	if (!a->ok)
 		LOG_WARN(&vm->actor.log, NULL, "vmm.refused", K("why", a->text));
-	return !a->ok;
+	over->power = over->power || !a->ok;
 }
 
 /* ---- what it says ---- */
@@ -74,7 +84,7 @@ static void guest_shuts_down(struct vm *vm, const char *why)
 }
 
 /* An answer without an id is to the oldest question, and so is one with it. */
-static int take_reply(struct vm *vm, const struct vmm_answer *a, bool *ret_over, struct err *e)
+static int take_reply(struct vm *vm, const struct vmm_answer *a, struct over *over, struct err *e)
 {
 	const struct vm_asked *asked = oldest(vm->run);
 
@@ -83,12 +93,12 @@ static int take_reply(struct vm *vm, const struct vmm_answer *a, bool *ret_over,
 	const struct vm_asked taken = *asked;
 
 	forget_oldest(vm->run);
-	*ret_over = answered(vm, &taken, a) || *ret_over;
+	answered(vm, &taken, a, over);
 	return 0;
 }
 
 /* 1; 0: more is needed; -errno: not what it may say. */
-static int take_answer(struct vm *vm, bool *ret_over, struct err *e)
+static int take_answer(struct vm *vm, struct over *over, struct err *e)
 {
 	struct buf *said = &vm->run->control;
 	struct vmm_answer a;
@@ -99,7 +109,7 @@ static int take_answer(struct vm *vm, bool *ret_over, struct err *e)
 	buf_consume(said, (size_t)rc);
 	switch (a.event) {
 	case VMM_EVENT_REPLY:
-		return take_reply(vm, &a, ret_over, e) < 0 ? err_errno(e) : 1;
+		return take_reply(vm, &a, over, e) < 0 ? err_errno(e) : 1;
 	case VMM_EVENT_SHUTDOWN:
 		guest_shuts_down(vm, a.text);
 		break;
@@ -116,7 +126,7 @@ void vm_control_read(struct vm *vm)
 	struct io_stream *s = &run->stream[VMM_SOCKET_CONTROL];
 	const uint8_t *data;
 	struct err e = { 0 };
-	bool over = false;
+	struct over over = { 0 };
 	size_t have;
 	int rc = 0;
 
@@ -130,10 +140,13 @@ void vm_control_read(struct vm *vm)
 		LOG_WARN(&vm->actor.log, NULL, "vmm.protocol", K("rc", rc), K("why", e.text));
 	if (rc < 0 || s->eof || s->error) {
 		io_stream_close(vm->env->io, s, 0);
-		over = true;
+		over.power = true;
 	}
-	if (over && vm_powering_off(vm))
-		plan_event(&run->plan, 0); /* there is nothing to wait for: nothing may follow */
+	/* A plan may end here: nothing may follow. */
+	if (over.power && vm_powering_off(vm))
+		plan_event(&run->plan, 0);
+	else if (over.limits)
+		vm_limits_over(vm);
 }
 
 void vm_control_drain(struct vm *vm)
@@ -148,40 +161,60 @@ void vm_control_over(struct vm *vm)
 	static const struct vmm_answer gone = { .event = VMM_EVENT_REPLY,
 						.text = "the VMM has hung up" };
 	struct vm_run *run = vm->run;
+	bool limits = false;
 
-	for (const struct vm_asked *asked; (asked = oldest(run)) != NULL; forget_oldest(run))
+	buf_clear(&run->control);
+	for (const struct vm_asked *asked; (asked = oldest(run)) != NULL; forget_oldest(run)) {
 		if (asked->call == VMM_CALL_MEMORY)
 			tell(vm, asked->who, &gone);
-	buf_clear(&run->control);
+		else if (asked->call == VMM_CALL_LIMIT)
+			limits = vm_limits_answered(vm, asked, &gone) || limits;
+	}
+	if (limits)
+		vm_limits_over(vm);
 }
 
 /* ---- asking ---- */
 
-static int ask(struct vm *vm, enum vmm_call call, struct actor_id who, uint32_t most)
+static bool is_open(const struct vm_run *run)
+{
+	return run->stream_open[VMM_SOCKET_CONTROL] && !run->stream[VMM_SOCKET_CONTROL].closed;
+}
+
+/* `limits` of VMM_CALL_LIMIT alone. */
+static int ask(struct vm *vm, const struct vm_asked *asked, const struct vmm_limits *limits,
+	       uint32_t most)
 {
 	struct vm_run *run = vm->run;
 	struct io_stream *s = &run->stream[VMM_SOCKET_CONTROL];
 
-	if (!run->stream_open[VMM_SOCKET_CONTROL] || s->closed)
+	if (!is_open(run))
 		return -ENOTCONN;
 	if (run->nasked >= most)
 		return -EBUSY;
-	const int rc = vm->driver->call(call, ++run->control_id, io_stream_out(s));
+	const uint32_t id = ++run->control_id;
+	const int rc = limits ? vm->driver->limit(asked->device, limits, id, io_stream_out(s))
+			      : vm->driver->call(asked->call, id, io_stream_out(s));
 	if (rc < 0)
 		return rc;
-	note(run, call, who);
+	note(run, asked);
 	io_stream_flush(vm->env->io, s);
 	return 0;
 }
 
 int vm_control_call(struct vm *vm, enum vmm_call call)
 {
-	static const struct actor_id nobody;
-
-	return ask(vm, call, nobody, CONTROL_ASKED_MAX);
+	return ask(vm, &(struct vm_asked){ .call = call }, NULL, CONTROL_ASKED_MAX);
 }
 
 int vm_control_ask_memory(struct vm *vm, struct actor_id who)
 {
-	return ask(vm, VMM_CALL_MEMORY, who, CONTROL_ASKED_MAX - CONTROL_ASKED_OURS);
+	return ask(vm, &(struct vm_asked){ .call = VMM_CALL_MEMORY, .who = who }, NULL,
+		   CONTROL_ASKED_MAX - CONTROL_ASKED_OURS);
+}
+
+int vm_control_limit(struct vm *vm, enum vmm_limited device, const struct vmm_limits *limits)
+{
+	return ask(vm, &(struct vm_asked){ .call = VMM_CALL_LIMIT, .device = device }, limits,
+		   CONTROL_ASKED_MAX);
 }

@@ -1,11 +1,12 @@
 /* vm_set.c - change what a VM is to have: its sizes while it does not run, its labels and its way
  * out at any time.
  *
- *   disk -> nat -> record
+ *   disk -> nat -> record -> limits
  *
  * The disk first: one that is larger than its record says harms nobody, and the same request again
  * makes both equal.  It is never made smaller, so there is nothing to undo.  What the way out is,
- * the record says: whoever takes the VM over after a crash in between makes it so.
+ * the record says, and what it may move: whoever takes the VM over after a crash in between makes
+ * it so.  A VMM that refuses its limits takes nothing back: they are recorded, for the next start.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -78,7 +79,8 @@ static int unset_nat(struct plan *p, struct err *e)
 {
 	const struct vm *vm = vm_of(p);
 
-	return changes_nat(vm) ? vm_nat_as(p, vm->rec.spec.nat, e) : STEP_DONE;
+	return changes_nat(vm) && !vm->run->set_stays ? vm_nat_as(p, vm->rec.spec.nat, e)
+						      : STEP_DONE;
 }
 
 /* ---- record ---- */
@@ -116,6 +118,24 @@ static int merge_labels(const struct vm_change *set, const struct strv *has, str
 	return rc;
 }
 
+static bool drops(const struct vm_change *set, const char *limit)
+{
+	for (uint32_t i = 0; i < set->drop_limits.n; i++)
+		if (strcmp(set->drop_limits.v[i], limit) == 0)
+			return true;
+	return false;
+}
+
+static void apply_limits(const struct vm_change *set, struct vm_spec *spec)
+{
+	if (set->disk_rate || drops(set, "disk_rate"))
+		spec->disk_rate = set->disk_rate;
+	if (set->disk_iops || drops(set, "disk_iops"))
+		spec->disk_iops = set->disk_iops;
+	if (set->net_rate || drops(set, "net_rate"))
+		spec->net_rate = set->net_rate;
+}
+
 /* In memory; what it was goes to run->was. */
 static int apply(struct vm *vm, struct err *e)
 {
@@ -136,12 +156,16 @@ static int apply(struct vm *vm, struct err *e)
 	*was = (struct vm_change){ .vcpu = spec->vcpu,
 				   .memory_bytes = spec->memory_bytes,
 				   .disk_bytes = spec->disk_bytes,
+				   .disk_rate = spec->disk_rate,
+				   .disk_iops = spec->disk_iops,
+				   .net_rate = spec->net_rate,
 				   .labels = spec->labels };
 	(void)snprintf(was->nat, sizeof(was->nat), "%s", spec->nat ? "on" : "off");
 	spec->labels = labels;
 	spec->vcpu = set->vcpu ? set->vcpu : spec->vcpu;
 	spec->memory_bytes = set->memory_bytes ? set->memory_bytes : spec->memory_bytes;
 	spec->disk_bytes = set->disk_bytes ? set->disk_bytes : spec->disk_bytes;
+	apply_limits(set, spec);
 	if (set->nat[0])
 		spec->nat = is_on(set->nat);
 	return 0;
@@ -159,6 +183,9 @@ static void restore(struct vm *vm)
 	spec->vcpu = was->vcpu;
 	spec->memory_bytes = was->memory_bytes;
 	spec->disk_bytes = was->disk_bytes;
+	spec->disk_rate = was->disk_rate;
+	spec->disk_iops = was->disk_iops;
+	spec->net_rate = was->net_rate;
 	spec->nat = is_on(was->nat);
 	*was = (struct vm_change){ 0 };
 }
@@ -180,23 +207,55 @@ static int put_back(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 
+	if (vm->run->set_stays)
+		return STEP_DONE;
 	restore(vm);
 	if (vm_put(vm, vm_state(vm)) < 0)
 		return err_set(e, ERR_HOST_MEMORY, "store");
 	return vm_commit(vm, p);
 }
 
+static int put_done(struct plan *p, struct msg *m, struct err *e)
+{
+	const int rc = vm_committed(p, m, e);
+
+	vm_of(p)->run->set_stays = rc == STEP_DONE;
+	return rc;
+}
+
 /* clang-format off */
 const struct step vm_set_steps[] = {
-	/* name     start    finish        undo      undone        ms                 arg */
-	{ "disk",   grow,    vm_worked,    NULL,     NULL,         FILES_DEADLINE_MS, 0 },
-	{ "nat",    set_nat, vm_helped,    unset_nat, vm_helped,   HELPER_DEADLINE_MS, 0 },
-	{ "record", put_set, vm_committed, put_back, vm_committed, 0,                 0 },
+	/* name     start       finish          undo       undone        ms                  arg */
+	{ "disk",   grow,       vm_worked,      NULL,      NULL,         FILES_DEADLINE_MS,  0 },
+	{ "nat",    set_nat,    vm_helped,      unset_nat, vm_helped,    HELPER_DEADLINE_MS, 0 },
+	{ "record", put_set,    put_done,       put_back,  vm_committed, 0,                  0 },
+	{ "limits", vm_limits_set, NULL,        NULL,      NULL,         LIMITS_DEADLINE_MS, 0 },
 };
 /* clang-format on */
 
-static int change_check(const struct vm_change *set, struct err *e)
+static int limits_check(const struct vm *vm, const struct vm_change *set, struct err *e)
 {
+	struct vm_spec spec = vm->rec.spec; /* borrows the vectors */
+
+	for (uint32_t i = 0; i < set->drop_limits.n; i++) {
+		const char *limit = set->drop_limits.v[i];
+
+		if (strcmp(limit, "disk_rate") != 0 && strcmp(limit, "disk_iops") != 0 &&
+		    strcmp(limit, "net_rate") != 0)
+			return err_set(
+				e, ERR_BAD_REQUEST,
+				"set.drop_limits: \"%s\" is none of disk_rate, disk_iops and "
+				"net_rate",
+				limit);
+	}
+	apply_limits(set, &spec);
+	return vm_limits_check(vm->env, &spec, spec.disk_bytes > 0, e);
+}
+
+static int change_check(const struct vm *vm, const struct vm_change *set, struct err *e)
+{
+	if (vm_limits_changed(set) && limits_check(vm, set, e) < 0)
+		return err_errno(e);
 	if (set->nat[0] && !is_on(set->nat) && strcmp(set->nat, "off") != 0)
 		return err_set(e, ERR_BAD_REQUEST, "set.nat: \"%s\" is neither on nor off",
 			       set->nat);
@@ -212,7 +271,7 @@ void vm_set_begin(struct vm *vm)
 {
 	struct err e = { 0 };
 
-	if (change_check(change_of(vm), &e) < 0) {
+	if (change_check(vm, change_of(vm), &e) < 0) {
 		vm_task_done(vm, &e);
 		vm_next_task(vm);
 	} else if (changes_sizes(change_of(vm)) && (!vm_at_rest(vm_state(vm)) || vm->leaks > 0)) {
@@ -223,6 +282,7 @@ void vm_set_begin(struct vm *vm)
 	} else if (!vm_run_begin(vm)) {
 		vm_out_of_memory(vm);
 	} else {
+		vm->run->set_stays = false;
 		plan_begin(&vm->run->plan, vm_set_steps, ARRAY_LEN(vm_set_steps),
 			   &vm->task->op->id);
 	}

@@ -330,17 +330,23 @@ static const struct step system_own_steps[] = {
 	RECORD_STEP,
 };
 
+/* The last: a VMM that does not answer in time ends the plan. */
+#define LIMITS_STEP                                                                                                      \
+	{ "limits",  vm_limits_again,  NULL,            NULL, NULL,  LIMITS_DEADLINE_MS,  0 }
+
 static const struct step session_adopt_steps[] = {
 	/* name      start             finish           undo  undone ms                   arg */
 	{ "agent",   vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
 	{ "network", vm_net_again,     NULL,            NULL, NULL,  0,                   0 },
+	LIMITS_STEP,
 };
 
 static const struct step own_adopt_steps[] = {
 	{ "agent",   vm_own_agent_again, NULL,          NULL, NULL,  0,                   VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
 	{ "network", vm_net_again,     NULL,            NULL, NULL,  0,                   0 },
+	LIMITS_STEP,
 };
 
 static const struct step system_own_adopt_steps[] = {
@@ -348,6 +354,7 @@ static const struct step system_own_adopt_steps[] = {
 	{ "agent",   vm_own_agent_call, NULL,                NULL, NULL, 0,                  VMM_SOCKET_AGENT },
 	{ "control", vm_jail_channel,  vm_jail_channel_back, NULL, NULL, HELPER_DEADLINE_MS, VMM_SOCKET_CONTROL },
 	{ "nat",     vm_nat_again,     vm_nat_back,          NULL, NULL, HELPER_DEADLINE_MS, 0 },
+	LIMITS_STEP,
 };
 
 static const struct step system_adopt_steps[] = {
@@ -355,6 +362,7 @@ static const struct step system_adopt_steps[] = {
 	{ "agent",   vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_AGENT },
 	{ "control", vm_channel_again, vm_channel_back, NULL, NULL,  CONNECT_DEADLINE_MS, VMM_SOCKET_CONTROL },
 	{ "nat",     vm_nat_again,     vm_nat_back,     NULL, NULL,  HELPER_DEADLINE_MS,  0 },
+	LIMITS_STEP,
 };
 /* clang-format on */
 

@@ -38,6 +38,9 @@ step_fn vm_cgroup_up, vm_cgroup_down, vm_vmm_up, vm_vmm_down;
 step_answer_fn vm_vmm_started;
 void vm_watch(struct vm *vm); /* its end becomes MSG_EXIT */
 
+/* vm_limits.c: the VMM is told what has changed of them; and all of them after a restart */
+step_fn vm_limits_set, vm_limits_again;
+
 /* vm_net.c */
 step_fn vm_net_up, vm_net_down, vm_net_again;
 

@@ -21,6 +21,7 @@ enum {
 	OBJECT_NAME_MAX = 63, /* images and kernels: [A-Za-z0-9._:-], not beginning with . or - */
 	PATH_BYTES_MAX = 4095,
 	LABELS_MAX = 32,
+	LIMITS_MAX = 3,
 	LABELS_BYTES_MAX = 16
 			   << 10, /* of all labels of a VM: its view fits into a frame many times */
 	ENV_MAX = 256,
@@ -192,7 +193,11 @@ extern const struct schema create_args_schema;
 struct vm_change {
 	uint32_t vcpu; /* these three only while it does not run */
 	uint64_t memory_bytes;
-	uint64_t disk_bytes;     /* only grows; its guest's file system follows at the next start */
+	uint64_t disk_bytes; /* only grows; its guest's file system follows at the next start */
+	uint64_t disk_rate;  /* these, of a VM that runs too, at once */
+	uint32_t disk_iops;
+	uint64_t net_rate;
+	struct strv drop_limits; /* "disk_rate", "disk_iops", "net_rate": not to have any more */
 	struct strv labels;      /* "k=v" to have */
 	struct strv drop_labels; /* keys not to have any more */
 	char nat[4];             /* "on", "off"; a VM that runs has it at once */

@@ -145,5 +145,6 @@ const struct vmm_driver vmm_firecracker = {
 	.config = config,
 	.greet = firecracker_greet,
 	.call = firecracker_call,
+	.limit = firecracker_limit,
 	.parse = firecracker_parse,
 };

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <http_parser.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +21,8 @@
 #include "vmm/memory.h"
 
 enum {
-	REQUEST_MAX = 256, /* bytes of the longest one that we send */
+	BODY_MAX = 384,
+	REQUEST_MAX = 640, /* bytes of the longest one that we send */
 };
 
 /* clang-format off */
@@ -31,6 +33,7 @@ static const struct {
 } requests[] = {
 	[VMM_CALL_POWERDOWN] = { "PUT",   "/actions", "{\"action_type\":\"SendCtrlAltDel\"}" },
 	[VMM_CALL_QUIT]      = { NULL,    NULL,       NULL }, /* by a signal alone */
+	[VMM_CALL_LIMIT]     = { NULL,    NULL,       NULL },
 	[VMM_CALL_STATUS]    = { "GET",   "/",        "" },
 	[VMM_CALL_PAUSE]     = { "PATCH", "/vm",      "{\"state\":\"Paused\"}" },
 	[VMM_CALL_RESUME]    = { "PATCH", "/vm",      "{\"state\":\"Resumed\"}" },
@@ -46,28 +49,77 @@ int firecracker_greet(struct buf *out)
 	return 0;
 }
 
-int firecracker_call(enum vmm_call call, uint32_t id, struct buf *out)
+static int request(const char *method, const char *path, const char *body, struct buf *out)
 {
 	char text[REQUEST_MAX];
-
-	(void)id;
-	ASSERT((size_t)call < ARRAY_LEN(requests));
-	if (!requests[call].method)
-		return -EOPNOTSUPP;
-	const char *body = requests[call].body;
 	const int n = body[0] ? snprintf(text, sizeof(text),
 					 "%s %s HTTP/1.1\r\nHost: localhost\r\n"
 					 "Content-Type: application/json\r\n"
 					 "Content-Length: %zu\r\n\r\n%s",
-					 requests[call].method, requests[call].path, strlen(body),
-					 body)
+					 method, path, strlen(body), body)
 			      : snprintf(text, sizeof(text),
-					 "%s %s HTTP/1.1\r\nHost: localhost\r\n\r\n",
-					 requests[call].method, requests[call].path);
+					 "%s %s HTTP/1.1\r\nHost: localhost\r\n\r\n", method, path);
 
 	ASSERT(n > 0);
 	ASSERT(n < REQUEST_MAX);
 	return buf_append(out, text, (size_t)n);
+}
+
+int firecracker_call(enum vmm_call call, uint32_t id, struct buf *out)
+{
+	(void)id;
+	ASSERT((size_t)call < ARRAY_LEN(requests));
+	if (!requests[call].method)
+		return -EOPNOTSUPP;
+	return request(requests[call].method, requests[call].path, requests[call].body, out);
+}
+
+/* A bucket of size 0 is none: unlike one that is not named, it takes away what was there. */
+#define BUCKET    "{\"size\":%" PRIu64 ",\"refill_time\":%d}"
+#define NET_LIMIT "{\"bandwidth\":" BUCKET "}"
+
+static int limit_drive(const char *path, const char *drive, const struct vmm_limits *l,
+		       struct buf *out)
+{
+	char body[BODY_MAX];
+	const int n = snprintf(body, sizeof(body),
+			       "{\"drive_id\":\"%s\",\"rate_limiter\":{\"bandwidth\":" BUCKET
+			       ",\"ops\":" BUCKET "}}",
+			       drive, l->disk_rate, FIRECRACKER_FILL_MS, (uint64_t)l->disk_iops,
+			       FIRECRACKER_FILL_MS);
+
+	ASSERT(n < BODY_MAX);
+	return request("PATCH", path, body, out);
+}
+
+static int limit_net(const struct vmm_limits *l, struct buf *out)
+{
+	char body[BODY_MAX];
+	const int n = snprintf(body, sizeof(body),
+			       "{\"iface_id\":\"" FIRECRACKER_NET
+			       "\",\"rx_rate_limiter\":" NET_LIMIT ",\"tx_rate_limiter\":" NET_LIMIT
+			       "}",
+			       l->net_rate, FIRECRACKER_FILL_MS, l->net_rate, FIRECRACKER_FILL_MS);
+
+	ASSERT(n < BODY_MAX);
+	return request("PATCH", "/network-interfaces/" FIRECRACKER_NET, body, out);
+}
+
+int firecracker_limit(enum vmm_limited device, const struct vmm_limits *l, uint32_t id,
+		      struct buf *out)
+{
+	(void)id;
+	switch (device) {
+	case VMM_LIMITED_BASE:
+		return limit_drive("/drives/" FIRECRACKER_BASE, FIRECRACKER_BASE, l, out);
+	case VMM_LIMITED_DISK:
+		return limit_drive("/drives/" FIRECRACKER_DISK, FIRECRACKER_DISK, l, out);
+	case VMM_LIMITED_NET:
+		return limit_net(l, out);
+	case VMM_NLIMITED:
+		break;
+	}
+	return -EOPNOTSUPP;
 }
 
 /* ---- an answer ---- */

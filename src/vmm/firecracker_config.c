@@ -20,7 +20,6 @@
 	"i8042.noaux i8042.nomux i8042.nopnp i8042.dumbkbd"
 
 enum {
-	REFILL_MS = 1000,
 	GUEST_CID = 3, /* the first that is not reserved; each VM's vsock is its own */
 };
 
@@ -59,7 +58,7 @@ static json_t *bucket(uint64_t a_second)
 {
 	return a_second == 0 ? NULL
 			     : json_pack("{s:I, s:i}", "size", (json_int_t)a_second, "refill_time",
-					 REFILL_MS);
+					 FIRECRACKER_FILL_MS);
 }
 
 static json_t *limiter(uint64_t bytes, uint64_t ops)
@@ -77,7 +76,7 @@ static json_t *drive(const struct vmm_machine *m, const char *name, const char *
 	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:o*}", "drive_id", name, "path_on_host",
 			 path, "is_root_device", 0, "is_read_only", read_only, "cache_type",
 			 read_only ? "Unsafe" : "Writeback", "io_engine", "Sync", "rate_limiter",
-			 limiter(m->disk_rate, m->disk_iops));
+			 limiter(m->limits.disk_rate, m->limits.disk_iops));
 }
 
 static json_t *drives(const struct vmm_machine *m)
@@ -87,9 +86,9 @@ static json_t *drives(const struct vmm_machine *m)
 	if (m->guest == VMM_GUEST_PROBE)
 		return all;
 	if (m->base)
-		append(&all, drive(m, "base", m->base, true));
+		append(&all, drive(m, FIRECRACKER_BASE, m->base, true));
 	if (m->disk)
-		append(&all, drive(m, "root", m->disk, false));
+		append(&all, drive(m, FIRECRACKER_DISK, m->disk, false));
 	return all;
 }
 
@@ -98,9 +97,10 @@ static json_t *interfaces(const struct vmm_machine *m)
 	char mac[VMM_MAC_BYTES];
 
 	vmm_mac(m->id, mac);
-	return json_pack("[{s:s, s:s, s:s, s:o*, s:o*}]", "iface_id", "eth0", "host_dev_name",
-			 m->tap, "guest_mac", mac, "rx_rate_limiter", limiter(m->net_rate, 0),
-			 "tx_rate_limiter", limiter(m->net_rate, 0));
+	return json_pack("[{s:s, s:s, s:s, s:o*, s:o*}]", "iface_id", FIRECRACKER_NET,
+			 "host_dev_name", m->tap, "guest_mac", mac, "rx_rate_limiter",
+			 limiter(m->limits.net_rate, 0), "tx_rate_limiter",
+			 limiter(m->limits.net_rate, 0));
 }
 
 /* What an operating system has a use for.  The balloon is there for what its driver says: without

@@ -187,13 +187,13 @@ static void add_agent(struct args *a, const struct vmm_machine *m)
 	option(a, "-device", "virtserialport,chardev=agent,name=" VMM_AGENT_PORT);
 }
 
-/* A filter before the disk; 0 is no limit there either. */
+/* A filter before the disk; 0 is no limit there either, and may become one. */
 static void add_limits(struct args *a, const struct vmm_machine *m)
 {
-	optionf(a, "-object", "throttle-group,id=limits,x-bps-total=%lu,x-iops-total=%u",
-		m->disk_rate, m->disk_iops);
+	optionf(a, "-object", "throttle-group,id=" QEMU_LIMITS ",x-bps-total=%lu,x-iops-total=%u",
+		m->limits.disk_rate, m->limits.disk_iops);
 	option(a, "-blockdev",
-	       "driver=throttle,node-name=root,throttle-group=limits,file=unlimited");
+	       "driver=throttle,node-name=root,throttle-group=" QEMU_LIMITS ",file=unlimited");
 }
 
 static void add_disk(struct args *a, const struct vmm_machine *m)
@@ -202,14 +202,10 @@ static void add_disk(struct args *a, const struct vmm_machine *m)
 
 	if (!path)
 		return;
-	const bool limited = m->disk_rate > 0 || m->disk_iops > 0;
-
 	optionf(a, "-blockdev",
-		"driver=%s,node-name=%s,discard=unmap,file.driver=%s,file.filename=%s",
-		m->disk_format, limited ? "unlimited" : "root",
-		m->disk_device ? "host_device" : "file", path);
-	if (limited)
-		add_limits(a, m);
+		"driver=%s,node-name=unlimited,discard=unmap,file.driver=%s,file.filename=%s",
+		m->disk_format, m->disk_device ? "host_device" : "file", path);
+	add_limits(a, m);
 	option(a, "-device", "virtio-blk-device,drive=root");
 }
 
@@ -317,6 +313,7 @@ const struct vmm_driver vmm_qemu = {
 	.argv = qemu_argv,
 	.greet = qmp_greet,
 	.call = qmp_call,
+	.limit = qmp_limit,
 	.parse = qmp_parse,
 	.explain = explain,
 };

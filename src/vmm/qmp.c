@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,7 @@
 
 enum {
 	CAPABILITIES_ID = 0,
-	COMMAND_MAX = 256, /* bytes of the longest command that we send */
+	COMMAND_MAX = 320, /* bytes of the longest command that we send */
 };
 
 /* What it has to do, and its arguments or NULL. */
@@ -37,6 +38,7 @@ static const struct command commands[] = {
 	[VMM_CALL_STATUS] = { "query-status", NULL },
 	[VMM_CALL_PAUSE] = { "stop", NULL },
 	[VMM_CALL_RESUME] = { "cont", NULL },
+	[VMM_CALL_LIMIT] = { NULL, NULL },
 	[VMM_CALL_MEMORY] = { "qom-get", "{\"path\":\"/machine/peripheral/" QEMU_BALLOON
 					 "\",\"property\":\"guest-stats\"}" },
 };
@@ -65,7 +67,23 @@ int qmp_call(enum vmm_call call, uint32_t id, struct buf *out)
 {
 	ASSERT((size_t)call < ARRAY_LEN(commands));
 	ASSERT(id != CAPABILITIES_ID);
-	return command(&commands[call], id, out);
+	return commands[call].name ? command(&commands[call], id, out) : -EOPNOTSUPP;
+}
+
+int qmp_limit(enum vmm_limited device, const struct vmm_limits *l, uint32_t id, struct buf *out)
+{
+	char arguments[COMMAND_MAX / 2];
+	const struct command c = { "qom-set", arguments };
+
+	if (device != VMM_LIMITED_DISK)
+		return -EOPNOTSUPP;
+	const int n = snprintf(arguments, sizeof(arguments),
+			       "{\"path\":\"/objects/" QEMU_LIMITS
+			       "\",\"property\":\"limits\",\"value\":{"
+			       "\"bps-total\":%" PRIu64 ",\"iops-total\":%" PRIu32 "}}",
+			       l->disk_rate, l->disk_iops);
+	ASSERT((size_t)n < sizeof(arguments));
+	return command(&c, id, out);
 }
 
 static int take_event(const json_t *event, const json_t *object, struct vmm_answer *a,

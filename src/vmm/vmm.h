@@ -111,6 +111,21 @@ struct vmm_publish {
 	uint16_t host, guest;
 };
 
+/* What a machine may move; 0: no limit. */
+struct vmm_limits {
+	uint64_t disk_rate; /* bytes a second that each drive moves */
+	uint32_t disk_iops; /* requests a second, likewise */
+	uint64_t net_rate;  /* bytes a second, each way */
+};
+
+/* Devices whose limits may change while the machine runs. */
+enum vmm_limited {
+	VMM_LIMITED_BASE, /* machine.base */
+	VMM_LIMITED_DISK, /* machine.disk */
+	VMM_LIMITED_NET,  /* machine.tap */
+	VMM_NLIMITED,
+};
+
 /* Everything that a driver needs to know of a machine.  Strings are borrowed. */
 struct vmm_machine {
 	const char *binary; /* absolute path of the VMM's program */
@@ -121,19 +136,17 @@ struct vmm_machine {
 	enum vmm_accel accel;
 	uint32_t vcpu;
 	uint64_t memory_bytes;
-	const char *kernel;      /* path */
-	const char *initrd;      /* path or NULL */
-	const char *disk;        /* path of the VM's root disk or NULL */
-	const char *disk_format; /* "qcow2" or "raw" */
-	bool disk_device;        /* it is a block device, not a file */
-	uint64_t disk_rate;      /* bytes a second that each drive moves; 0: no limit */
-	uint32_t disk_iops;      /* requests a second, likewise */
-	uint64_t net_rate;       /* bytes a second, each way; with VMM_NET_TAP */
-	const char *base;        /* path of what `disk` is an upper layer of, read only, or NULL */
-	const char *console_log; /* path; the VMM appends */
-	uint32_t tsc_khz;        /* of the host; 0: not known */
-	bool sandbox;            /* the VMM's own seccomp sandbox */
-	const char *append;      /* more words for the guest's command line, or NULL */
+	const char *kernel;       /* path */
+	const char *initrd;       /* path or NULL */
+	const char *disk;         /* path of the VM's root disk or NULL */
+	const char *disk_format;  /* "qcow2" or "raw" */
+	bool disk_device;         /* it is a block device, not a file */
+	struct vmm_limits limits; /* net_rate with VMM_NET_TAP only */
+	const char *base;         /* path of what `disk` is an upper layer of, read only, or NULL */
+	const char *console_log;  /* path; the VMM appends */
+	uint32_t tsc_khz;         /* of the host; 0: not known */
+	bool sandbox;             /* the VMM's own seccomp sandbox */
+	const char *append;       /* more words for the guest's command line, or NULL */
 	enum vmm_net net;
 	int net_fd;          /* with VMM_NET_SOCKET: its number in the child */
 	const char *tap;     /* with VMM_NET_TAP; and what the guest is told: */
@@ -157,6 +170,7 @@ enum vmm_call {
 	VMM_CALL_PAUSE,     /* its processors stand still, and its devices */
 	VMM_CALL_RESUME,
 	VMM_CALL_MEMORY, /* what the guest's balloon has said last */
+	VMM_CALL_LIMIT,  /* by limit() alone */
 	VMM_NCALLS,
 };
 
@@ -220,6 +234,9 @@ struct vmm_driver {
 	 * for that. */
 	int (*greet)(struct buf *out);
 	int (*call)(enum vmm_call call, uint32_t id, struct buf *out);
+	/* All limits of that device at once.  -EOPNOTSUPP: it has none of its own. */
+	int (*limit)(enum vmm_limited device, const struct vmm_limits *l, uint32_t id,
+		     struct buf *out);
 	/* Takes one answer off the front of `data`.  > 0: bytes it took; 0: more needed; -errno:
 	 * not what this VMM may say. */
 	int (*parse)(const uint8_t *data, size_t len, struct vmm_answer *ret_answer, struct err *e);

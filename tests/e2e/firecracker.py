@@ -230,6 +230,13 @@ def its_api_says_what_is_published(s):
             ("PATCH", "/vm", {"state": "Gone"}, "unknown variant `Gone`, expected `Paused` or `Resumed`"),
             ("PUT", "/actions", {"action_type": "InstanceStart"}, late),
             ("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 16}, late),
+            ("PATCH", "/drives/nix", {"drive_id": "nix", "rate_limiter": {"ops": {"size": 1, "refill_time": 1000}}},
+             "Drive config error: Unable to patch the block device: Failed perform action on device: Device not found"),
+            ("PATCH", "/drives/nix", {"drive_id": "root"}, "The id from the path does not match the id from the body!"),
+            ("PATCH", "/drives/nix", {"drive_id": "nix", "x": 1}, "unknown field `x`, expected one of `drive_id`, `path_on_host`, `rate_limiter`"),
+            ("PATCH", "/drives/nix", {"drive_id": "nix", "rate_limiter": {"ops": {"size": 1}}}, "missing field `refill_time`"),
+            ("PATCH", "/network-interfaces/eth0", {"iface_id": "eth0"}, "Network config error: Unable to update the net device"),
+            ("PATCH", "/network-interfaces/eth0", {"iface_id": "eth1"}, "The id from the path [eth0] does not match the id from the body [eth1]!"),
             ("GET", "/balloon/statistics", None, "Failed perform action on device: Device not found"),
             ("GET", "/nothing", None, "Invalid request method and/or path: GET nothing.")):
         status, said = s.ask("p", method, path, body)
@@ -326,6 +333,7 @@ def a_probe_that_talks_is_heard_over_its_vsock(s):
     s.run("vm", "create", "--vmm", "firecracker", "--image", "none", "--kernel", "talker", "--name", "t", "--vcpu", "1", "--memory", "32M",
           "--timeout", "30s")
     assert s.show("t")["boot_id"].startswith("00000000-"), s.show("t")
+    limits_change_at_once(s, "t")
     row = stats(s, "t")
     assert row["guest_known"] and not row["balloon_known"] and "no driver for its balloon" in row["balloon_error"], row
     pings = sorted(s.json("vm", "ping", "t")[0]["round_trip_us"] for _ in range(50))
@@ -426,6 +434,62 @@ def its_balloon_says_how_its_memory_is_used(s):
     s.kill_daemon()
     assert stats(s, name)["balloon"] == row["balloon"]
     s.run("vm", "delete", "-f", name)
+
+
+def drives_limits(s, name):
+    """What the VMM says that each drive may move: (bytes, requests) a second."""
+    def size(drive, kind):
+        return ((drive["rate_limiter"] or {}).get(kind) or {"size": 0})["size"]
+
+    return {(size(d, "bandwidth"), size(d, "ops")) for d in s.ask(name, "GET", "/vm/config")[1]["drives"]}
+
+
+def limits_of(s, name):
+    spec = s.show(name)["spec"]
+    return spec["disk_rate"], spec["disk_iops"]
+
+
+def limits_change_at_once(s, name):
+    for words, wanted in ((("--disk-rate", "50M", "--disk-iops", "300"), (50 << 20, 300)), (("--unlimit", "disk-rate"), (0, 300)),
+                          (("--disk-rate", "2M", "--unlimit", "disk-iops"), (2 << 20, 0)), (("--unlimit", "disk-rate"), (0, 0))):
+        s.run("vm", "set", name, *words)
+        assert limits_of(s, name) == wanted and drives_limits(s, name) == {wanted}, (words, limits_of(s, name), drives_limits(s, name))
+    # What its daemon did not come to tell it, the next one does.
+    s.run("vm", "set", name, "--disk-rate", "3M")
+    for drive in ("base", "root"):
+        assert s.ask(name, "PATCH", f"/drives/{drive}", {"drive_id": drive, "rate_limiter": {"bandwidth": {"size": 0, "refill_time": 0}}}) \
+            == (204, None)
+    assert drives_limits(s, name) == {(0, 0)}
+    s.kill_daemon()
+    assert s.show(name)["state"] == "running"
+    wait_for(lambda: drives_limits(s, name) == {(3 << 20, 0)}, "what is recorded is not what holds")
+    for words, why in ((("--net-rate", "1M"), "net_rate: only Firecracker"), (("--unlimit", "disk"), "--unlimit"), (("--disk-iops", "0"), "--disk-iops")):
+        p = s.run("vm", "set", name, *words, check=False)
+        assert p.returncode != 0 and why in p.stderr, p.stderr
+
+
+def what_it_may_move_changes_while_it_runs(s):
+    name = s.guest()
+    limits_change_at_once(s, name)
+    for how, code, words, alive in (("refuse PATCH /drives/root", "vmm.refused", "disk: Internal VMM error: as it was told to", True),
+                                    ("hang PATCH /drives/base", "timeout", "limits", True),
+                                    ("die PATCH /drives/root", "vmm.refused", "the VMM has hung up", False)):
+        s.how(how)
+        p = s.run("vm", "set", name, "--disk-rate", "7M", check=False)
+        s.how()
+        assert p.returncode == 1 and code in p.stderr and words in p.stderr and "step limits" in p.stderr, (how, p.stderr)
+        assert limits_of(s, name)[0] == 7 << 20, how
+        if alive:
+            s.kill_daemon()
+            assert s.show(name)["state"] == "running"
+            wait_for(lambda: drives_limits(s, name) == {(7 << 20, 0)}, "the next daemon does not tell it")
+            s.run("vm", "set", name, "--disk-rate", "8M")
+            assert drives_limits(s, name) == {(8 << 20, 0)}
+    wait_for(lambda: s.states() != ["running"], "its end is not noticed")
+    s.run("vm", "start", name)
+    assert drives_limits(s, name) == {(7 << 20, 0)}
+    s.run("vm", "delete", "-f", name)
+    s.nothing_left()
 
 
 def a_probe_has_no_balloon(s):
@@ -563,7 +627,7 @@ banger_session.main([a_probe_comes_up_and_leaves_nothing, its_life_is_that_of_an
                      without_qemu_it_is_what_times_kvm, doctor_says_which_and_why, commands_run_in_its_guest,
                      its_guest_is_heard_again_after_the_daemons_death, a_probe_that_talks_is_heard_over_its_vsock, whoever_else_rings_is_not_taken_for_the_agent,
                      an_agent_that_is_lost_is_called_again,
-                     what_is_typed_reaches_its_serial_line, its_balloon_says_how_its_memory_is_used,
+                     what_is_typed_reaches_its_serial_line, its_balloon_says_how_its_memory_is_used, what_it_may_move_changes_while_it_runs,
                      a_probe_has_no_balloon, stats_come_without_a_vmm_that_does_not_answer, its_disk_is_its_own_over_the_images, its_guests_frames_find_their_network,
                      its_death_at_any_moment_is_told, its_api_fails_and_it_ends_all_the_same, one_that_says_nothing_is_given_up],
                     session=FirecrackerSession)

@@ -12,6 +12,7 @@ words, and says nothing that it would not.  $FAKE_AGENT is the agent (absent: a 
 import ctypes
 import json
 import os
+import re
 import selectors
 import signal
 import socket
@@ -216,8 +217,34 @@ class Guest:
 
 # ---- the API ----
 
+DESERIALIZING = "An error occurred when deserializing the json body of a request: "
+
+
+def wrong_body(body, fields):
+    column = len(json.dumps(body, separators=(",", ":")))
+    for name in body:
+        if name not in fields:
+            return f"{DESERIALIZING}unknown field `{name}`, expected one of {', '.join(f'`{f}`' for f in fields)} at line 1 column {column}."
+    return None
+
+
+def wrong_limiter(limiter):
+    for bucket in (limiter or {}).values():
+        for name in ("size", "refill_time"):
+            if name not in bucket:
+                return f"{DESERIALIZING}missing field `{name}` at line 1 column 0."
+    return None
+
+
+def limited(has, asked):
+    buckets = {kind: (asked or {}).get(kind) or (has or {}).get(kind) for kind in ("bandwidth", "ops")}
+    buckets = {kind: {"one_time_burst": None, **b} if b and b["size"] and b["refill_time"] else None for kind, b in buckets.items()}
+    return buckets if any(buckets.values()) else None
+
+
 class Api:
     def __init__(self, given, config, guest):
+        self.heard, self.hung = {}, []  # by connection: bytes of requests; those that are not answered any more
         self.given, self.config, self.guest, self.state = given, config, guest, "Running"
 
     def answer(self, method, path, body):
@@ -232,6 +259,10 @@ class Api:
             return self.get_balloon(path)
         if method == "PATCH" and path == "/vm":
             return self.patch_vm(body)
+        if method == "PATCH" and path.startswith("/drives/"):
+            return self.patch_drive(path.split("/")[2], body)
+        if method == "PATCH" and path.startswith("/network-interfaces/"):
+            return self.patch_interface(path.split("/")[2], body)
         if method == "PUT" and path == "/actions":
             return self.put_action(body)
         if method == "PUT" and path in ("/boot-source", "/machine-config"):
@@ -256,6 +287,33 @@ class Api:
         self.state = "Paused" if state == "Paused" else "Running"
         return 204, None
 
+    def patch_drive(self, name, body):
+        """A bucket of size 0 takes away what was there; one that is not named leaves it."""
+        if why := wrong_body(body, ("drive_id", "path_on_host", "rate_limiter")) or wrong_limiter(body.get("rate_limiter")):
+            return 400, {"fault_message": why}
+        if body.get("drive_id") != name:
+            return 400, {"fault_message": "The id from the path does not match the id from the body!"}
+        drive = next((d for d in self.config["drives"] if d["drive_id"] == name), None)
+        if drive is None:
+            return 400, {"fault_message": "Drive config error: Unable to patch the block device: Failed perform action on device: Device"
+                                          " not found Please verify the request arguments."}
+        drive["rate_limiter"] = limited(drive.get("rate_limiter"), body.get("rate_limiter"))
+        return 204, None
+
+    def patch_interface(self, name, body):
+        kinds = ("rx_rate_limiter", "tx_rate_limiter")
+        if why := wrong_body(body, ("iface_id", *kinds)) or wrong_limiter(body.get(kinds[0])) or wrong_limiter(body.get(kinds[1])):
+            return 400, {"fault_message": why}
+        if body.get("iface_id") != name:
+            return 400, {"fault_message": f"The id from the path [{name}] does not match the id from the body [{body.get('iface_id')}]!"}
+        interface = next((i for i in self.config.get("network-interfaces", []) if i["iface_id"] == name), None)
+        if interface is None:
+            return 400, {"fault_message": "Network config error: Unable to update the net device: Failed perform action on device: Device"
+                                          " not found"}
+        for kind in kinds:
+            interface[kind] = limited(interface.get(kind), body.get(kind))
+        return 204, None
+
     def put_action(self, body):
         action = body.get("action_type")
         if action == "InstanceStart":
@@ -278,12 +336,30 @@ class Api:
         data = s.recv(4096)
         if not data:
             selector.unregister(s)
+            self.heard.pop(s, None)
             s.close()
             return
-        head, _, rest = data.decode().partition("\r\n\r\n")
-        method, path, _ = head.splitlines()[0].split(" ")
+        self.heard[s] = self.heard.get(s, b"") + data
+        while s in self.heard and (request := self.taken(s)):
+            self.reply(s, selector, *request)
+
+    def taken(self, s):
+        """(method, path, body) of the request at the front of what was heard, if it is whole."""
+        head, end, rest = self.heard[s].partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *(\d+)", head)
+        length = int(length[1]) if length else 0
+        if not end or len(rest) < length:
+            return None
+        self.heard[s] = rest[length:]
+        method, path, _ = head.decode().splitlines()[0].split(" ")
+        return method, path, rest[:length].decode()
+
+    def reply(self, s, selector, method, path, rest):
         die_if(f"{method} {path}")
         if is_so("hang", f"{method} {path}"):
+            selector.unregister(s)
+            self.hung.append(s)
+            del self.heard[s]
             return
         status, body = self.answer(method, path, json.loads(rest) if rest else {})
         if is_so("refuse", f"{method} {path}"):

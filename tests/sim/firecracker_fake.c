@@ -81,6 +81,17 @@ static void real_path(const struct firecracker *f, const char *named, size_t len
 			       (int)(len - strlen(jail)), named + strlen(jail));
 }
 
+/* Of the disk's drive, in a file or a request. */
+static void hear_limits(const char *text)
+{
+	static const char bandwidth[] = "\"bandwidth\":{\"size\":";
+	const char *drive = strstr(text, "\"drive_id\":\"root\"");
+	const char *at = drive ? strstr(drive, bandwidth) : NULL;
+
+	if (drive)
+		the_world->disk_rate = at ? strtoull(at + strlen(bandwidth), NULL, 10) : 0;
+}
+
 static void parse(struct firecracker *f)
 {
 	static const char uds[] = "\"uds_path\":\"";
@@ -90,6 +101,7 @@ static void parse(struct firecracker *f)
 
 	text[n > 0 ? n : 0] = '\0';
 	f->probe = strstr(text, "\"drives\":[]") != NULL;
+	hear_limits(text);
 	const char *at = strstr(text, uds);
 	if (at) {
 		at += strlen(uds);
@@ -201,6 +213,8 @@ static void api_answer(struct sim_conn *c, const char *request)
 	const char *body = strstr(request, "/balloon/statistics") ? memory : state;
 	char text[256];
 
+	if (strncmp(request, "PATCH /drives/", strlen("PATCH /drives/")) == 0)
+		hear_limits(request);
 	if (strncmp(request, "GET ", 4) == 0)
 		(void)snprintf(text, sizeof(text),
 			       "HTTP/1.1 200 \r\nContent-Type: application/json\r\n"

@@ -192,6 +192,18 @@ static struct call *nat_off(struct run *r)
 	return set_way_out(r, "off");
 }
 
+static struct call *set_limits(struct run *r)
+{
+	struct targets_args args = { .set.disk_rate = 1 << 20, .set.disk_iops = 100 };
+
+	if (strv_add(&args.refs, NAME) < 0)
+		ASSERT(!"memory");
+	struct call *call = client_ask(r->c, METHOD_VM_SET, &args, NULL);
+
+	schema_fini(&targets_args_schema, &args);
+	return call;
+}
+
 static struct call *kill_it(struct run *r)
 {
 	return client_on_vm(r->c, METHOD_VM_KILL, NAME);
@@ -277,6 +289,7 @@ const struct scenario scenarios[] = {
 	{ "kill",                  NAME, running,                 kill_it,          VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped" },
 	{ "set",                   NAME, created,                 set_all,          VMM_WELL,      IMAGER_WELL,    "created", "created",               "created" },
 	{ "set a label",           NAME, running,                 set_label,        VMM_WELL,      IMAGER_WELL,    "running", "running",               "running" },
+	{ "set limits",            NAME, running,                 set_limits,       VMM_WELL,      IMAGER_WELL,    "running", "running",               "running" },
 	{ "delete",                NAME, created,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "created failed gone",   "gone" },
 	{ "delete a running VM",   NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone" },
 	{ "adopt",                 NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "" },
@@ -294,6 +307,8 @@ const struct scenario scenarios[] = {
 	{ "firecracker: stop, deaf", NAME, running,               stop,             VMM_STUBBORN,  IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         false, true },
 	{ "firecracker: stop a probe", NAME, probe_running,       stop,             VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         false, true },
 	{ "firecracker: set",      NAME, created,                 set_all,          VMM_WELL,      IMAGER_WELL,    "created", "created",               "created",         false, true },
+	{ "firecracker: set limits", NAME, running,               set_limits,       VMM_WELL,      IMAGER_WELL,    "running", "running",               "running",         false, true },
+	{ "firecracker: deaf to limits", NAME, running,           set_limits,       VMM_STUBBORN,  IMAGER_WELL,    "running", "running",               "running",         false, true },
 	{ "firecracker: delete",   NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone",            false, true },
 	{ "firecracker: adopt",    NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               false, true },
 	{ "firecracker: adopt a probe", NAME, probe_running_and_left, start_daemon, VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               false, true },
@@ -333,6 +348,7 @@ const struct scenario scenarios[] = {
 	{ "jailed: restart",       NAME, running,                 restart,          VMM_WELL,      IMAGER_WELL,    "running", "failed",                "stopped",         true, true },
 	{ "jailed: kill",          NAME, running,                 kill_it,          VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "stopped",         true, true },
 	{ "jailed: delete",        NAME, running,                 delete,           VMM_WELL,      IMAGER_WELL,    "gone",    "stopped failed gone",   "gone",            true, true },
+	{ "jailed: set limits",    NAME, running,                 set_limits,       VMM_WELL,      IMAGER_WELL,    "running", "running",               "running",         true, true },
 	{ "jailed: adopt",         NAME, running_and_left,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true, true },
 	{ "jailed: adopt a probe", NAME, probe_running_and_left,  start_daemon,     VMM_WELL,      IMAGER_WELL,    "running", "running stopped failed", "",               true, true },
 	{ "jailed: recover",       NAME, running_and_lost,        start_daemon,     VMM_WELL,      IMAGER_WELL,    "stopped", "stopped failed",        "",                true, true },

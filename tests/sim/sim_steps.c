@@ -205,7 +205,10 @@ static void on_reply(struct client *c, struct call *call)
 	if (call != row.run.call || row.fate == FATE_DELETE)
 		return;
 	row.bad_at_reply = world_check_gate(c->w, row.sc->vm);
-	if (!row.bad_at_reply && !row.undo_failed)
+	/* A VM that runs whatever becomes of the request may end as its answer is on its way. */
+	const bool ends = row.fate == FATE_DIED && strcmp(row.sc->failed, "running") == 0;
+
+	if (!row.bad_at_reply && !row.undo_failed && !ends)
 		row.bad_at_reply = world_check_vm(c->w, row.sc->vm);
 	if (row.bad_at_reply)
 		(void)snprintf(row.bad_text, sizeof(row.bad_text), "at the answer: %s",

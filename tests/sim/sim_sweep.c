@@ -105,8 +105,24 @@ static void policy(void *arg, const struct sim_call *call, struct sim_verdict *v
 
 /* ---- after a death ---- */
 
+/* Whatever was recorded before the death, its VMM has been told. */
+static const char *limits_hold(const struct run *r)
+{
+	if (!cut.sc->firecracker || cut.sc->vmm != VMM_WELL)
+		return NULL;
+	list_for_each (l, &r->w->daemon->node->vms) {
+		const struct vm *vm = list_entry(l, struct vm, link);
+
+		if (vm_runs(vm) && vm_has_agent(vm) && vm->rec.spec.disk_rate != r->w->disk_rate)
+			return "its VMM has other limits than its record";
+	}
+	return NULL;
+}
+
 static const char *revive(struct run *r)
 {
+	const char *bad;
+
 	if (cut.way == WAY_POWER)
 		world_power_loss(r->w);
 	else
@@ -118,7 +134,8 @@ static const char *revive(struct run *r)
 		return r->w->start_err.text;
 	if (!world_settle(r->w))
 		return "the new daemon does not come to rest";
-	return world_check(r->w);
+	bad = world_check(r->w);
+	return bad ? bad : limits_hold(r);
 }
 
 /* The client never heard: it asks again, and means the same. */

@@ -163,6 +163,7 @@ Test(story, a_new_daemon_adopts_what_runs)
 			       "[    0ms] vm/a vm.adopted pid=302\n"
 			       "[    0ms] vm/a step.do step=control\n"
 			       "[    0ms] vm/a step.do step=network\n"
+			       "[    0ms] vm/a step.do step=limits\n"
 			       "[    0ms] vm/a agent.up boot_id=boot-1 agent=fake\n");
 	over(w, c);
 }

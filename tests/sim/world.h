@@ -73,6 +73,7 @@ struct world {
 	uint64_t op_ids;
 	struct op_id next_op_id;     /* not zero: of the next request */
 	char typed[64];              /* on consoles so far */
+	uint64_t disk_rate;          /* that a Firecracker was told last for its VM's disk */
 	uint64_t boots;              /* of guests so far: their boot ids */
 	struct world_helper *helper; /* owned; NULL: session mode */
 	bool no_device_mapper;       /* nor has its host */

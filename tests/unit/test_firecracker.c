@@ -158,9 +158,9 @@ Test(firecracker, limits_what_it_moves)
 	static char got[VMM_CONFIG_MAX];
 	struct err e = { 0 };
 
-	m.disk_rate = UINT64_C(100) << 20;
-	m.disk_iops = 2000;
-	m.net_rate = UINT64_C(10) << 20;
+	m.limits.disk_rate = UINT64_C(100) << 20;
+	m.limits.disk_iops = 2000;
+	m.limits.net_rate = UINT64_C(10) << 20;
 	cr_assert_eq(config(&m, VMM_CONFIG_MAX, got, sizeof(got), &e), 0, "%s", e.text);
 	const char *first = strstr(
 		got, "\"rate_limiter\":{\"bandwidth\":{\"size\":104857600,\"refill_time\":1000},"
@@ -172,7 +172,7 @@ Test(firecracker, limits_what_it_moves)
 						   "10485760,\"refill_time\":1000}}"
 						 : "\"tx_rate_limiter\":{\"bandwidth\":{\"size\":"
 						   "10485760,\"refill_time\":1000}}"));
-	m.disk_rate = 0;
+	m.limits.disk_rate = 0;
 	cr_assert_eq(config(&m, VMM_CONFIG_MAX, got, sizeof(got), &e), 0, "%s", e.text);
 	cr_expect_not_null(
 		strstr(got, "\"rate_limiter\":{\"ops\":{\"size\":2000,\"refill_time\":1000}}"));
@@ -374,6 +374,37 @@ Test(firecracker_api, asks_in_requests)
 	buf_init(&b, 8);
 	cr_expect_eq(vmm_firecracker.call(VMM_CALL_STATUS, 1, &b), -ENOBUFS);
 	cr_expect_eq(buf_len(&b), 0);
+	buf_fini(&b);
+}
+
+Test(firecracker_api, says_what_each_device_may_move)
+{
+	static const struct vmm_limits l = { .disk_rate = UINT64_MAX, .disk_iops = 300 };
+	struct buf b;
+
+	buf_init(&b, 4096);
+	cr_assert_eq(vmm_firecracker.call(VMM_CALL_LIMIT, 1, &b), -EOPNOTSUPP);
+	cr_assert_eq(vmm_firecracker.limit(VMM_LIMITED_BASE, &l, 1, &b), 0);
+	cr_assert_eq(vmm_firecracker.limit(VMM_LIMITED_DISK, &l, 2, &b), 0);
+	cr_assert_eq(vmm_firecracker.limit(VMM_LIMITED_NET, &l, 3, &b), 0);
+	cr_assert_eq(buf_append(&b, "", 1), 0);
+	cr_expect_str_eq(
+		(const char *)buf_data(&b),
+		"PATCH /drives/base HTTP/1.1\r\n" JSON(
+			"135") "{\"drive_id\":\"base\",\"rate_limiter\":{\"bandwidth\":{\"size\":"
+			       "18446744073709551615,\"refill_time\":1000},\"ops\":{\"size\":300,"
+			       "\"refill_time\":1000}}}"
+			       "PATCH /drives/root HTTP/1.1\r\n" JSON(
+				       "135") "{\"drive_id\":\"root\",\"rate_limiter\":{"
+					      "\"bandwidth\":{\"size\":"
+					      "18446744073709551615,\"refill_time\":1000},\"ops\":{"
+					      "\"size\":300,\"refill_time\":1000}}}"
+					      "PATCH /network-interfaces/eth0 HTTP/1.1\r\n" JSON(
+						      "143") "{\"iface_id\":\"eth0\",\"rx_rate_"
+							     "limiter\":{\"bandwidth\":{\"size\":0,"
+							     "\"refill_time\":1000}},\"tx_rate_"
+							     "limiter\":{\"bandwidth\":{\"size\":0,"
+							     "\"refill_time\":1000}}}");
 	buf_fini(&b);
 }
 

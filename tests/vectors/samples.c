@@ -37,6 +37,7 @@ enum {
 static char web_1[] = "web-1";
 static char db[] = "0000000";
 static char team[] = "team=blue";
+static char net_rate[] = "net_rate";
 static char tier[] = "tier=";
 static char lang[] = "LANG=C.UTF-8";
 static char equals[] = "OPTS=a=b";
@@ -104,6 +105,10 @@ static const struct targets_args targets_set = {
 		 .vcpu = 4,
 		 .memory_bytes = UINT64_C(4) << 30,
 		 .disk_bytes = UINT64_C(20) << 30,
+		 .disk_rate = UINT64_C(50) << 20,
+		 .disk_iops = 300,
+		 .net_rate = UINT64_C(5) << 20,
+		 .drop_limits = STRV(net_rate),
 		 .labels = STRV(team),
 		 .drop_labels = STRV(git) },
 };
