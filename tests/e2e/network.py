@@ -87,7 +87,7 @@ class Networked(Guests):
 
 def on_host(s, script, *args, data=b""):
     """Python there, with bytes in and out."""
-    return s.net.host.run(sys.executable, "-c", script, *args, text=False, input=data, stdout=subprocess.PIPE).stdout
+    return s.net.host.run(sys.executable, "-c", script, *args, text=False, input=data, stdout=subprocess.PIPE, timeout=300).stdout
 
 
 CALL = r"""import socket, sys

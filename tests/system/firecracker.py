@@ -7,9 +7,11 @@ import os
 import shutil
 import sys
 
+import pexpect
+
 import banger_system
 from banger_session import wait_for
-from banger_system import DAEMON, HELPER, HELPER_CONF, banger, host_is_empty, is_again, kill, main_pid, vm
+from banger_system import DAEMON, HELPER, HELPER_CONF, banger, host_is_empty, is_again, kill, main_pid, run, systemctl, taken, vm
 
 HOME, JAILER_HOME = "/opt/firecracker", "/opt/jailer"
 FIRECRACKER, JAILER = os.environ.get("BANGER_FIRECRACKER", ""), os.environ.get("BANGER_JAILER", "")
@@ -18,12 +20,10 @@ MEMORY = ("--memory", "256M", "--vmm", "firecracker")
 
 def prepare():
     shutil.copy(FIRECRACKER, HOME)  # as an administrator would have it, whatever the services see of /tmp
-    section = f"\n[vmm firecracker]\nbinary = {HOME}\n"
+    section = f"\n[vmm firecracker]\nbinary = {HOME}\nlibraries = /usr\n"
     if JAILER:
         shutil.copy(JAILER, JAILER_HOME)
         section += f"jailer = {JAILER_HOME}\n"
-    else:
-        section += "libraries = /usr\n"
     banger_system.install_with_guests(f"firecracker = {HOME}\n", HELPER_CONF + section)
 
 
@@ -46,6 +46,27 @@ def it_is_jailed_with_disk_and_network():
     assert os.readlink(f"/proc/{row['pid']}/exe").endswith("firecracker")
     assert row["address"] in guest("web", "hostname", "-I"), row
     assert guest("web", "findmnt", "-no", "SOURCE", "/") == "/dev/vda"
+    assert taken()["snapshots"] == [f"fc-rootfs-{row['id']}"], taken()
+
+
+def a_terminal_is_one():
+    t = pexpect.spawn(banger_system.BANGER, ["vm", "exec", "-t", "web", "--", "sh", "-c", "tty; stty size; read -r x; echo got $x; exit 7"],
+                      dimensions=(33, 77), timeout=60)
+    t.expect(r"/dev/pts/\d+\s+33 77")
+    t.sendline("typed")
+    t.expect("got typed")
+    t.expect(pexpect.EOF)
+    t.close()
+    assert t.exitstatus == 7, t.exitstatus
+
+
+def files_come_whole():
+    with open("/run/file", "wb") as f:
+        f.write(os.urandom(8 << 20))
+    banger("vm", "cp", "/run/file", "web:/root/file")
+    banger("vm", "cp", "web:/root/file", "/run/back")
+    assert guest("web", "sha256sum", "/root/file").split()[0] == run("sha256sum", "/run/file").stdout.split()[0]
+    run("cmp", "/run/file", "/run/back")
 
 
 def it_outlives_both_services():
@@ -57,6 +78,13 @@ def it_outlives_both_services():
     wait_for(lambda: guest("web", "cat", "/proc/sys/kernel/random/boot_id") == boot, "not the same boot", 60)
 
 
+def it_begins_anew_with_what_was_written():
+    boot = vm("web")["boot_id"]
+    guest("web", "sh", "-c", "echo kept >/root/kept; sync")
+    banger("vm", "restart", "web")
+    assert vm("web")["boot_id"] not in ("", boot) and guest("web", "cat", "/root/kept") == "kept"
+
+
 def it_is_stopped_and_leaves_nothing():
     banger("vm", "stop", "web")
     banger("vm", "start", "web")
@@ -64,8 +92,22 @@ def it_is_stopped_and_leaves_nothing():
     host_is_empty()
 
 
+def a_disk_of_its_own_is_larger_than_the_image():
+    """ADR 30: a copy, where device-mapper is not wanted."""
+    with open("/etc/banger/banger.conf", "a", encoding="ascii") as f:
+        f.write("[vmm]\nroot_disk = copy\n")
+    systemctl("reload", DAEMON)
+    wait_for(lambda: "root disks by copy" in banger("doctor", check=False).stdout, "doctor does not say so")
+    banger("vm", "run", "-d", "--name", "own", "--disk", "10G", *MEMORY, deadline=300)
+    assert taken()["snapshots"] == [] and guest("own", "findmnt", "-no", "SOURCE", "/") == "/dev/vda"
+    assert int(guest("own", "findmnt", "-bno", "SIZE", "/")) > 9 << 30
+    banger("vm", "delete", "-f", "own")
+    host_is_empty()
+
+
 if not FIRECRACKER:
     print("1..0 # SKIP no BANGER_FIRECRACKER")
     sys.exit(77)
-banger_system.main([the_status_of_the_command_is_the_clients, it_is_jailed_with_disk_and_network, it_outlives_both_services,
-                    it_is_stopped_and_leaves_nothing], prepare)
+banger_system.main([the_status_of_the_command_is_the_clients, it_is_jailed_with_disk_and_network, a_terminal_is_one, files_come_whole,
+                    it_outlives_both_services, it_begins_anew_with_what_was_written, it_is_stopped_and_leaves_nothing,
+                    a_disk_of_its_own_is_larger_than_the_image], prepare)
