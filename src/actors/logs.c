@@ -10,10 +10,19 @@
 #include "actors/limits.h"
 #include "actors/node.h"
 #include "base/cleanup.h"
+#include "base/trim.h"
 
 enum {
-	LOGS_BLOCK = 4096, /* holes begin and end at a multiple of this */
-	LOGS_FEW = 64,     /* VMs that there is room for at first */
+	LOGS_FEW = 64, /* VMs that there is room for at first */
+};
+
+/* A VM whose logs are looked at. */
+struct looked {
+	vm_id id;
+	uint32_t slot;
+	bool jailed;  /* its VMM's log is the slot's: only the root helper can cut it ... */
+	bool printed; /* ... and its console's as well */
+	bool asks;    /* one of them is long */
 };
 
 struct logs {
@@ -21,36 +30,27 @@ struct logs {
 	struct node *node; /* borrowed: it lives as long as the daemon */
 	struct io_timer look;
 	struct io_op work;
-	vm_id *ids; /* owned array: whose logs the worker looks at */
+	struct looked *vms; /* owned array: at whose logs the worker looks */
 	uint32_t n, cap;
+	uint32_t failures; /* of the root helper to cut any */
 };
 
 /* ---- on a worker ---- */
 
-static bool is_long(const struct stat *st, uint64_t keep)
-{
-	return S_ISREG(st->st_mode) && (uint64_t)st->st_blocks * 512 > 2 * keep &&
-	       (uint64_t)st->st_size > keep;
-}
-
-/* A file system without holes keeps it all: there is nobody to tell. */
+/* A file system without holes keeps it all, and one that is gone takes no room: there is nobody to
+ * tell. */
 static void cut(const char *path, uint64_t keep)
 {
-	CLEANUP_FD int fd = -EBADF;
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
 
-	if (lstat(path, &st) < 0 || !is_long(&st, keep))
-		return; /* as nearly always */
-	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0 || !is_long(&st, keep))
-		return;
-	IGNORE(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-			 (st.st_size - (off_t)keep) / LOGS_BLOCK * LOGS_BLOCK) < 0);
+	if (fd >= 0 && fstat(fd, &st) == 0 && trim_is_due(&st, keep))
+		IGNORE(trim_file(fd, &st, keep) < 0);
 }
 
 static const struct {
 	const char *file;
-	bool runtime; /* in the runtime directory, else in that of the state */
+	bool runtime; /* in the runtime directory or the jail, else in that of the state */
 	uint64_t keep;
 } kept[] = {
 	{ VM_FILE_CONSOLE, false, CONSOLE_KEEP_BYTES },
@@ -58,40 +58,55 @@ static const struct {
 	{ VM_FILE_ERRORS, true, VMM_LOG_KEEP_BYTES },
 };
 
-static int cut_all(void *arg, const bool *cancelled)
+static void look_at(const struct conf *conf, struct looked *v)
 {
-	const struct logs *l = arg;
-	const struct conf *conf = &l->node->env->conf;
+	const char *const runtime = v->jailed ? conf->state_dir : conf->runtime_dir;
+	const char *const under = v->jailed ? "jails" : "vm";
 	char path[ENV_PATH_MAX];
 	char id[VM_ID_CHARS + 1];
+	struct stat st;
 
-	for (uint32_t i = 0; i < l->n && !io_cancelled(cancelled); i++) {
-		vm_id_text(l->ids[i], id);
-		for (size_t k = 0; k < ARRAY_LEN(kept); k++) {
-			(void)snprintf(path, sizeof(path), "%.900s/%s/%s/%s",
-				       kept[k].runtime ? conf->runtime_dir : conf->state_dir,
-				       kept[k].runtime ? "vm" : "vms", id, kept[k].file);
+	vm_id_text(v->id, id);
+	for (size_t k = 0; k < ARRAY_LEN(kept); k++) {
+		(void)snprintf(path, sizeof(path), "%.900s/%s/%s/%s",
+			       kept[k].runtime ? runtime : conf->state_dir,
+			       kept[k].runtime ? under : "vms", id, kept[k].file);
+		if (lstat(path, &st) < 0 || !trim_is_due(&st, kept[k].keep))
+			continue; /* as nearly always */
+		if (kept[k].runtime ? v->jailed : v->printed)
+			v->asks = true;
+		else
 			cut(path, kept[k].keep);
-		}
 	}
+}
+
+static int look_at_all(void *arg, const bool *cancelled)
+{
+	const struct logs *l = arg;
+
+	for (uint32_t i = 0; i < l->n && !io_cancelled(cancelled); i++)
+		look_at(&l->node->env->conf, &l->vms[i]);
 	return 0;
 }
 
 /* ---- whose ---- */
 
 /* One for which there is no memory is looked at another time. */
-static void note(struct logs *l, vm_id id)
+static void note(struct logs *l, const struct vm *vm)
 {
 	if (l->n == l->cap) {
 		const uint32_t cap = l->cap ? 2 * l->cap : LOGS_FEW;
-		vm_id *ids = realloc(l->ids, cap * sizeof(*ids));
+		struct looked *vms = realloc(l->vms, cap * sizeof(*vms));
 
-		if (!ids)
+		if (!vms)
 			return;
-		l->ids = ids;
+		l->vms = vms;
 		l->cap = cap;
 	}
-	l->ids[l->n++] = id;
+	l->vms[l->n++] = (struct looked){ .id = vm->rec.id,
+					  .slot = vm->rec.slot,
+					  .jailed = vm_is_system(vm),
+					  .printed = vm_is_system(vm) && !vm_console_is_ours(vm) };
 }
 
 static void look(struct logs *l)
@@ -101,20 +116,64 @@ static void look(struct logs *l)
 		const struct vm *vm = list_entry(link, struct vm, link);
 
 		if (vm_at_work(vm_state(vm)) && vm->driver->program)
-			note(l, vm->rec.id);
+			note(l, vm);
 	}
 	if (l->n > 0)
-		io_work(l->node->env->io, &l->work, IO_LANE_ANY, cut_all, l);
+		io_work(l->node->env->io, &l->work, IO_LANE_ANY, look_at_all, l);
+}
+
+/* ---- those that the root helper cuts ---- */
+
+/* They are looked at again soon, so it is told each time that there are twice as many. */
+static void missed(struct logs *l, const struct err *e)
+{
+	l->failures++;
+	if ((l->failures & (l->failures - 1)) == 0)
+		LOG_WARN(&l->actor.log, NULL, "logs.uncut", K("failures", l->failures),
+			 K("code", err_name(e->code)), K("why", e->text));
+}
+
+static void ask(struct logs *l)
+{
+	const struct system *s = l->node->env->system;
+
+	for (uint32_t i = 0; s && i < l->n; i++) {
+		const struct helper_trim_args args = {
+			.vm = l->vms[i].id,
+			.slot = l->vms[i].slot,
+			.console_keep = l->vms[i].printed ? CONSOLE_KEEP_BYTES : 0,
+			.log_keep = VMM_LOG_KEEP_BYTES,
+		};
+		const struct helper_question q = { .method = HELPER_TRIM_LOGS,
+						   .args = &args,
+						   .owner = l->actor.id,
+						   .msg_type = MSG_HELPER };
+		struct err e = { 0 };
+
+		if (l->vms[i].asks && helper_ask(s->helper, &q, &e) < 0)
+			missed(l, &e);
+	}
+}
+
+static void answered(struct logs *l, struct helper_answer *a)
+{
+	if (a->err.code)
+		missed(l, &a->err);
+	helper_answer_free(a);
 }
 
 static void handle(struct actor *a, struct msg *m)
 {
 	struct logs *l = container_of(a, struct logs, actor);
 
-	if (m == &l->look.msg)
+	if (m->type == MSG_HELPER) {
+		answered(l, container_of(m, struct helper_answer, msg));
+	} else if (m == &l->look.msg) {
 		look(l);
-	else
+	} else {
+		ask(l);
 		io_timer_set(l->node->env->io, &l->look, LOGS_LOOK_MS, 0);
+	}
 }
 
 int logs_begin(struct node *n, struct logs **ret_logs)

@@ -4,7 +4,8 @@
  * themselves, so that nothing is lost while no daemon runs (docs/adr/0014-*.md); from time to time
  * the daemon looks how much room they take, and gives the beginning of one that takes too much back
  * to the file system.  The file's length stays: where there was something to read, there is a hole.
- * An actor of its own, whose work is done on a worker thread.
+ * An actor of its own, whose work is done on a worker thread; logs in jails are cut by the root
+ * helper, which is asked where one is long.
  */
 #pragma once
 

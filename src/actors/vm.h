@@ -168,8 +168,9 @@ void vm_missed(struct vm *vm); /* its VMM ended while no daemon ran */
 /* The node's look at its child. */
 void vm_view_fill(const struct vm *vm, struct vm_view *ret_view); /* borrows the spec's vectors */
 bool vm_runs(const struct vm *vm);
-bool vm_is_system(const struct vm *vm); /* the root helper holds its disk, network and jail */
-bool vm_is_asked(const struct vm *vm);  /* a task is at work, or waits */
+bool vm_is_system(const struct vm *vm);       /* the root helper holds its disk, network and jail */
+bool vm_console_is_ours(const struct vm *vm); /* we write what is printed there */
+bool vm_is_asked(const struct vm *vm);        /* a task is at work, or waits */
 static inline enum vm_state vm_state(const struct vm *vm)
 {
 	return (enum vm_state)vm->fsm.now;

@@ -23,6 +23,11 @@ bool vm_has_own_channels(const struct vm *vm)
 	return vm->driver->channels == VMM_CHANNELS_OWN;
 }
 
+bool vm_console_is_ours(const struct vm *vm)
+{
+	return vm_has_own_channels(vm) && vm_is_probe(vm);
+}
+
 /* ---- files, on a worker ---- */
 
 static int write_config(struct vm_run *run)

@@ -43,6 +43,7 @@ const struct helper_op helper_ops[HELPER_NMETHODS] = {
 	[HELPER_SIGNAL_VMM]     = { JAIL,     OP_ANSWER,  0, 10000, signal_validate,   signal_act,   NULL },
 	[HELPER_FIND_VMM]       = { JAIL,     OP_ANSWER,  0, 10000, find_validate,     find_act,     NULL },
 	[HELPER_ENSURE_SOCKET]  = { JAIL,     OP_ANSWER,  0, 10000, socket_validate,   socket_act,   NULL },
+	[HELPER_TRIM_LOGS]      = { JAIL,     OP_ANSWER,  0, 10000, trim_validate,     trim_act,     NULL },
 	[HELPER_REPORT_JAIL]    = { JAIL,     OP_ANSWER,  0, 10000, op_no_args,        jail_report_act, NULL },
 	[HELPER_REPORT_NET]     = { NET,      OP_ANSWER,  0, 10000, op_no_args,        report_act,   NULL },
 };

@@ -45,6 +45,7 @@ struct op_target {
 		struct find_target find;
 		struct signal_target signal;
 		struct socket_target socket;
+		struct trim_target trim;
 	};
 };
 

@@ -114,6 +114,13 @@ static const struct field signal_args_fields[] = {
 };
 const struct schema helper_signal_args_schema = SCHEMA("helper_signal_args", struct helper_signal_args, signal_args_fields);
 
+static const struct field trim_args_fields[] = {
+	JAIL(struct helper_trim_args),
+	FIELD(struct helper_trim_args, console_keep, FIELD_U64, false, 0, 0, "bytes of the end of `console` that stay, where it takes more than twice as much; 0: all"),
+	FIELD(struct helper_trim_args, log_keep, FIELD_U64, false, 0, 0, "likewise of `vmm.log`"),
+};
+const struct schema helper_trim_args_schema = SCHEMA("helper_trim_args", struct helper_trim_args, trim_args_fields);
+
 static const struct field socket_args_fields[] = {
 	JAIL(struct helper_socket_args),
 	FIELD(struct helper_socket_args, socket, FIELD_STR, true, 1, 0, "its name in the jail's `run/`"),

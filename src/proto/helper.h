@@ -72,6 +72,7 @@ enum {
 	METHOD(SIGNAL_VMM,     "signal_vmm",             helper_signal_args_schema,   none_schema,               "a signal to the VM's VMM") \
 	METHOD(FIND_VMM,       "find_vmm",               helper_find_args_schema,     helper_vmm_view_schema,    "pidfd of the VM's live VMM, and the listener; pid 0 and none where there is none") \
 	METHOD(ENSURE_SOCKET,  "ensure_socket_access",   helper_socket_args_schema,   none_schema,               "a socket that the VMM has made is the owner's; a connection to it is returned") \
+	METHOD(TRIM_LOGS,      "trim_logs",              helper_trim_args_schema,     none_schema,               "gives the beginning of what a VM has printed back to the file system; the lengths stay") \
 	METHOD(REPORT_JAIL,    "host_report.jail",       none_schema,                 helper_jail_report_schema, "what is on the host: jails, slots, cgroups") \
 	METHOD(REPORT_NET,     "host_report.net",        none_schema,                 helper_net_report_schema,  "what is on the host: bridges, taps, NAT")
 /* clang-format on */
@@ -205,6 +206,15 @@ struct helper_socket_args {
 	char socket[HELPER_WORD_MAX + 1]; /* its name in run/ */
 };
 extern const struct schema helper_socket_args_schema;
+
+/* Of a log that takes more than twice as much; 0: it is left alone. */
+struct helper_trim_args {
+	vm_id vm;
+	uint32_t slot;
+	uint64_t console_keep; /* bytes of its end */
+	uint64_t log_keep;     /* likewise, of vmm.log */
+};
+extern const struct schema helper_trim_args_schema;
 
 /* The VMM sees its files as /vm/kernel, /vm/initrd, /vm/config, /vm/base, /vm/disk, /vm/console;
  * its sockets are descriptors 3 and on, in the order of the fields, listening, with one connection

@@ -229,9 +229,25 @@ def its_guest_is_heard_again_after_a_restart(s):
     s.nothing_left()
 
 
+def its_logs_are_cut_while_it_runs(s):
+    """They are the slot's, so the helper does it."""
+    guest(s)
+    ident = show(s, "g")["id"]
+    logs = {f"{s.state}/vms/{ident}/console.log": 4 << 20, f"{s.state}/jails/{ident}/vmm.log": 64 << 10}
+    for path, keep in logs.items():
+        assert os.stat(path).st_uid not in (0, OWNER), path
+        with open(path, "ab") as f:
+            f.write(b"it goes on and on\n" * (keep // 6))
+    wait_for(lambda: all(os.stat(p).st_blocks * 512 <= 2 * keep for p, keep in logs.items()), "its logs are not cut", 20)
+    assert all(os.stat(p).st_size > 2 * keep for p, keep in logs.items())
+    assert s.run("vm", "logs", "g", "--tail", "1").stdout == "it goes on and on\n"
+    s.run("vm", "delete", "-f", "g")
+    s.nothing_left()
+
+
 STORIES = [a_probe_comes_up_and_leaves_nothing, its_jail_and_its_user_are_right, its_life_is_that_of_any_vm, it_is_paused_and_resumed,
            many_at_once, its_death_is_noticed, it_outlives_daemon_and_helper_and_is_adopted, a_crash_in_the_middle_is_undone,
-           what_it_refuses_reaches_the_user, its_disk_is_a_copy_and_its_guest_answers, its_guest_is_heard_again_after_a_restart]
+           what_it_refuses_reaches_the_user, its_disk_is_a_copy_and_its_guest_answers, its_guest_is_heard_again_after_a_restart, its_logs_are_cut_while_it_runs]
 
 
 def with_jail(jailer, story):

@@ -182,6 +182,8 @@ static bool is_within_bounds(enum helper_method method, const struct op_target *
 		return is_jail(&t->find.jail) && (!t->find.listener || is_name(t->find.listener));
 	case HELPER_SIGNAL_VMM:
 		return is_jail(&t->signal.jail) && t->signal.signal > 0 && t->signal.signal <= 19;
+	case HELPER_TRIM_LOGS:
+		return is_jail(&t->trim.jail);
 	case HELPER_ENSURE_SOCKET:
 		return is_jail(&t->socket.jail) && is_name(t->socket.name);
 	case HELPER_REPORT_BLOCK:

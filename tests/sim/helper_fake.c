@@ -228,6 +228,7 @@ static operation_fn *const operations[HELPER_NMETHODS] = {
 	[HELPER_LAUNCH_VMM] = jail_launch,          [HELPER_KILL_VMM] = jail_kill_vmm,
 	[HELPER_CLEANUP_JAIL] = jail_cleanup,       [HELPER_FIND_VMM] = jail_find_vmm,
 	[HELPER_SIGNAL_VMM] = jail_signal_vmm,      [HELPER_ENSURE_SOCKET] = jail_ensure_socket,
+	[HELPER_TRIM_LOGS] = jail_trim_logs,
 };
 
 /* ---- requests ---- */
@@ -277,6 +278,7 @@ static void serve(struct world_helper *h, const struct wire *w)
 		struct helper_find_args find;
 		struct helper_signal_args sig;
 		struct helper_socket_args socket;
+		struct helper_trim_args trim;
 		struct helper_vmm_args vmm;
 	} args;
 	struct answer a = { .err = { 0 } };

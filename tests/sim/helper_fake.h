@@ -54,5 +54,5 @@ void helper_says(struct answer *a, const struct schema *schema, const void *valu
 void helper_refuses(struct answer *a, const char *why);
 
 operation_fn jail_launch, jail_kill_vmm, jail_cleanup, jail_find_vmm, jail_signal_vmm,
-	jail_ensure_socket;
+	jail_ensure_socket, jail_trim_logs;
 operation_fn report_jail, report_net, report_block;

@@ -6,6 +6,7 @@
  * A VMM that listens itself is told real paths, since it has no root of its own here.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/trim.h"
 #include "tests/sim/helper_fake.h"
 
 #define JAIL_ROOT "/vm/"
@@ -278,4 +280,27 @@ void jail_ensure_socket(struct world_helper *h, const void *args, struct answer 
 		IGNORE(err_num(&a->err, ERR_JAIL, rc, "socket: %s", s->socket));
 	else
 		a->fds = 1;
+}
+
+static void trim(const char *path, uint64_t keep)
+{
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (keep > 0 && fd >= 0 && fstat(fd, &st) == 0 && trim_is_due(&st, keep))
+		IGNORE(trim_file(fd, &st, keep) < 0);
+}
+
+void jail_trim_logs(struct world_helper *h, const void *args, struct answer *a)
+{
+	const struct helper_trim_args *t = args;
+	char id[VM_ID_CHARS + 1];
+	char path[WORD_MAX];
+
+	(void)a;
+	vm_id_text(t->vm, id);
+	(void)snprintf(path, sizeof(path), "%s/vms/%s/console.log", h->w->state, id);
+	trim(path, t->console_keep);
+	jail_path(h, t->vm, "vmm.log", path);
+	trim(path, t->log_keep);
 }

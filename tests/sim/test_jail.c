@@ -1,8 +1,12 @@
-/* test_jail.c - how a VMM in a jail has ended: its parent, the root helper, knows it. */
+/* test_jail.c - what of a VMM in a jail only the root helper knows and can do: how it has ended,
+ * and that its logs are cut. */
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "actors/limits.h"
 #include "tests/sim/client_fake.h"
 #include "tests/sim/helper_fake.h"
 
@@ -126,5 +130,66 @@ Test(jail, what_an_earlier_helper_has_launched_ends_for_a_reason_that_nobody_kno
 	helper_kill(w);
 	kill_vmm(w, "a", SIGKILL);
 	expect_end(w, "failed", "the VMM ended", -1);
+	over(w, c);
+}
+
+/* ---- its logs ---- */
+
+enum {
+	LONG_CONSOLE = 3 * CONSOLE_KEEP_BYTES,
+	LONG_LOG = 4 * VMM_LOG_KEEP_BYTES,
+};
+
+struct long_log {
+	char path[WORLD_PATH * 3];
+	uint64_t keep;
+};
+
+static void grow(struct world *w, const char *before, const char *file, size_t bytes,
+		 struct long_log *ret)
+{
+	static const char line[4096] = "it goes on and on\n";
+	char id[VM_ID_CHARS + 1];
+
+	vm_id_text(world_vm(w, "a")->rec.id, id);
+	(void)snprintf(ret->path, sizeof(ret->path), "%s/%s/%s", world_path(w, before), id, file);
+	FILE *f = fopen(ret->path, "a");
+
+	cr_assert(f, "%s", ret->path);
+	for (size_t n = 0; n < bytes; n += sizeof(line))
+		cr_assert_eq(fwrite(line, sizeof(line), 1, f), 1);
+	cr_assert_eq(fclose(f), 0);
+}
+
+static uint64_t room_of(const char *path)
+{
+	struct stat st;
+
+	cr_assert_eq(stat(path, &st), 0, "%s", path);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+static bool is_short(struct world *w, void *arg)
+{
+	const struct long_log *l = arg;
+
+	(void)w;
+	return room_of(l->path) <= 2 * l->keep;
+}
+
+Test(jail, logs_of_one_that_runs_are_cut_by_the_root_helper)
+{
+	struct world *w = system_world();
+	struct client *c = with_vm(w, "a");
+	struct long_log console = { .keep = CONSOLE_KEEP_BYTES };
+	struct long_log said = { .keep = VMM_LOG_KEEP_BYTES };
+
+	grow(w, "state/vms", "console.log", LONG_CONSOLE, &console);
+	grow(w, "state/jails", "vmm.log", LONG_LOG, &said);
+	cr_assert(world_until(w, is_short, &console, PATIENCE_US), "the console's log is not cut");
+	cr_assert(world_until(w, is_short, &said, PATIENCE_US), "the VMM's log is not cut");
+	helper_kill(w); /* what it cannot do now is done later */
+	grow(w, "state/jails", "vmm.log", LONG_LOG, &said);
+	cr_assert(world_until(w, is_short, &said, PATIENCE_US), "it is not tried again");
 	over(w, c);
 }

@@ -554,10 +554,10 @@ static const struct helper_jail_args helper_jail = { .vm = VM_WEB, .slot = 7 };
 static const struct helper_jails_args helper_jails = { .first = 8, .count = 4, .run = true, .console_stdio = true };
 static const struct helper_find_args helper_find = { .vm = VM_WEB, .slot = 7, .listener = "vsock_1024" };
 static const struct helper_signal_args helper_signal = { .vm = VM_WEB, .slot = 7, .signal = 15 };
+static const struct helper_trim_args helper_trim = { .vm = VM_WEB, .slot = 7, .console_keep = 4 << 20, .log_keep = 64 << 10 };
 static const struct helper_socket_args helper_socket = { .vm = VM_WEB, .slot = 7, .socket = "api.sock" };
 static char id_web[] = "00000014d2jp";
-static char slot_web[] = "slot-7 00000014d2jp";
-static char slot_ahead[] = "slot-8";
+static char slot_web[] = "slot-7 00000014d2jp", slot_ahead[] = "slot-8";
 static const struct helper_jail_report helper_jail_report = {
 	.jails = STRV(id_web), .slots = STRV(slot_web, slot_ahead), .cgroups = STRV(id_web), .partial = true,
 	.state_dev = 64769, .state_ino = 131074,
@@ -789,6 +789,8 @@ const struct sample samples[] = {
 	REQUEST("helper", "ensure_socket_access", helper_socket_args_schema, &helper_socket),
 	{ .file = "helper/reply-ensure_socket_access", .wire = { .type = WIRE_REPLY, .id = 1, .op_id = OP, .fds = 1 },
 	  .schema = &none_schema, .body = NULL },
+	REQUEST("helper", "trim_logs", helper_trim_args_schema, &helper_trim),
+	REPLY("helper", "trim_logs", none_schema, NULL),
 	REQUEST("helper", "host_report.jail", none_schema, NULL),
 	REPLY("helper", "host_report.jail", helper_jail_report_schema, &helper_jail_report),
 	REQUEST("helper", "host_report.net", none_schema, NULL),

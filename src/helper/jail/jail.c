@@ -168,6 +168,20 @@ int socket_validate(const struct helper_conf *conf, const void *args, struct op_
 	return 0;
 }
 
+int trim_validate(const struct helper_conf *conf, const void *args, struct op_target *ret_target,
+		  struct err *e)
+{
+	const struct helper_trim_args *const a = args;
+	struct trim_target t = { .console_keep = a->console_keep, .log_keep = a->log_keep };
+	const int rc = jail_check(conf, a->vm, a->slot, &t.jail, e);
+
+	if (rc < 0)
+		return rc;
+	ret_target->vm = a->vm;
+	ret_target->trim = t;
+	return 0;
+}
+
 static int vmm_find(const struct helper_conf *conf, const char *name, uint32_t *ret_vmm,
 		    struct err *e)
 {

@@ -28,6 +28,7 @@
 #define JAIL_RUN          "run"
 #define JAIL_INPUT        "console.in"
 #define JAIL_OUTPUT       "console"
+#define JAIL_LOG          "vmm.log"
 
 enum {
 	JAIL_SLOT_NAME = sizeof(JAIL_SLOT_PREFIX "65535"),
@@ -62,7 +63,7 @@ struct jail_entry {
 int jail_open(const struct helper_conf *conf, void **ret_env, struct err *e);
 
 op_validate vmm_validate, jail_validate, jails_validate, find_validate, signal_validate,
-	socket_validate;
+	socket_validate, trim_validate;
 op_step vmm_act, vmm_undo;
 op_step kill_undo, cleanup_undo;
 
@@ -72,7 +73,7 @@ void jail_rest(void *env, int link);
 void jail_settle(void *env, vm_id vm);
 
 op_step jails_act, jails_undo;
-op_step signal_act, find_act, socket_act, jail_report_act;
+op_step signal_act, find_act, socket_act, trim_act, jail_report_act;
 
 /* ---- parts: each says what it could not do, and is a fault point after each effect ---- */
 

@@ -170,13 +170,13 @@ int stage_files(const struct jail_env *env, const struct vmm_target *t, int dir,
 int stage_log(const struct jail *j, int dir, int *ret_log, struct err *e)
 {
 	CLEANUP_FD int fd = openat(
-		dir, "vmm.log", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, LOG_MODE);
-	const int rc = jail_did(fd, "vmm.log", e);
+		dir, JAIL_LOG, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, LOG_MODE);
+	const int rc = jail_did(fd, JAIL_LOG, e);
 
 	if (rc < 0)
 		return rc;
 	if (fchownat(fd, "", j->uid, j->conf->owner_gid, AT_EMPTY_PATH) < 0)
-		return err_sys(e, ERR_JAIL, "vmm.log");
+		return err_sys(e, ERR_JAIL, JAIL_LOG);
 	*ret_log = take_fd(&fd);
 	return 0;
 }
@@ -216,7 +216,7 @@ void log_context(int dir, struct err *e)
 	struct stat st;
 	ssize_t n;
 
-	if (stage_open(dir, "vmm.log", O_RDONLY, &fd, NULL) < 0 || fstat(fd, &st) < 0)
+	if (stage_open(dir, JAIL_LOG, O_RDONLY, &fd, NULL) < 0 || fstat(fd, &st) < 0)
 		return;
 	n = pread(fd, said, LOG_TAIL, st.st_size > LOG_TAIL ? st.st_size - LOG_TAIL : 0);
 	while (n > 0 && said[n - 1] == '\n')

@@ -70,6 +70,12 @@ struct signal_target {
 	int signal;
 };
 
+struct trim_target {
+	struct jail jail;
+	uint64_t console_keep;
+	uint64_t log_keep;
+};
+
 struct socket_target {
 	struct jail jail;
 	const char *name; /* borrowed from the request */
