@@ -18,7 +18,6 @@
 #include "image/report.h"
 #include "image/source.h"
 #include "image/tar_ext4.h"
-#include "image/upper.h"
 
 #define BUILD_PREFIX   "debian:"
 #define BUILD_INCLUDE  "iproute2,procps" /* what makes a minimal guest bearable */
@@ -173,7 +172,6 @@ int image_build(const struct job *job, struct err *e)
 	CLEANUP_FREE char *path = NULL;
 	char sha256[SOURCE_SHA256_CHARS + 1];
 	struct strv argv = { 0 };
-	struct stat st;
 	int rc = argv_fill(&argv, job, e);
 
 	if (rc == 0)
@@ -183,16 +181,5 @@ int image_build(const struct job *job, struct err *e)
 	if (rc == 0)
 		rc = build_run(job, &argv, path, sha256, e);
 	strv_fini(&argv);
-	if (rc == 0 && stat(path, &st) < 0)
-		rc = fault_sys(e, "stat %s", path);
-	if (rc == 0)
-		rc = upper_make(job, (uint64_t)st.st_size, e);
-	if (rc == 0)
-		rc = job_sync(job, e);
-	if (rc < 0)
-		return rc;
-	report_result(IMAGE_RESULT_SHA256, "%s", sha256);
-	report_result(IMAGE_RESULT_BYTES, "%lld", (long long)st.st_size);
-	report_result(IMAGE_RESULT_SOURCE, "%s", job->source);
-	return 0;
+	return rc < 0 ? rc : job_finish_root(job, path, sha256, e);
 }

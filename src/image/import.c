@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "image/copy.h"
@@ -10,10 +9,8 @@
 #include "image/fault.h"
 #include "image/job.h"
 #include "image/jobs.h"
-#include "image/report.h"
 #include "image/source.h"
 #include "image/tar_ext4.h"
-#include "image/upper.h"
 
 static int is_ext4(const struct source *src, bool *ret_is, struct err *e)
 {
@@ -45,7 +42,6 @@ int image_import(const struct job *job, struct err *e)
 	CLEANUP_FREE char *path = NULL;
 	char sha256[SOURCE_SHA256_CHARS + 1];
 	struct source src;
-	struct stat st;
 	bool ext4 = false;
 	int rc = job_path(job, IMAGE_FILE_ROOT, &path, e);
 
@@ -65,16 +61,5 @@ int image_import(const struct job *job, struct err *e)
 	if (rc == 0)
 		rc = source_finish(&src, sha256, e);
 	source_close(&src);
-	if (rc == 0 && stat(path, &st) < 0)
-		rc = fault_sys(e, "stat %s", path);
-	if (rc == 0)
-		rc = upper_make(job, (uint64_t)st.st_size, e);
-	if (rc == 0)
-		rc = job_sync(job, e);
-	if (rc < 0)
-		return rc;
-	report_result(IMAGE_RESULT_SHA256, "%s", sha256);
-	report_result(IMAGE_RESULT_BYTES, "%lld", (long long)st.st_size);
-	report_result(IMAGE_RESULT_SOURCE, "%s", job->source);
-	return 0;
+	return rc < 0 ? rc : job_finish_root(job, path, sha256, e);
 }

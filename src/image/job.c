@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "image/fault.h"
 #include "image/jobs.h"
+#include "image/report.h"
+#include "image/upper.h"
 
 #define JOB_MEMORY_MAX (UINT64_C(2) << 30) /* bytes of address space: xz may ask for 1.5 GiB */
 
@@ -29,6 +32,23 @@ int job_sync(const struct job *job, struct err *e)
 
 	if (fd < 0 || fsync(fd) < 0)
 		return fault_sys(e, "fsync %s", job->staging);
+	return 0;
+}
+
+int job_finish_root(const struct job *job, const char *root, const char *sha256, struct err *e)
+{
+	struct stat st;
+	int rc = stat(root, &st) < 0 ? fault_sys(e, "stat %s", root) : 0;
+
+	if (rc == 0)
+		rc = upper_make(job, (uint64_t)st.st_size, e);
+	if (rc == 0)
+		rc = job_sync(job, e);
+	if (rc < 0)
+		return rc;
+	report_result(IMAGE_RESULT_SHA256, "%s", sha256);
+	report_result(IMAGE_RESULT_BYTES, "%lld", (long long)st.st_size);
+	report_result(IMAGE_RESULT_SOURCE, "%s", job->source);
 	return 0;
 }
 

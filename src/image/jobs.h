@@ -30,5 +30,9 @@ int job_path(const struct job *job, const char *name, char **ret_path, struct er
 /* fsync of the staging directory itself, and of a file that is open. */
 int job_sync(const struct job *job, struct err *e);
 
+/* The image's root file system is made, its source had this digest: what goes with it, durability,
+ * and the result lines. */
+int job_finish_root(const struct job *job, const char *root, const char *sha256, struct err *e);
+
 /* From here on foreign bytes are parsed: bounds memory, and takes away what exec could give. */
 int job_confine(const struct job *job, struct err *e);
