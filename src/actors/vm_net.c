@@ -109,6 +109,7 @@ static void net_watch(struct vm *vm, int pidfd)
 	n->phase = VM_NET_UP;
 	n->pidfd = pidfd;
 	n->gone = false;
+	n->up_us = io_now_us(vm->env->io);
 	io_poll(vm->env->io, &n->exit, pidfd, POLLIN);
 }
 
@@ -327,6 +328,8 @@ void vm_net_exited(struct vm *vm)
 		status = -1; /* an adopted one: whoever inherited it knows */
 	io_close(vm->env->io, take_fd(&n->pidfd));
 	n->gone = true;
+	if (io_now_us(vm->env->io) - n->up_us > RETRY_MAX_MS * UINT64_C(1000))
+		n->rest_ms = 0;
 	if (n->ending || vm->run->plan.phase == PLAN_UNDOING) {
 		net_ended(vm);
 		return;

@@ -8,9 +8,9 @@
  * where the guest's connections come, and takes one after the other, whether we live or not; there
  * is no connecting then.
  *
- * A process that ends while the VM runs is replaced, after a rest that doubles up to RETRY_MAX_MS:
- * connections through it are lost, the VM is not.  While the VM starts its end is the start's
- * failure.  Part of the VM actor.
+ * A process that ends while the VM runs is replaced, after a rest that doubles up to RETRY_MAX_MS
+ * and begins anew once one has lived for longer than that: connections through it are lost, the VM
+ * is not.  While the VM starts its end is the start's failure.  Part of the VM actor.
  */
 #pragma once
 
@@ -35,6 +35,7 @@ struct vm_net {
 	struct io_op exit;
 	struct io_timer again;
 	uint32_t rest_ms;
+	uint64_t up_us; /* since when the process is watched */
 	struct io_spawn spawn;
 	struct strv argv;
 	int listen_fd; /* owned until the VMM has it */

@@ -124,6 +124,39 @@ ParameterizedTest(bool *firecracker, network, is_replaced_when_it_dies_and_the_v
 	over(w, c);
 }
 
+static bool never(struct world *w, void *arg)
+{
+	(void)w;
+	(void)arg;
+	return false;
+}
+
+ParameterizedTestParameters(network, one_that_lived_for_long_is_replaced_soon)
+{
+	return cr_make_param_array(bool, vmms, ARRAY_LEN(vmms));
+}
+
+ParameterizedTest(bool *firecracker, network, one_that_lived_for_long_is_replaced_soon)
+{
+	const uint64_t soon_us = 2000000;
+	struct world *w = steady(*firecracker);
+	struct client *c = client_open(w);
+
+	run(w, c);
+	for (int i = 0; i < 4; i++) {
+		pid_t pid = network_of(w)->pid;
+
+		sim_proc_signal(network_of(w), SIGKILL);
+		cr_assert(world_until(w, another_lives, &pid, UINT64_C(70000000)), "turn %d", i);
+	}
+	pid_t pid = network_of(w)->pid;
+
+	cr_assert_not(world_until(w, never, NULL, UINT64_C(70000000)));
+	sim_proc_signal(network_of(w), SIGKILL);
+	cr_expect(world_until(w, another_lives, &pid, soon_us));
+	over(w, c);
+}
+
 /* A process that listens does not end with the VMM. */
 ParameterizedTest(bool *firecracker, network, goes_with_a_vm_that_died_while_nobody_looked)
 {
