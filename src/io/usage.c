@@ -27,6 +27,11 @@ static const struct row memory_rows[] = {
 	{ "\nPss:", KIB, offsetof(struct io_usage, pss_bytes) },
 };
 
+/* Of another user's process the sums of its mappings are closed to us, its size is not. */
+static const struct row size_rows[] = {
+	{ "\nVmRSS:", KIB, offsetof(struct io_usage, rss_bytes) },
+};
+
 static const struct row storage_rows[] = {
 	{ "\nread_bytes:", 1, offsetof(struct io_usage, read_bytes) },
 	{ "\nwrite_bytes:", 1, offsetof(struct io_usage, write_bytes) },
@@ -74,6 +79,8 @@ int io_usage(struct io *io, pid_t pid, uint64_t start_ticks, struct io_usage *re
 	if (pid <= 0 || clock_getcpuclockid(pid, &cpu) != 0)
 		return -ESRCH;
 	file_read(pid, "smaps_rollup", memory_rows, ARRAY_LEN(memory_rows), &u);
+	if (u.rss_bytes == 0)
+		file_read(pid, "status", size_rows, ARRAY_LEN(size_rows), &u);
 	file_read(pid, "io", storage_rows, ARRAY_LEN(storage_rows), &u);
 	u.sampled_us = clock_us(CLOCK_MONOTONIC);
 	u.cpu_us = clock_us(cpu);

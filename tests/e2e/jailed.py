@@ -74,6 +74,14 @@ def its_jail_and_its_user_are_right(s):
     s.nothing_left()
 
 
+def what_it_uses_is_told(s):
+    probe(s)
+    row = s.json("vm", "stats", "p", "--no-stream")[0]
+    with open(f"/proc/{show(s, 'p')['pid']}/status", encoding="ascii") as f:
+        held = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS:"))
+    assert held / 2 < row["rss_bytes"] < held * 2 and row["cpu_us"] > 0, (held, row)
+
+
 def its_life_is_that_of_any_vm(s):
     probe(s)
     first = show(s, "p")["pid"]
@@ -245,7 +253,7 @@ def its_logs_are_cut_while_it_runs(s):
     s.nothing_left()
 
 
-STORIES = [a_probe_comes_up_and_leaves_nothing, its_jail_and_its_user_are_right, its_life_is_that_of_any_vm, it_is_paused_and_resumed,
+STORIES = [a_probe_comes_up_and_leaves_nothing, its_jail_and_its_user_are_right, what_it_uses_is_told, its_life_is_that_of_any_vm, it_is_paused_and_resumed,
            many_at_once, its_death_is_noticed, it_outlives_daemon_and_helper_and_is_adopted, a_crash_in_the_middle_is_undone,
            what_it_refuses_reaches_the_user, its_disk_is_a_copy_and_its_guest_answers, its_guest_is_heard_again_after_a_restart, its_logs_are_cut_while_it_runs]
 

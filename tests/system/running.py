@@ -109,6 +109,11 @@ def its_vmm_is_jailed():
     limits_hold(v)
 
 
+def what_it_uses_is_told():
+    row = json.loads(banger("vm", "stats", "web", "--no-stream", "--json").stdout)[0]
+    assert row["rss_bytes"] > 16 << 20 and row["cpu_us"] > 0, row
+
+
 def limits_hold(v):
     with open(f"/proc/{v['pid']}/cgroup", encoding="ascii") as f:
         group = f.read().strip().split("::")[1]
@@ -205,7 +210,7 @@ def twenty_come_and_go():
 
 
 banger_system.main([the_status_of_the_command_is_the_clients, with_nat_it_reaches_what_is_beyond_the_bridge, without_nat_it_does_not,
-                    its_vmm_is_jailed, its_disk_is_a_snapshot_and_its_tap_a_port_of_the_bridge,
+                    its_vmm_is_jailed, what_it_uses_is_told, its_disk_is_a_snapshot_and_its_tap_a_port_of_the_bridge,
                     what_it_wrote_and_its_address_outlive_a_stop, it_outlives_both_services,
                     a_vmm_that_is_killed_is_noticed_and_starts_again, it_ends_while_no_daemon_runs, deleted_it_leaves_nothing,
                     what_no_record_names_is_cleared, twenty_come_and_go], prepare=prepare)
