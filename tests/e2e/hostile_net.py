@@ -174,15 +174,39 @@ class Flood:
 
 # ---- the session ----
 
+def end(process):
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@contextlib.contextmanager
+def program(place, text):
+    process = place.start(sys.executable, "-c", text, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        end(process)
+        process.stdin.close()
+
+
 class Hostile(Session):
     def __init__(self):
         super().__init__()
         self.wrap = []
+        with contextlib.ExitStack() as made:
+            self.begin(made)
+            self.made = made.pop_all()
+
+    def begin(self, made):
+        """What was made goes, the last of it first, also where the rest cannot be."""
         self.net = Net()
+        made.push(self.net.__exit__)
         self.wrap = self.net.host.wrap
+        made.callback(super().close)
         self.fake_firecracker()
         self.env["BANGER_VMM"] = "firecracker"
-        self.hole = self.net.world.start(sys.executable, "-c", HOLE, stdout=subprocess.PIPE, text=True)
+        self.hole = made.enter_context(program(self.net.world, HOLE))
         assert self.hole.stdout.readline() == "listening\n"
         self.fake_guest("--publish", f"{PORT}:80", name="good")
         self.fake_guest("--publish", f"{HOSTILE_PORT}:80", name="hostile")
@@ -190,8 +214,10 @@ class Hostile(Session):
         way = socket.socket(socket.AF_UNIX)
         way.connect(f"{self.runtime}/vm/{self.good}/vsock_1025")
         self.guest = Guest(f"{self.libexec}/banger-agent", way)
+        made.push(self.guest.__exit__)
         self.server = Net.serve(self.guest.place, ADDRESS)
-        self.asker = self.net.host.start(sys.executable, "-c", ASKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        made.callback(end, self.server)
+        self.asker = made.enter_context(program(self.net.host, ASKER))
 
     def run(self, *args, **more):
         return super().run(*args, **{"wrap": self.wrap, **more})
@@ -232,14 +258,7 @@ class Hostile(Session):
         assert limits["Max data size"] == [str(NET_MEMORY_BYTES)] * 2 and limits["Max open files"] == [str(NET_DESCRIPTORS)] * 2, limits
 
     def close(self):
-        for process in (self.asker, self.server, self.hole):
-            process.kill()
-            process.wait()
-            process.stdout.close()
-        self.asker.stdin.close()
-        self.guest.__exit__()
-        super().close()
-        self.net.__exit__()
+        self.made.close()
 
 
 def ticks(pid):
