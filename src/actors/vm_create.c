@@ -5,8 +5,7 @@
  *
  * The record says "creating" before the first file is made, and "deleting" before the first one
  * goes, so that a crash in between is finished at the next start.  A VM without files (the null
- * driver) needs no intent: one commit makes it and one removes it.  A session's probe has none
- * before its first start, which makes their directory.
+ * driver) needs no intent: one commit makes it and one removes it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +15,7 @@
 #include "actors/catalog.h"
 #include "actors/files.h"
 #include "actors/limits.h"
-#include "actors/vm_steps.h"
+#include "actors/vm.h"
 #include "image/job.h"
 
 enum {
@@ -33,12 +32,6 @@ static bool has_files(const struct vm *vm)
 	return vm->driver->program != NULL;
 }
 
-/* A disk, or what a jail is made of. */
-static bool has_files_at_once(const struct vm *vm)
-{
-	return has_files(vm) && (vm_is_system(vm) || !vm_is_probe(vm));
-}
-
 static int out_of_memory(struct err *e)
 {
 	return err_set(e, ERR_HOST_MEMORY, "store");
@@ -48,7 +41,7 @@ static int put_intent(struct plan *p, struct err *e)
 {
 	struct vm *vm = vm_of(p);
 
-	if (!has_files_at_once(vm))
+	if (!has_files(vm))
 		return STEP_DONE;
 	vm->run->res.files = true;
 	if (vm_put(vm, VM_CREATING) < 0 || vm_put_resources(vm) < 0)
@@ -123,7 +116,7 @@ static int make(struct plan *p, struct err *e)
 	struct vm *vm = vm_of(p);
 	const struct image_view *image = catalog_image(vm->env->catalog, vm->rec.spec.image);
 
-	if (!has_files_at_once(vm))
+	if (!has_files(vm))
 		return STEP_DONE;
 	if (!image)
 		return err_set(e, ERR_IMAGE_NOT_FOUND, "image \"%s\" is gone", vm->rec.spec.image);

@@ -144,14 +144,9 @@ static int make_runtime(void *arg, const bool *cancelled)
 {
 	struct vm_run *run = arg;
 	char path[ENV_PATH_MAX];
-	int rc = 0;
 
-	if (vm_is_probe(run->vm)) { /* others have had it since their disk was made */
-		vm_state_path(run->vm, "", path);
-		rc = files_make_dir(path, &run->work_err);
-	}
 	vm_runtime_path(run->vm, "", path);
-	rc = rc < 0 ? rc : files_make_dir(path, &run->work_err);
+	const int rc = files_make_dir(path, &run->work_err);
 	if (rc < 0 || *cancelled)
 		return rc;
 	vm_runtime_path(run->vm, vm_has_own_channels(run->vm) ? VM_FILE_ERRORS : VM_FILE_LOG, path);

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "actors/catalog.h"
-#include "actors/vm_steps.h"
 #include "proto/record.h"
 #include "tests/sim/world.h"
 #include "vmm/usernet.h"
@@ -239,9 +238,7 @@ static const char *check_host(struct world *w, const struct vm *vm)
 		return say("vm %s is %s, the root helper holds:%s", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), helper_holds(w, vm->rec.id));
 	vm_state_path(vm, "", path);
-	/* A session's probe gets them with its start. */
-	const bool may_lack = !want && !vm_is_system(vm) && vm_is_probe(vm);
-	if (exists(path) != has_files && (exists(path) || !may_lack))
+	if (exists(path) != has_files)
 		return say("vm %s is %s, its files are%s there", vm->rec.spec.name,
 			   fsm_name(&vm->fsm), has_files ? " not" : "");
 	return NULL;
