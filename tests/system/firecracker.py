@@ -3,9 +3,12 @@
 Needs the real one, which Debian does not package: $BANGER_FIRECRACKER, root's own; and, where $BANGER_JAILER names one, its jailer
 builds the jails.
 """
+import json
 import os
 import shutil
+import socket
 import sys
+import time
 
 import pexpect
 
@@ -69,6 +72,34 @@ def files_come_whole():
     run("cmp", "/run/file", "/run/back")
 
 
+def its_balloon_tells_of_its_memory():
+    def told():
+        return json.loads(banger("vm", "stats", "web", "--no-stream", "--json").stdout)[0]
+    wait_for(lambda: told()["balloon_known"], "its kernel says nothing of its memory", 60)
+    row = told()
+    assert 128 << 20 < row["balloon"]["memory_bytes"] <= 256 << 20 and row["balloon"]["minor_faults"] > 0, row
+    assert row["rss_bytes"] > 32 << 20, row
+
+
+def sent_s(to):
+    """How long the guest takes to send 3 MiB to nobody."""
+    begin = time.monotonic()
+    guest("web", "bash", "-c", f"head -c 3145728 /dev/zero | dd bs=1024 iflag=fullblock status=none > /dev/udp/{to}/9")
+    return time.monotonic() - begin
+
+
+def its_limits_change_while_it_runs():
+    to = guest("web", "sh", "-c", "ip route show default | cut -d' ' -f3")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind((to, 9))
+        free = sent_s(to)
+        banger("vm", "set", "web", "--net-rate", "1M")
+        held = sent_s(to)
+        banger("vm", "set", "web", "--unlimit", "net-rate")
+        after = sent_s(to)
+    assert held > 1.5 and held > 2 * max(free, after), (free, held, after)
+
+
 def it_outlives_both_services():
     boot = vm("web")["boot_id"]
     for name in (DAEMON, HELPER):
@@ -109,5 +140,5 @@ if not FIRECRACKER:
     print("1..0 # SKIP no BANGER_FIRECRACKER")
     sys.exit(77)
 banger_system.main([the_status_of_the_command_is_the_clients, it_is_jailed_with_disk_and_network, a_terminal_is_one, files_come_whole,
-                    it_outlives_both_services, it_begins_anew_with_what_was_written, it_is_stopped_and_leaves_nothing,
+                    its_balloon_tells_of_its_memory, its_limits_change_while_it_runs, it_outlives_both_services, it_begins_anew_with_what_was_written, it_is_stopped_and_leaves_nothing,
                     a_disk_of_its_own_is_larger_than_the_image], prepare)
