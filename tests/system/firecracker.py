@@ -93,7 +93,7 @@ def its_limits_change_while_it_runs():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
         nobody.bind((to, 9))
         free = sent_s(to)
-        banger("vm", "set", "web", "--net-rate", "1M")
+        banger("vm", "set", "web", "--net-rate", "512K")
         held = sent_s(to)
         banger("vm", "set", "web", "--unlimit", "net-rate")
         after = sent_s(to)
