@@ -106,18 +106,23 @@ ParameterizedTest(bool *firecracker, network, is_found_again_by_the_next_daemon)
 	over(w, c);
 }
 
-ParameterizedTest(bool *firecracker, network, is_replaced_when_it_dies_and_the_vm_runs_on)
+static void dies_four_times(struct world *w)
 {
-	struct world *w = steady(*firecracker);
-	struct client *c = client_open(w);
-
-	run(w, c);
 	for (int i = 0; i < 4; i++) {
 		pid_t pid = network_of(w)->pid;
 
 		sim_proc_signal(network_of(w), SIGKILL);
 		cr_assert(world_until(w, another_lives, &pid, UINT64_C(70000000)), "turn %d", i);
 	}
+}
+
+ParameterizedTest(bool *firecracker, network, is_replaced_when_it_dies_and_the_vm_runs_on)
+{
+	struct world *w = steady(*firecracker);
+	struct client *c = client_open(w);
+
+	run(w, c);
+	dies_four_times(w);
 	cr_expect_str_eq(world_state(w, "a"), "running");
 	done(c, client_on_vm(c, METHOD_VM_STOP, "a"), ERR_NONE);
 	cr_expect_null(network_of(w));
@@ -143,12 +148,7 @@ ParameterizedTest(bool *firecracker, network, one_that_lived_for_long_is_replace
 	struct client *c = client_open(w);
 
 	run(w, c);
-	for (int i = 0; i < 4; i++) {
-		pid_t pid = network_of(w)->pid;
-
-		sim_proc_signal(network_of(w), SIGKILL);
-		cr_assert(world_until(w, another_lives, &pid, UINT64_C(70000000)), "turn %d", i);
-	}
+	dies_four_times(w);
 	pid_t pid = network_of(w)->pid;
 
 	cr_assert_not(world_until(w, never, NULL, UINT64_C(70000000)));
